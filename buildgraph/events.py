@@ -1,0 +1,89 @@
+"""What happens in a build, as values; the library tells, ``report`` shows.
+
+Every event is one line of ``--progress json`` (``docs/reference/events.md``): its class name in kebab-case is
+``event``, its fields are the line's fields. Times are added by whoever writes the line, not here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["executed", "reused", "cutoff", "failed", "skipped", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStarted:
+    """``steps`` is how many steps the targets need; ``remaining`` how long they took last time, in seconds."""
+
+    targets: tuple[str, ...]
+    steps: int
+    remaining: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step began to do work; ``reason`` says why in one sentence, ``expected`` is its last duration in seconds."""
+
+    step: str
+    kind: str
+    reason: str
+    expected: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """One line that a step's command wrote, secrets masked, without its newline."""
+
+    step: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step is settled. ``size`` is the layer's uncompressed size in bytes."""
+
+    step: str
+    kind: str
+    outcome: Outcome
+    seconds: float = 0.0
+    tree: str = ""
+    size: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinished:
+    """An image is in the store; ``new_bytes`` are blob bytes that the store did not have before this build."""
+
+    target: str
+    digest: str
+    size: int
+    new_bytes: int
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to know that does not end the build."""
+
+    code: str
+    message: str
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """The last event. ``steps`` counts by outcome: executed, reused, cutoff, failed, skipped."""
+
+    ok: bool
+    seconds: float
+    steps: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
+
+
+Event = (
+    BuildStarted | StepStarted | StepOutput | StepFinished | ImageFinished | Warned | BuildFinished
+)
+
+Observer = Callable[[Event], None]
+"""Called from any thread, one call at a time; must not block for long and must not raise."""

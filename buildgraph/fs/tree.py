@@ -1,0 +1,118 @@
+"""Trees: what a layer holds, as a sorted listing with one digest.
+
+A tree is a tuple of :class:`Entry`, sorted by the bytes of the path; its object is the encoding below and its
+digest is BLAKE3 over that object, so an object is stored as a blob under its own digest.
+
+Object: ``buildgraph-tree 1\\0`` and then, per entry, ten fields each ended by ``\\0``::
+
+    path · kind · mode (octal) · uid · gid · size · content · link · extra · mtime
+
+``extra`` is ``name=hex,name=hex`` of the xattrs (sorted), or ``major,minor`` of a device; ``mtime`` is empty unless
+the step keeps times. Paths are bytes, relative to the root, without leading or trailing slash; the root is ``b""``
+and is listed only where its attributes are part of the layer.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
+
+DIRECTORY: Final = "d"
+FIXED_DIRECTORY: Final = "D"
+"""In recipes only: a directory whose mode and owner were given, so that it does not take those of a lower one."""
+FILE: Final = "f"
+SYMLINK: Final = "l"
+HARDLINK: Final = "h"
+CHAR: Final = "c"
+BLOCK: Final = "b"
+FIFO: Final = "p"
+WHITEOUT: Final = "w"
+OPAQUE: Final = "o"
+"""A directory that hides everything below it (only in foreign layers; never made here)."""
+
+_MAGIC: Final = b"buildgraph-tree 1\0"
+
+
+class Entry(NamedTuple):
+    """One path. ``content`` is the hex BLAKE3 of a regular file's bytes, empty while unknown.
+
+    ``link`` is a symlink's target, or a hard link's first path (which sorts before it). A hard link carries the
+    attributes of its file. ``mode`` is the permission bits with setuid, setgid and sticky (0 to 0o7777).
+    """
+
+    path: bytes
+    kind: str
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    content: str = ""
+    link: bytes = b""
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    device: tuple[int, int] = (0, 0)
+    mtime: int | None = None
+    """Nanoseconds since the epoch where the step keeps times, else None."""
+
+
+Tree = tuple[Entry, ...]
+
+
+def sort(entries: Iterable[Entry]) -> Tree:
+    return tuple(sorted(entries))
+
+
+def encode(tree: Iterable[Entry]) -> bytes:
+    """The tree's object; every regular file's ``content`` must be known."""
+    parts = [_MAGIC]
+    for path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime in tree:
+        extra = ""
+        if xattrs:
+            extra = ",".join(f"{name.hex()}={value.hex()}" for name, value in xattrs)
+        elif kind in "cb":
+            extra = f"{device[0]},{device[1]}"
+        time = "" if mtime is None else str(mtime)
+        head = f"\0{kind}\0{mode:o}\0{uid}\0{gid}\0{size}\0{content}\0"
+        parts.append(path + head.encode() + link + f"\0{extra}\0{time}\0".encode())
+    return b"".join(parts)
+
+
+def decode(content: bytes) -> Tree:
+    """Raises :class:`ContentError` when ``content`` is no tree object."""
+    return tuple(_decode(content))
+
+
+def _decode(content: bytes) -> Iterator[Entry]:
+    fields = content[len(_MAGIC) :].split(b"\0")
+    if not content.startswith(_MAGIC) or len(fields) % 10 != 1:
+        raise ContentError("bad-tree", "this is no tree object")
+    for at in range(0, len(fields) - 1, 10):
+        path, kind, mode, uid, gid, size, digest, link, extra, time = fields[at : at + 10]
+        name = kind.decode()
+        xattrs: tuple[tuple[bytes, bytes], ...] = ()
+        device = (0, 0)
+        if extra and name in "cb":
+            major, _, minor = extra.partition(b",")
+            device = (int(major), int(minor))
+        elif extra:
+            pairs = (pair.partition(b"=") for pair in extra.split(b","))
+            xattrs = tuple(
+                (bytes.fromhex(n.decode()), bytes.fromhex(v.decode())) for n, _, v in pairs
+            )
+        yield Entry(
+            path,
+            name,
+            int(mode, 8),
+            int(uid),
+            int(gid),
+            int(size),
+            digest.decode(),
+            link,
+            xattrs,
+            device,
+            int(time) if time else None,
+        )
+
+
+def digest(tree: Iterable[Entry]) -> Digest:
+    return Digest.blake3(encode(tree))

@@ -1,0 +1,364 @@
+"""The Buildfile after reading: checked, variables filled in, defaults applied, names resolved.
+
+Values only. What a person wrote is decoded by ``load``; everything here can be trusted: names exist, kinds are
+single, paths are relative to the workspace root and do not escape, modes and owners are numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from buildgraph.errors import Location
+from buildgraph.names import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class EnvName:
+    """A ``${env.NAME}`` that only the config of the stack below can fill in."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of a table with ``on``; ``parts`` are literal text and environment names in turn."""
+
+    parts: tuple[str | EnvName, ...]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts if isinstance(part, EnvName))
+
+    def fill(self, env: Mapping[str, str]) -> str:
+        """Raises ``KeyError`` with the name that ``env`` lacks."""
+        return "".join(env[part.name] if isinstance(part, EnvName) else part for part in self.parts)
+
+
+RefKind = Literal["base", "step", "image", "group"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """A resolved name; ``str()`` is unique in the workspace, e.g. ``step:deps``."""
+
+    kind: RefKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Numbers, or names that are looked up in the stack that the copy step stands on."""
+
+    user: int | str
+    group: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """``octal`` as given (directories get x where r), or ``symbolic`` clauses such as ``u=rwX,go=rX``."""
+
+    octal: int | None = None
+    symbolic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """``path`` may be absolute; ``reference`` is the tag inside a layout or archive, empty when none was written."""
+
+    name: str
+    kind: Literal["layout", "archive", "rootfs", "scratch"]
+    where: Location
+    path: str = ""
+    reference: str = ""
+    platform: Platform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files: below ``path`` of the context (``ref`` is None) or of the full filesystem of ``ref``.
+
+    ``path`` is relative to the workspace root ("." is the root) in the context, absolute in a ``ref``.
+    ``include`` and ``exclude`` are globs relative to ``path``; empty ``include`` takes everything.
+    """
+
+    path: str
+    ref: Ref | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyItem:
+    """``to`` is absolute; a trailing slash makes it a directory. ``follow``: links in the source are followed."""
+
+    source: Selection
+    to: str
+    where: Location
+    owner: Owner | None = None
+    mode: Mode | None = None
+    follow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    items: tuple[CopyItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteItem:
+    """``kind`` file: ``value`` is the text; link: the target; dir: unused."""
+
+    kind: Literal["file", "dir", "link"]
+    path: str
+    value: str = ""
+    mode: Mode | None = None
+    owner: Owner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    items: tuple[WriteItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    source: Selection
+    target: Text
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMount:
+    id: str
+    target: Text
+    sharing: Literal["shared", "private", "locked"] = "shared"
+    owner: Owner | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """``size`` in bytes, 0 for the kernel's default."""
+
+    target: Text
+    size: int = 0
+    owner: Owner | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMount:
+    """Exactly one of ``target`` (a file) and ``env`` (a variable) is set."""
+
+    id: str
+    target: Text | None = None
+    env: str = ""
+    required: bool = False
+    owner: Owner | None = None
+    mode: Mode | None = None
+
+
+Mount = BindMount | CacheMount | TmpfsMount | SecretMount
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script file of the context, run as it is with ``args``."""
+
+    file: str
+    args: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """``on`` holds ``"network"`` and exit codes."""
+
+    attempts: int
+    on: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """``never`` or a limit in seconds; both empty means always."""
+
+    never: bool = False
+    max_age: int | None = None
+
+
+DEFAULT_DISCARD = (
+    "/var/log/apt/**",
+    "/var/log/dpkg.log",
+    "/var/log/alternatives.log",
+    "/var/log/bootstrap.log",
+    "/var/cache/apt/**",
+    "/var/lib/apt/lists/**",
+    "/var/cache/ldconfig/aux-cache",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """``command``: one Text is shell form, a tuple is argv, a Script is a file. None inherits from the stack."""
+
+    command: Text | tuple[Text, ...] | Script
+    env: Mapping[str, Text] = field(default_factory=dict)
+    workdir: Text | None = None
+    user: Text | None = None
+    shell: tuple[str, ...] | None = None
+    tools: tuple[Ref, ...] = ()
+    """``with`` in the Buildfile."""
+    network: Literal["none", "host", "private"] = "none"
+    mounts: tuple[Mount, ...] = ()
+    outputs: tuple[str, ...] | None = None
+    discard: tuple[str, ...] = DEFAULT_DISCARD
+    timeout: int | None = None
+    """Seconds."""
+    retry: Retry | None = None
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes."""
+    pool: str = ""
+    reuse: Reuse = Reuse()
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """A Debian root of its own, made by mmdebstrap."""
+
+    packages: tuple[str, ...]
+    suite: str = ""
+    mirror: str = ""
+    keyring: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalize:
+    """``mode`` None means the default of what is copied: git for the context, keep for everything else."""
+
+    mode: Literal["git", "keep"] | None = None
+    time: Literal["epoch", "keep"] = "epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``platform_build``: runs once, on the machine's own platform. ``merge_strict``: conflicts of siblings fail."""
+
+    name: str
+    kind: Copy | Write | Run | Packages
+    where: Location
+    on: tuple[Ref, ...] = ()
+    description: str = ""
+    platforms: tuple[Platform, ...] = ()
+    platform_build: bool = False
+    normalize: Normalize = Normalize()
+    merge_strict: bool = False
+    fields: Mapping[str, Location] = field(default_factory=dict)
+    """Where each key of the table stands, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """``test`` in Docker's form, ``("NONE",)``, ``("CMD", …)`` or ``("CMD-SHELL", …)``; times in nanoseconds."""
+
+    test: tuple[Text, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """Globs for what is kept in maps and lists; flags for single values."""
+
+    env: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    flags: frozenset[str] = frozenset()
+    """Of entrypoint, cmd, healthcheck, user, workdir, onbuild."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """An image's own keys; None and empty mean "as inherited". A single Text is shell form."""
+
+    user: Text | None = None
+    workdir: Text | None = None
+    env: Mapping[str, Text] = field(default_factory=dict)
+    entrypoint: Text | tuple[Text, ...] | None = None
+    cmd: Text | tuple[Text, ...] | None = None
+    expose: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    labels: Mapping[str, Text] = field(default_factory=dict)
+    stop_signal: str = ""
+    shell: tuple[str, ...] | None = None
+    onbuild: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
+    unset: Unset = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """``tags`` are full references; those that mention ``${key}`` still hold it literally as ``${key}``."""
+
+    name: str
+    on: tuple[Ref, ...]
+    where: Location
+    config: ImageConfig = ImageConfig()
+    description: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    checks: tuple[Ref, ...] = ()
+    squash: bool = False
+    compression: Literal["gzip", "zstd", "none"] = "gzip"
+    level: int | None = None
+    merge_strict: bool = False
+    fields: Mapping[str, Location] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    targets: tuple[Ref, ...]
+    where: Location
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One of ``file`` and ``env`` is set."""
+
+    name: str
+    file: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """``epoch`` is seconds since 1970, None for the default (the fixed time)."""
+
+    name: str
+    default: tuple[Ref, ...] = ()
+    platform: Platform = Platform("linux", "amd64")
+    ignore: tuple[str, ...] = ()
+    epoch: int | None = None
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A whole workspace, in the order in which its tables were written."""
+
+    workspace: Workspace
+    bases: Mapping[str, Base]
+    steps: Mapping[str, Step]
+    images: Mapping[str, Image]
+    groups: Mapping[str, Group]
+    secrets: Mapping[str, Secret]
+    variables: Mapping[str, str] = field(default_factory=dict)
