@@ -104,7 +104,7 @@ class ContentError(BuildgraphError):
     """Bytes are not what their name says, or an archive is unusable (exit 1)."""
 
 
-class ErrorGroup(BuildgraphError):
+class ErrorGroup(BuildgraphError):  # noqa: N818 - several errors, not one
     """Several errors found in one run; shown one after the other, exit code of the first."""
 
     def __init__(self, errors: Iterable[BuildgraphError]) -> None:
