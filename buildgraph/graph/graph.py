@@ -1,0 +1,126 @@
+"""The build graph: steps, images and groups of one workspace, immutable and acyclic by construction.
+
+Steps are kept in an order in which every step stands after its inputs, so a build walks them without sorting.
+Questions over the whole DAG (what depends on what, paths, affected targets) are asked of :meth:`BuildGraph.dag`, a
+networkx graph that is made when the first such question comes: importing networkx costs more than a small build.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from buildgraph.digest import Digest
+from buildgraph.errors import Location
+from buildgraph.graph.step import Stack, Step, StepId, inputs_of
+from buildgraph.oci.config import Config
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTarget:
+    """An image: its stack, its runtime config and how it is kept. ``config`` holds no layers and no history.
+
+    ``steps`` are the steps whose layers it is made of; ``checks`` must succeed before it is published.
+    """
+
+    name: str
+    stack: Stack
+    config: Config
+    tags: tuple[str, ...]
+    annotations: Mapping[str, str]
+    checks: Stack
+    squash: bool
+    compression: Literal["gzip", "zstd", "none"]
+    level: int | None
+    merge_strict: bool
+    where: Location
+    description: str = ""
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class BuildGraph:
+    """``groups`` name images, steps and groups as ``image:x``, ``step:x``, ``group:x``; ``default`` likewise."""
+
+    steps: Mapping[StepId, Step]
+    images: Mapping[str, ImageTarget]
+    groups: Mapping[str, tuple[str, ...]]
+    default: tuple[str, ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    def order(self, wanted: Iterable[StepId] | None = None) -> tuple[StepId, ...]:
+        """All steps, or those ``wanted``, inputs first; the same order in every run."""
+        if wanted is None:
+            return tuple(self.steps)
+        chosen = frozenset(wanted)
+        return tuple(step for step in self.steps if step in chosen)
+
+    def needed(self, targets: Iterable[str], *, checks: bool = True) -> tuple[StepId, ...]:
+        """The steps that ``targets`` (``image:x`` or ``step:x``) need, themselves included, inputs first."""
+        todo: list[StepId] = []
+        for target in targets:
+            todo += self._roots(target, checks=checks)
+        found: set[StepId] = set()
+        while todo:
+            step = todo.pop()
+            if step not in found:
+                found.add(step)
+                todo += inputs_of(self.steps[step])
+        return self.order(found)
+
+    def _roots(self, target: str, *, checks: bool) -> Iterator[StepId]:
+        kind, _, name = target.partition(":")
+        if kind != "image":
+            yield StepId(target)
+            return
+        image = self.images[name]
+        yield from image.stack
+        if checks:
+            yield from image.checks
+
+    def flatten(self, targets: Iterable[str]) -> tuple[str, ...]:
+        """Groups replaced by what they name, each target once, in order."""
+        found: dict[str, None] = {}
+        for target in targets:
+            kind, _, name = target.partition(":")
+            found.update(
+                dict.fromkeys(self.flatten(self.groups[name]) if kind == "group" else (target,))
+            )
+        return tuple(found)
+
+    @cached_property
+    def dag(self) -> "nx.DiGraph[str]":
+        """An edge from every input to what needs it; nodes are step ids, ``image:x`` and ``group:x``."""
+        import networkx as nx
+
+        dag: nx.DiGraph[str] = nx.DiGraph()
+        for step in self.steps.values():
+            dag.add_node(step.id)
+            dag.add_edges_from((source, step.id) for source in inputs_of(step))
+        for image in self.images.values():
+            dag.add_node(f"image:{image.name}")
+            dag.add_edges_from((step, f"image:{image.name}") for step in image.stack + image.checks)
+        for name, members in self.groups.items():
+            dag.add_node(f"group:{name}")
+            dag.add_edges_from((member, f"group:{name}") for member in members)
+        return dag
+
+    def affected(self, changed: Iterable[str]) -> frozenset[str]:
+        """All that depends on one of ``changed``, themselves included."""
+        import networkx as nx
+
+        found = set(changed)
+        for node in tuple(found):
+            found |= nx.descendants(self.dag, node)
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """What is known of a base before any of its bytes are read."""
+
+    layers: tuple[Digest, ...]
+    config: Config

@@ -1,0 +1,159 @@
+"""Keys: what a step's result can depend on, and nothing else (DESIGN "Two keys per step").
+
+A *key document* is a mapping of named components; a key is the BLAKE3 of its canonical encoding, and the document is
+kept beside the record so that ``why`` can compare two of them. The same function makes both documents: with the
+StepKeys of the inputs it yields the StepKey, known before anything runs; with the identities of their results the
+ActionKey. A copy or write step's content is its *recipe*, so its key is that of the tree which it lays down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from buildgraph.digest import Digest, Document, key_of
+from buildgraph.graph.step import (
+    BindFiles,
+    CacheDir,
+    ContextFiles,
+    CopyStep,
+    Files,
+    PackagesStep,
+    RunStep,
+    SecretFile,
+    Stack,
+    StepId,
+    StepMount,
+    TmpfsDir,
+    WriteStep,
+)
+from buildgraph.spec.model import Mode, Owner
+
+SCHEMAS: Mapping[str, int] = {"copy": 1, "write": 1, "run": 1, "packages": 1}
+"""Raised, for one kind alone, when equal documents would no longer mean equal results."""
+
+SANDBOX_PROFILE = 1
+"""Raised when commands see another machine: devices, masks, host name, umask, resource files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a key document says of the inputs: ``names`` per step (StepKeys, or identities of results), and the digest
+    of each selection of files as it stands (of the context always; of a stack only for an ActionKey)."""
+
+    names: Mapping[StepId, Document]
+    files: Mapping[Files, Digest]
+
+
+Keyed = CopyStep | WriteStep | RunStep | PackagesStep
+
+
+def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[str, Document]:
+    """The key document. ``recipe`` is the tree digest of a copy or write step whose files are all known."""
+    match step:
+        case WriteStep():
+            return {"kind": "write", "schema": SCHEMAS["write"], "tree": recipe}
+        case CopyStep():
+            head: dict[str, Document] = {"kind": "copy", "schema": SCHEMAS["copy"]}
+            return head | ({"tree": recipe} if recipe else _copy(step, inputs))
+        case RunStep():
+            return _run(step, inputs)
+        case PackagesStep():
+            return {
+                "kind": "packages",
+                "schema": SCHEMAS["packages"],
+                "packages": step.packages,
+                "suite": step.suite,
+                "platform": step.platform,
+                "pins": step.pins,
+            }
+
+
+def key(doc: Mapping[str, Document]) -> str:
+    return key_of(doc)
+
+
+def _copy(step: CopyStep, inputs: Inputs) -> dict[str, Document]:
+    return {
+        "parts": [
+            {
+                "files": _files(part.files, inputs),
+                "to": part.to,
+                "owner": _owner(part.owner),
+                "mode": _mode(part.mode),
+            }
+            for part in step.parts
+        ],
+        "names": _stack(step.names, inputs),
+        "normalize": [step.keep_mode, step.keep_time],
+    }
+
+
+def _run(step: RunStep, inputs: Inputs) -> dict[str, Document]:
+    return {
+        "kind": "run",
+        "schema": SCHEMAS["run"],
+        "stack": _stack(step.stack, inputs),
+        "with": _stack(step.tools, inputs),
+        "argv": step.argv,
+        "env": dict(step.env),
+        "user": step.user,
+        "workdir": step.workdir,
+        "platform": step.platform,
+        "network": step.network,
+        "hosts": dict(step.hosts),
+        "mounts": [_mount(mount, inputs) for mount in step.mounts],
+        "outputs": step.outputs,
+        "discard": step.discard,
+        "time": "keep" if step.keep_time else "epoch",
+        "sandbox": SANDBOX_PROFILE,
+    }
+
+
+def _mount(mount: StepMount, inputs: Inputs) -> Document:
+    match mount:
+        case BindFiles():
+            return {
+                "kind": "bind",
+                "target": mount.target,
+                "write": mount.write,
+                "mode": mount.executable,
+                "files": _files(mount.files, inputs),
+            }
+        case CacheDir():
+            owner, mode = _owner(mount.owner), _mode(mount.mode)
+            return {
+                "kind": "cache",
+                "id": mount.id,
+                "target": mount.target,
+                "owner": owner,
+                "mode": mode,
+            }
+        case TmpfsDir():
+            owner, mode = _owner(mount.owner), _mode(mount.mode)
+            return {"kind": "tmpfs", "target": mount.target, "owner": owner, "mode": mode}
+        case SecretFile():
+            return {"kind": "secret", "id": mount.id, "target": mount.target, "env": mount.env}
+
+
+def _files(files: Files, inputs: Inputs) -> Document:
+    """The digest of what is selected; before a stack's files are known, how they will be selected."""
+    found = inputs.files.get(files)
+    if found is not None or isinstance(files, ContextFiles):
+        return found
+    return {
+        "stack": _stack(files.stack, inputs),
+        "path": files.path,
+        "include": files.include,
+        "exclude": files.exclude,
+    }
+
+
+def _stack(stack: Stack, inputs: Inputs) -> Document:
+    return [inputs.names[step] for step in stack]
+
+
+def _owner(owner: Owner | None) -> Document:
+    return None if owner is None else [owner.user, owner.group]
+
+
+def _mode(mode: Mode | None) -> Document:
+    return None if mode is None else [mode.octal, mode.symbolic]
