@@ -1,0 +1,1 @@
+"""The composition root: requests in, summaries out. Everything concrete is put together here and nowhere else."""

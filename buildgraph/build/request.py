@@ -1,0 +1,75 @@
+"""What is asked of a build, and what it answers; values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from buildgraph.errors import BuildgraphError
+
+OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """``dest`` is a file or folder; with several targets it holds ``{name}``."""
+
+    type: OutputType
+    dest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSpec:
+    """``--secret id=…``: exactly one of ``file`` and ``env`` is set."""
+
+    id: str
+    file: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command's words. ``environ`` is the whole environment; nothing below reads ``os.environ``."""
+
+    directory: Path
+    home: Path
+    environ: Mapping[str, str]
+    file: Path | None = None
+    targets: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
+    platform: str | None = None
+    jobs: int | None = None
+    memory: int | None = None
+    keep_going: bool = False
+    no_cache: bool = False
+    no_checks: bool = False
+    rebuild: tuple[str, ...] = ()
+    frozen: bool = False
+    require_cached: bool = False
+    tags: tuple[str, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
+    secrets: tuple[SecretSpec, ...] = ()
+    metadata_file: Path | None = None
+    iidfile: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """``size`` is what a registry would hold; ``new_bytes`` what this build added to the store."""
+
+    target: str
+    digest: str
+    config_digest: str
+    tags: tuple[str, ...]
+    size: int
+    new_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """``metadata`` is the document of ``--metadata-file``."""
+
+    ok: bool
+    metadata: Mapping[str, object]
+    images: tuple[ImageResult, ...]
+    failures: tuple[BuildgraphError, ...] = ()
