@@ -37,6 +37,14 @@ class Compressed:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """What is known of a layer without its bytes: its tree object's digest, the size of its tar in bytes."""
+
+    tree: Digest
+    size: int
+
+
 class BlobStore(Protocol):
     """Content-addressed bytes of any size. All methods may be called from several threads and processes."""
 
@@ -58,7 +66,10 @@ class BlobStore(Protocol):
 
 
 class ActionCache(Protocol):
-    """Records of what steps yielded, and the key documents that explain them."""
+    """Records of what steps yielded, and the key documents that explain them.
+
+    A result whose tree object is gone is a miss: whoever trusted it could build nothing on it.
+    """
 
     def by_step(self, keys: Iterable[StepKey]) -> Mapping[StepKey, ActionResult]:
         """One batched look-up for a whole graph; what is missing is absent from the answer."""
@@ -74,4 +85,11 @@ class ActionCache(Protocol):
     def alias(self, aliases: Mapping[StepKey, ActionKey]) -> None:
         """Later :meth:`by_step` look-ups find these results by their StepKey."""
 
-    def forget(self, key: ActionKey) -> None: ...
+    def forget(self, key: ActionKey) -> None:
+        """Idempotent; aliases of the result become misses."""
+
+    def document(self, key: str) -> bytes | None:
+        """The key document stored under a StepKey or ActionKey."""
+
+    def put_document(self, key: str, content: bytes) -> None:
+        """Idempotent: a key names one document only."""

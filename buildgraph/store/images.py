@@ -1,0 +1,118 @@
+"""The names of images: ``index.json`` of the home folder, so that other tools read it as an OCI layout.
+
+A name is the annotation ``org.opencontainers.image.ref.name`` of an entry (image-spec, image-layout.md). Entries and
+fields that others wrote are kept. Writers exclude each other by a lock and replace the file as a whole; a file that
+is no index is renamed to ``index.json.damaged-…`` with a warning: its images are named again by the next build.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from buildgraph.errors import ContentError, MachineError
+from buildgraph.events import Warned
+from buildgraph.oci.descriptor import Descriptor
+from buildgraph.oci.document import LARGEST
+from buildgraph.oci.manifest import Index
+from buildgraph.store.faults import translated
+
+if TYPE_CHECKING:
+    from buildgraph.store.local import LocalStore
+
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+
+
+class LocalImages:
+    """``reference`` is the whole name with its tag, always spelled the same way by the caller."""
+
+    def __init__(self, store: "LocalStore") -> None:
+        self._store = store
+        self._file = store.home / "index.json"
+
+    def resolve(self, reference: str) -> Descriptor | None:
+        """The newest entry of that name. The manifest it names is kept while the session lasts."""
+        found = dict(self.list()).get(reference)
+        if found is not None:
+            self._store.lease.name(found.digest)
+        return found
+
+    def list(self) -> "tuple[tuple[str, Descriptor], ...]":
+        """(reference, descriptor) of every named entry, in the order in which they were named."""
+        return tuple(
+            (name, _unnamed(entry))
+            for entry in self._read().manifests
+            if (name := entry.annotations.get(REF_NAME))
+        )
+
+    def tag(self, reference: str, descriptor: Descriptor) -> None:
+        self.tag_all({reference: descriptor})
+
+    def tag_all(self, images: Mapping[str, Descriptor]) -> None:
+        """Name many images in one step; whatever had one of the names loses it."""
+        self._store.lease.name(*(descriptor.digest for descriptor in images.values()))
+        self._store.blobs.sync()
+        fresh = tuple(
+            replace(descriptor, annotations={**descriptor.annotations, REF_NAME: name})
+            for name, descriptor in images.items()
+        )
+        with self._store.lock("index"):
+            index = self._read(locked=True)
+            kept = tuple(e for e in index.manifests if e.annotations.get(REF_NAME) not in images)
+            if (*kept, *fresh) != index.manifests:
+                self._write(replace(index, manifests=(*kept, *fresh)))
+
+    def untag(self, references: Iterable[str]) -> "tuple[str, ...]":
+        """Those of ``references`` that were there; the blobs stay until gc."""
+        wanted = set(references)
+        with self._store.lock("index"):
+            index = self._read(locked=True)
+            gone = tuple(e for e in index.manifests if e.annotations.get(REF_NAME) in wanted)
+            if gone:
+                self._store.raise_generation()
+                kept = tuple(entry for entry in index.manifests if entry not in gone)
+                self._write(replace(index, manifests=kept))
+        return tuple(entry.annotations[REF_NAME] for entry in gone)
+
+    def roots(self) -> "tuple[Descriptor, ...]":
+        """Every entry, named or not: what gc keeps with all it refers to."""
+        return self._read().manifests
+
+    def _read(self, *, locked: bool = False) -> Index:
+        try:
+            with translated(self._file):
+                content = self._file.read_bytes()
+        except FileNotFoundError:
+            return Index(())
+        try:
+            return Index.parse(content, name=str(self._file))
+        except ContentError as error:
+            if locked:
+                self._set_aside(error)
+                return Index(())
+        with self._store.lock("index"):
+            return self._read(locked=True)
+
+    def _set_aside(self, error: ContentError) -> None:
+        aside = self._file.with_name(f"index.json.damaged-{secrets.token_hex(4)}")
+        with translated(self._file):
+            self._store.raise_generation()
+            os.rename(self._file, aside)
+        message = f"the list of images is damaged, it is kept as {aside.name}: {error.message}"
+        self._store.observer(Warned("images-damaged", message))
+
+    def _write(self, index: Index) -> None:
+        content = index.to_bytes()
+        if len(content) > LARGEST:
+            raise MachineError(
+                "too-many-images",
+                f"{self._file} would have {len(content)} bytes; other tools read at most {LARGEST}",
+                hint="remove names that are no longer needed: buildgraph rmi",
+            )
+        self._store.write(self._file, content)
+
+
+def _unnamed(descriptor: Descriptor) -> Descriptor:
+    kept = {key: text for key, text in descriptor.annotations.items() if key != REF_NAME}
+    return replace(descriptor, annotations=kept)
