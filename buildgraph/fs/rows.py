@@ -1,0 +1,140 @@
+"""What the file system says of a path, as one comparable row, and from when on that cannot be relied on.
+
+A *row* is (dev, ino, size, mode, mtime_ns, ctime_ns) of ``lstat``: two equal rows of a path are the same content.
+Folders are rows too: names that come and go change their times. A row is *racy* if its ctime is not at least
+10 ms older than the moment of the snapshot (:func:`moment`): the path may change again within the same tick of the
+clock and keep its row. What a racy row stands for is compared by its *proof*, a BLAKE3.
+
+A build that has nothing to do needs this module, so it imports next to nothing.
+"""
+
+import os
+import time
+from itertools import chain
+from operator import attrgetter
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from struct import error, pack
+
+Row = tuple[int, int, int, int, int, int]
+
+WIDTH = 6
+SIZE = 8 * WIDTH
+_REALTIME_COARSE = 5
+"""The clock of the last tick (linux/time.h); file systems stamp with it."""
+_TICK = 10_000_000
+_LOCAL = frozenset(
+    (
+        b"ext2",
+        b"ext3",
+        b"ext4",
+        b"xfs",
+        b"btrfs",
+        b"tmpfs",
+        b"overlay",
+        b"f2fs",
+        b"bcachefs",
+        b"zfs",
+    )
+)
+
+row_of: "attrgetter[Row]" = attrgetter(
+    "st_dev", "st_ino", "st_size", "st_mode", "st_mtime_ns", "st_ctime_ns"
+)
+
+
+def moment(root: bytes, *others: bytes) -> int:
+    """The present by the clock that stamps files at ``root``, in ns; 0 if that cannot be known (all is racy then).
+
+    Touches a nameless file in ``root``, which changes nothing there, else a file in one of the folders ``others``
+    on the same filesystem; where neither can be written, a local filesystem is stamped by the kernel's clock.
+    """
+    try:
+        device = os.stat(root).st_dev
+    except OSError:
+        return 0
+    for folder in (root, *others):
+        try:
+            if os.stat(folder).st_dev == device:
+                return _touch(folder, named=folder != root)
+        except OSError:
+            continue
+    return time.clock_gettime_ns(_REALTIME_COARSE) if _is_local(device) else 0
+
+
+def _touch(folder: bytes, *, named: bool) -> int:
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    try:
+        fd = os.open(folder, flags | os.O_TMPFILE, 0o600)
+    except OSError:
+        if not named:
+            raise
+        path = folder + b"/.moment-%d-%d" % (os.getpid(), time.monotonic_ns())
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(path)
+    try:
+        return os.fstat(fd).st_ctime_ns
+    finally:
+        os.close(fd)
+
+
+def _is_local(device: int) -> bool:
+    number = b"%d:%d" % (os.major(device), os.minor(device))
+    try:
+        with open("/proc/self/mountinfo", "rb") as lines:
+            for line in lines:
+                if line.split(b" ", 3)[2] == number:
+                    return line.partition(b" - ")[2].split(b" ")[0] in _LOCAL
+    except OSError:
+        pass
+    return False
+
+
+def rows(paths: list[bytes]) -> bytes:
+    """The rows of ``paths`` as int64, one after the other; raises ``OSError`` for the first that is gone."""
+    form = f"{WIDTH * len(paths)}q"
+    try:
+        return pack(form, *chain.from_iterable(map(row_of, map(os.lstat, paths))))
+    except error:  # inode numbers of 64 bits, times after 2262
+        return pack(form, *map(wrap, chain.from_iterable(map(row_of, map(os.lstat, paths)))))
+
+
+def wrap(number: int) -> int:
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def is_racy(row: tuple[int, ...], since: int) -> bool:
+    return row[5] >= since - _TICK
+
+
+def prove(path: bytes, mode: int) -> bytes:
+    """BLAKE3 of a file's bytes, a link's target, or a folder's names and their kinds."""
+    from blake3 import blake3  # a check without racy rows needs no hash
+
+    if S_ISLNK(mode):
+        return blake3(os.readlink(path)).digest()
+    if S_ISDIR(mode):
+        with os.scandir(path) as entries:
+            return prove_names([(entry.name, kind_of(entry)) for entry in entries])
+    if not S_ISREG(mode):
+        return bytes(32)
+    hasher = blake3()
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb", buffering=0) as file:
+        while block := file.read(1 << 18):
+            hasher.update(block)
+    return hasher.digest()
+
+
+def kind_of(entry: "os.DirEntry[bytes]") -> bytes:
+    if entry.is_file(follow_symlinks=False):
+        return b"f"
+    if entry.is_dir(follow_symlinks=False):
+        return b"d"
+    return b"l" if entry.is_symlink() else b"?"
+
+
+def prove_names(names: list[tuple[bytes, bytes]]) -> bytes:
+    """The proof of a folder with these (name, kind), kind being one of ``f d l ?``."""
+    from blake3 import blake3
+
+    return blake3(b"\0".join(sorted(kind + name for name, kind in names))).digest()
