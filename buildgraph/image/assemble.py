@@ -7,17 +7,14 @@ Nothing says when it was built: the config and every new history entry carry the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
+from buildgraph.fs.tarball import EPOCH
 from buildgraph.oci.config import Config, History
 from buildgraph.oci.descriptor import CONFIG, MANIFEST, Descriptor, oci_layer_type
 from buildgraph.oci.manifest import Index, Manifest
 from buildgraph.store.base import Compressed
-
-EPOCH: Final = 315_532_800
-"""1980-01-01T00:00:00Z, in seconds since 1970: the time of every file in a layer."""
 
 
 @dataclass(frozen=True, slots=True)
