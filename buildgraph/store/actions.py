@@ -124,6 +124,15 @@ class LocalRecords:
         """Everything written inside becomes visible together, and costs one transaction."""
         return self._index().transaction()
 
+    def drop(self, keys: Iterable[str]) -> None:
+        """Delete records by their whole key in the index, all at once."""
+        doomed = tuple(keys)
+        if doomed:
+            index = self._index()
+            with index.transaction():
+                for key in doomed:
+                    index.delete(key)
+
     def flush(self) -> None:
         """Write down which results were reused; at the end of a session."""
         used, self._used = self._used, set()

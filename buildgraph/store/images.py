@@ -7,7 +7,7 @@ is no index is renamed to ``index.json.damaged-…`` with a warning: its images 
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +74,15 @@ class LocalImages:
                 kept = tuple(entry for entry in index.manifests if entry not in gone)
                 self._write(replace(index, manifests=kept))
         return tuple(entry.annotations[REF_NAME] for entry in gone)
+
+    def remove(self, entries: "Collection[Descriptor]") -> None:
+        """Remove exactly these entries of :meth:`roots`, named or not."""
+        with self._store.lock("index"):
+            index = self._read(locked=True)
+            kept = tuple(entry for entry in index.manifests if entry not in entries)
+            if kept != index.manifests:
+                self._store.raise_generation()
+                self._write(replace(index, manifests=kept))
 
     def roots(self) -> "tuple[Descriptor, ...]":
         """Every entry, named or not: what gc keeps with all it refers to."""

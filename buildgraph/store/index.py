@@ -9,6 +9,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,8 @@ class RecordIndex:
         self._opening = threading.Lock()
         self._current: Any = None
         self._identity = (0, 0)
+        self.set_aside: list[str] = []
+        """The names that damaged indexes were given by this object."""
 
     def get(self, key: str) -> Value:
         """None when absent or damaged."""
@@ -80,6 +83,28 @@ class RecordIndex:
 
     def keys(self) -> tuple[str, ...]:
         return self._run(tuple)
+
+    def damaged(self) -> tuple[str, ...]:
+        """Check the whole index, every row too; the keys of damaged rows, which stay until they are deleted.
+
+        An index that is itself damaged is set aside.
+        """
+        cache = self._cache()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # inside, they are collected and returned
+            found = self._run(lambda cache: [w for w in cache.check() if _is_integrity(w)])
+        if found:
+            self._set_aside(cache)
+        return tuple(key for key in self.keys() if not self._whole(key))
+
+    def _whole(self, key: str) -> bool:
+        try:
+            packed = self._run(lambda cache: cache.get(key))
+            if packed is not None:
+                unpack(key, packed)
+        except DamagedRecordError:
+            return False
+        return True
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -147,25 +172,37 @@ class RecordIndex:
 
     def _recover(self, cache: Any, error: Exception) -> None:
         """Return when the operation can be tried again; raise what the machine lacks."""
-        with self._opening:
-            if cache is not self._current:
-                return
+        if cache is self._current:
             if _is_damage(error, self._folder):
+                self._set_aside(cache)
+            else:
+                self._current = None
+
+    def _set_aside(self, cache: Any) -> None:
+        """Only the first of several threads or processes that met the damage renames."""
+        with self._opening:
+            if cache is self._current:
                 with locked(self._lock_file):
                     if _identity(self._folder) == self._identity:
                         self._rename_away()
-            self._current = None
+                self._current = None
 
     def _rename_away(self) -> None:
         aside = self._folder.with_name(f"records.damaged-{secrets.token_hex(4)}")
         with suppress(FileNotFoundError):
             os.rename(self._folder, aside)
+            self.set_aside.append(aside.name)
         self._observer(
             Warned(
                 "records-damaged",
                 f"the record index {self._folder} is damaged: it is kept as {aside.name} and a new one is begun",
             )
         )
+
+
+def _is_integrity(found: warnings.WarningMessage) -> bool:
+    """diskcache also tells of foreign files and of counters that are off by a killed process; they do no harm."""
+    return found.category is UserWarning and not str(found.message).startswith("Settings.")
 
 
 def _is_damage(error: Exception, folder: Path) -> bool:

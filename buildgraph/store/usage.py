@@ -1,0 +1,81 @@
+"""What `cache info` and `cache ls` tell: how much there is, and what it is good for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildgraph.store.inventory import folder_size, take
+
+if TYPE_CHECKING:
+    from buildgraph.store.local import LocalStore
+
+
+class Part(NamedTuple):
+    """``size`` is in bytes on disk."""
+
+    name: str
+    count: int
+    size: int
+
+
+class Kept(NamedTuple):
+    """One result or base layer with all that belongs to it. ``last`` is the second since 1970 of its last use."""
+
+    label: str
+    kinds: tuple[str, ...]
+    tree: str
+    layers: tuple[str, ...]
+    size: int
+    seconds: float
+    reuses: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    home: Path
+    parts: tuple[Part, ...]
+    images: int
+    garbage: int
+    """Bytes that the next collection frees in any case."""
+
+    @property
+    def total(self) -> int:
+        return sum(part.size for part in self.parts)
+
+
+def info(store: "LocalStore") -> Usage:
+    """Measures file by file; seconds for a big store."""
+    inventory = take(store)
+    blobs = [size for name, size in inventory.sizes.items() if ":" in name]
+    snapshots = [size for name, size in inventory.sizes.items() if ":" not in name]
+    parts = [
+        Part("blobs", len(blobs), sum(blobs)),
+        Part("snapshots", len(snapshots), sum(snapshots)),
+        Part("records", inventory.records, folder_size(store.home / "records")),
+    ]
+    for name in ("volumes", "plans", "stat", "tmp", "trash"):
+        folder = store.home / name
+        parts.append(Part(name, sum(1 for _ in folder.iterdir()), folder_size(folder)))
+    garbage = sum(inventory.sizes[name] for name in inventory.loose)
+    return Usage(store.home, tuple(parts), len(store.images.list()), garbage)
+
+
+def ls(store: "LocalStore") -> Iterable[Kept]:
+    """The biggest first."""
+    inventory = take(store)
+    kept = [
+        Kept(
+            unit.label,
+            tuple(sorted({result.kind for result in unit.results})),
+            unit.name,
+            tuple(sorted(unit.layers)),
+            sum(inventory.sizes[thing] for thing in unit.things),
+            unit.seconds,
+            unit.reuses,
+            unit.last,
+        )
+        for unit in inventory.units.values()
+    ]
+    return sorted(kept, key=lambda unit: (-unit.size, unit.label))
