@@ -26,11 +26,23 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 def decode(content: bytes, name: str) -> "Fields":
     """The top object of the document that messages call ``name``."""
+    return Fields(_decode(content, name), name)
+
+
+def decode_list(content: bytes, name: str) -> list["Fields"]:
+    """The same for a document whose top is a list of objects."""
+    value = _decode(content, name)
+    if not isinstance(value, list):
+        raise _bad(name, f"must be a JSON list, not {_shown(value)}")
+    return [Fields(item, f"{name}, [{at}],") for at, item in enumerate(value)]
+
+
+def _decode(content: bytes, name: str) -> object:
     if len(content) > LARGEST:
         raise _bad(name, f"has {len(content)} bytes; at most {LARGEST} are read")
     _check_depth(content, name)
     try:
-        value = json.loads(
+        value: object = json.loads(
             content.decode(),
             object_pairs_hook=_object,
             parse_constant=_constant,
@@ -40,7 +52,7 @@ def decode(content: bytes, name: str) -> "Fields":
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as error:
         raise _bad(name, f"is not JSON: {_reason(error)}") from error
-    return Fields(value, name)
+    return value
 
 
 def encode(value: Json) -> bytes:

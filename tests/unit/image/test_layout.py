@@ -229,9 +229,9 @@ def test_nested_indexes_end():
 )
 def test_lying_descriptors(change, code):
     source = image()
+    root = replace(source.descriptor, **change)
+    blobs_of(source).setdefault(root.digest, b"")
     with pytest.raises(ContentError) as caught:
-        root = replace(source.descriptor, **change)
-        blobs_of(source).setdefault(root.digest, b"")
         load_image(source.open_blob, [root], AMD, "x")
     assert caught.value.code == code
 
