@@ -31,6 +31,7 @@ _CHANGED: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENX
 _SCRATCH: Final = 1 << 20
 _ZEROS: Final = bytes(512)
 _NONE: Final = Digest()
+_NO_NAMES: Final = (b"", b".", b"..")
 
 
 class Item(NamedTuple):
@@ -109,10 +110,17 @@ class _Packing:
             parent, _, name = path.rpartition(b"/")
             if before is not None and path <= before:
                 raise ValueError(f"items are not sorted: {path!r} after {before!r}")
-            if parent not in folders or name in (b".", b".."):
+            if (
+                parent not in folders
+                or name in _NO_NAMES[not path :]
+                or path[:1] == b"/"
+                or b"\0" in path
+            ):
                 _refuse("bad-tree", path, "is in no directory of this layer")
             if name.startswith(WHITEOUT_PREFIX):
                 _refuse("whiteout-name", path, "is a name that only whiteouts can have in a layer")
+            if entry.xattrs:
+                _check_xattrs(entry)
             before = path
             if kind == tree.FILE:
                 listing.append(self._file(item))
@@ -254,6 +262,14 @@ class _Packing:
     def end(self, stream: TarStream) -> tuple[Digest, int, Blob | None]:
         self._write(END)
         return stream.finish(self._view[: self._at])
+
+
+def _check_xattrs(entry: Entry) -> None:
+    for key, _ in entry.xattrs:
+        if b"=" in key or key.startswith((b"trusted.overlay.", b"user.overlay.")):
+            _refuse(
+                "bad-xattr", entry.path, f"has the attribute {_shown(key)}, which no layer can hold"
+            )
 
 
 def _write_all(fd: int, content: bytes | memoryview) -> None:

@@ -167,7 +167,6 @@ class _Sink:
         if self._path is not None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o600)
-            self._write(self._frame.head)
 
     def take(self, chunk: memoryview, compressed: bytes | Exception | None) -> None:
         if isinstance(compressed, Exception):
@@ -176,6 +175,8 @@ class _Sink:
         self._size += len(chunk)
         if self._fd < 0:
             return
+        if not self._packed_size:
+            self._write(self._frame.head)
         self._frame.update(chunk)
         self._write(chunk if compressed is None else compressed)
 
