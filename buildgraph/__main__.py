@@ -1,0 +1,26 @@
+"""The program: a build with nothing to do is answered from its compiled plan; everything else goes to ``cli``.
+
+Up to that answer nothing is imported but what starts with the interpreter, so this module and what it imports at
+its top stay free of click, dataclasses and the like.
+"""
+
+import sys
+import time
+
+from buildgraph.cli import warm
+
+
+def main() -> int:
+    """Exit code as in the manual; also the console script."""
+    began = time.monotonic()
+    arguments = sys.argv[1:]
+    if warm.answer(arguments, began):
+        return 0
+    from buildgraph.cli import app
+    from buildgraph.report import terminal
+
+    return app.run(arguments, terminal.Terminal())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

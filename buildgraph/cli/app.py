@@ -1,0 +1,127 @@
+"""From arguments to an exit code: run one command and say what went wrong, if something did."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from buildgraph.cli import catalog, failure, warm
+from buildgraph.cli.command import SETTINGS, Group
+from buildgraph.cli.session import Screen, Settings
+
+COMPLETE = "_BUILDGRAPH_COMPLETE"
+"""The variable through which a shell asks for completions."""
+
+EXAMPLES = (
+    ("buildgraph init", "write a first Buildfile.toml"),
+    ("buildgraph build", "build what changed"),
+    ("buildgraph build api -o type=docker,dest=api.tar", "one image, for docker load"),
+    ("buildgraph plan", "what would run, and why"),
+    ("buildgraph why api", "why it ran the last time"),
+)
+
+
+def program() -> Group:
+    """The whole command line; its commands are loaded when asked for."""
+    places = {name: place for panel in catalog.PANELS for name, place in panel.commands.items()}
+    return Group(
+        name="buildgraph",
+        help="Builds many related OCI images of a workspace, and only what changed.",
+        examples=EXAMPLES,
+        places=places,
+        later=catalog.LATER,
+        headings={panel.title: tuple(panel.commands) for panel in catalog.PANELS},
+        context_settings={
+            **SETTINGS,
+            "rich_help_config": {
+                "theme": "default-nu",
+                "enable_theme_env_var": False,
+                "max_width": 100,
+                "text_markup": None,
+            },
+        },
+    )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: unwinds like an interrupt, ends with 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def run(arguments: list[str], screen: Screen) -> int:
+    """One command, start to end; never raises for what can go wrong in a command."""
+    settings = Settings(screen, tuple(arguments))
+    settings.plan_file = _plan_file(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths need not be UTF-8
+    try:
+        with _signals():
+            return _invoke(arguments, settings)
+    except Terminated as stop:
+        return 128 + stop.number
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's own last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _invoke(arguments: list[str], settings: Settings) -> int:
+    try:
+        whole = program()
+        if asked := os.environ.get(COMPLETE):
+            return _complete(whole, settings, asked)
+        with whole.make_context("buildgraph", list(arguments), obj=settings) as context:
+            whole.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as problem:  # noqa: BLE001 - the last frame: everything becomes a message
+        error = failure.explain(problem)
+        settings.screen.fail(error, settings.progress, styled=settings.styled)
+        return error.exit_code
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.stdout.flush()
+    return 0
+
+
+def _complete(whole: Group, settings: Settings, asked: str) -> int:
+    from click.shell_completion import shell_complete
+
+    return shell_complete(whole, {"obj": settings}, "buildgraph", COMPLETE, asked)
+
+
+def _plan_file(arguments: list[str]) -> Path | None:
+    with contextlib.suppress(OSError):
+        return Path(warm.plan_file(arguments, warm.home_of(arguments, os.environ)))
+    return None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind the stack, so that everything that must be undone is."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+        numbers.append(signal.SIGHUP)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

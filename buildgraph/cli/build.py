@@ -1,0 +1,169 @@
+"""``build``: make targets, show how it goes, remember the answer when nothing would be left to do."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from buildgraph.cli import engine, options, warm
+from buildgraph.cli.command import command
+from buildgraph.cli.quantity import parse_size
+from buildgraph.cli.session import Session, Watcher
+from buildgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from buildgraph.build.request import Request, Summary
+
+
+@command(
+    "build",
+    examples=(
+        ("buildgraph build", "the default targets; only what changed runs"),
+        ("buildgraph build api web -j 8", "two images, eight steps at once"),
+        ("buildgraph build api -o type=docker,dest=api.tar", "an archive for docker load"),
+        ("buildgraph build deps -o type=local,dest=out", "the files that a step made"),
+        ("buildgraph build --rebuild 'deps*'", "run some steps again"),
+        ("buildgraph build --require-cached", "fail instead of running a step"),
+    ),
+)
+@options.targets
+@options.model
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Run so many steps at once.")
+@click.option("--memory", metavar="SIZE", help="Memory that all running steps may use together.")
+@click.option(
+    "-k", "--keep-going", is_flag=True, help="After a failure build what does not need it."
+)
+@options.forcing
+@click.option("-t", "--tag", "tags", metavar="REF", multiple=True, help="Name the image so, too.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="type=T,dest=D",
+    multiple=True,
+    help="Where the result goes: oci (a layout folder), oci-archive, docker (for docker load), "
+    "tar or local (the root filesystem), store. With several targets dest holds {name}.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    metavar="id=ID[,src=FILE|env=VAR]",
+    multiple=True,
+    help="Give a secret of the Buildfile its value.",
+)
+@click.option("--metadata-file", metavar="FILE", help="Write what was built as JSON.")
+@click.option("--iidfile", metavar="FILE", help="Write the image's config digest.")
+@options.later
+def build(
+    session: Session,
+    *,
+    targets: tuple[str, ...],
+    sets: tuple[str, ...],
+    platform: str | None,
+    jobs: int | None,
+    memory: str | None,
+    keep_going: bool,
+    no_cache: bool,
+    rebuild: tuple[str, ...],
+    no_checks: bool,
+    frozen: bool,
+    require_cached: bool,
+    tags: tuple[str, ...],
+    outputs: tuple[str, ...],
+    secrets: tuple[str, ...],
+    metadata_file: str | None,
+    iidfile: str | None,
+) -> None:
+    """Build targets: images, steps or groups. Without a name, the workspace's default ones.
+
+    A name may be a glob. Only what changed since an earlier build runs again.
+    """
+    _refuse_remote_cache()
+    if tags and len(targets) > 1:
+        raise UsageError(
+            "tag-for-several",
+            f"-t names one image, and there are {len(targets)} targets",
+            hint="build one target, or set tags in the Buildfile",
+        )
+    request = options.request(
+        session,
+        targets,
+        sets,
+        platform=platform,
+        jobs=jobs,
+        memory=parse_size(memory) if memory else None,
+        keep_going=keep_going,
+        no_cache=no_cache,
+        rebuild=rebuild,
+        no_checks=no_checks,
+        frozen=frozen,
+        require_cached=require_cached,
+        tags=tags,
+        outputs=tuple(options.output(text) for text in outputs),
+        secrets=tuple(options.secret(text, os.environ) for text in secrets),
+        metadata_file=_path(metadata_file),
+        iidfile=_path(iidfile),
+    )
+    with session.watch() as watcher:
+        summary = engine.build(request, watcher)
+    for failure in summary.failures:
+        session.fail(failure)
+    if summary.ok:
+        _remember(session, request, summary, watcher)
+    else:
+        codes = [failure.exit_code for failure in summary.failures]
+        raise click.exceptions.Exit(codes[0] if codes else 1)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(os.path.abspath(text)) if text else None
+
+
+def _refuse_remote_cache() -> None:
+    if os.environ.get("BUILDGRAPH_CACHE"):
+        raise UsageError(
+            "not-supported-yet",
+            "BUILDGRAPH_CACHE is set, and remote caches are not supported yet",
+            hint="unset BUILDGRAPH_CACHE",
+        )
+
+
+def _remember(session: Session, request: "Request", summary: "Summary", watcher: Watcher) -> None:
+    """Keep a warm answer for exactly this command, where the build says what such an answer rests on."""
+    file = session.plan_file
+    seen = getattr(summary, "facts", None)
+    if file is None or seen is None or file.parent.parent != session.home:
+        return
+    from buildgraph.fs import facts
+
+    sections = {
+        "progress": session.progress.encode(),
+        "color": session.color.encode(),
+        **watcher.unchanged(),
+    }
+    if request.metadata_file is not None:
+        document = unchanged_metadata(summary.metadata)
+        sections[f"file:{request.metadata_file}"] = document
+    if request.iidfile is not None:
+        sections[f"file:{request.iidfile}"] = request.iidfile.read_bytes()
+    facts.save(os.fspath(file), seen, warm.encode(sections))
+
+
+def unchanged_metadata(metadata: Mapping[str, object]) -> bytes:
+    """The metadata of the same build with nothing left to do; ``@SECONDS@`` stands for its time."""
+    steps = metadata.get("steps")
+    counts = dict(steps) if isinstance(steps, dict) else {}
+    done = sum(counts.get(name, 0) for name in ("executed", "reused", "cutoff"))
+    quiet = dict.fromkeys(counts, 0) | {"reused": done}
+    moved = metadata.get("bytes")
+    document = {
+        **metadata,
+        "steps": quiet,
+        "bytes": dict.fromkeys(moved, 0) if isinstance(moved, dict) else {},
+        "seconds": "@SECONDS@",
+    }
+    text = json.dumps(document, indent=2).replace('"@SECONDS@"', "@SECONDS@")
+    return text.encode() + b"\n"

@@ -1,0 +1,111 @@
+"""``cache``: what the store holds, whether it is sound, and how to make it smaller."""
+
+import click
+
+from buildgraph.cli import catalog, engine, out
+from buildgraph.cli.command import Group, command
+from buildgraph.cli.plan import as_json
+from buildgraph.cli.quantity import parse_age, parse_size, show_size
+from buildgraph.cli.session import Session
+from buildgraph.errors import DifferenceError
+
+cache = Group(
+    "cache",
+    help="Look after the store of built layers.",
+    examples=(
+        ("buildgraph cache info", "how big it is"),
+        ("buildgraph cache gc --max-size 20GB", "make it smaller"),
+        ("buildgraph cache verify", "recompute everything that it holds"),
+    ),
+    later=catalog.LATER_CACHE,
+)
+
+
+@command("info", examples=(("buildgraph cache info", "where the store is and how big"),))
+@as_json
+def info(session: Session, *, as_json: bool) -> None:
+    """Say where the store is and what it holds."""
+    facts = engine.cache_info(session.home)
+    if as_json:
+        out.document({"schema": 1, **facts})
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        shown = show_size(value) if name.endswith("bytes") and isinstance(value, int) else value
+        out.line(f"{name.replace('_', ' ').ljust(width)}  {shown}")
+
+
+@command("ls", examples=(("buildgraph cache ls", "the recorded results"),))
+@as_json
+def ls(session: Session, *, as_json: bool) -> None:
+    """List the recorded results of steps, the biggest first."""
+    rows = engine.cache_ls(session.home)
+    if as_json:
+        out.document({"schema": 1, "records": [row.document() for row in rows]})
+        return
+    out.table(
+        ("record", "step", "size", "took", "made"),
+        [(r.key[:12], r.step, show_size(r.size), f"{r.seconds:.1f} s", r.made) for r in rows],
+    )
+
+
+@command("verify", examples=(("buildgraph cache verify", "find what is damaged"),))
+@as_json
+def verify(session: Session, *, as_json: bool) -> None:
+    """Recompute everything that the store holds. What is damaged is named and dropped, and the next build makes it
+    again. Exit code 5 if there was any."""
+    found = engine.cache_verify(session.home)
+    if as_json:
+        out.document({"schema": 1, "checked": found.checked, "damaged": list(found.damaged)})
+    if found.damaged:
+        number = f"{len(found.damaged)} of {found.checked} parts"
+        raise DifferenceError(
+            "store-damaged",
+            f"{number} of the store were damaged and have been dropped",
+            detail=found.damaged,
+            hint="build again to make them anew",
+        )
+    session.note(f"{found.checked} parts of the store are sound")
+
+
+@command(
+    "gc",
+    examples=(
+        ("buildgraph cache gc --max-size 20GB", "keep what is dearest to rebuild"),
+        ("buildgraph cache gc --max-age 30d --dry-run", "what would go?"),
+    ),
+)
+@click.option("--max-size", metavar="SIZE", help="The store may be so big, for example 20GB.")
+@click.option("--max-age", metavar="AGE", help="Drop what was not used for so long: 30d.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--explain", is_flag=True, help="Say for each part why it goes or stays.")
+@as_json
+def gc(
+    session: Session,
+    *,
+    max_size: str | None,
+    max_age: str | None,
+    dry_run: bool,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Free space. Images with a name and running builds lose nothing."""
+    found = engine.cache_gc(
+        session.home,
+        max_size=parse_size(max_size) if max_size else None,
+        max_age=parse_age(max_age) if max_age else None,
+        dry_run=dry_run,
+        explain=explain,
+    )
+    if as_json:
+        document = {"freed": found.freed, "kept": found.kept, "lines": list(found.lines)}
+        out.document({"schema": 1, **document})
+        return
+    for line in found.lines:
+        out.line(line)
+    verb = "would free" if dry_run else "freed"
+    session.note(f"{verb} {show_size(found.freed)}, {show_size(found.kept)} left")
+
+
+for _each in (info, ls, verify, gc):
+    cache.add_command(_each)

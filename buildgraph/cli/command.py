@@ -1,0 +1,160 @@
+"""Commands and groups as this program has them: examples before everything else, ``-h`` and the common options
+everywhere, near names for what does not exist, modules loaded when they are needed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import update_wrapper
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import click
+from rich_click import RichCommand, RichCommandPanel, RichGroup, RichOptionPanel
+
+from buildgraph.cli import session
+from buildgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich_click import RichContext, RichHelpFormatter
+
+P = ParamSpec("P")
+
+SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+Example = tuple[str, str]
+"""A command line and what it does, in a few words."""
+
+
+class Command(RichCommand):
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", dict(SETTINGS))
+        kwargs.setdefault("panels", option_panels())
+        super().__init__(*args, **kwargs)
+        self.short_help = first_sentence(self.help)
+        self.examples = tuple(examples)
+        self.params += session.options()
+
+    def format_help(self, ctx: "RichContext", formatter: "RichHelpFormatter") -> None:  # type: ignore[override]
+        write_examples(self.examples, formatter)
+        super().format_help(ctx, formatter)
+
+
+def option_panels() -> list[RichOptionPanel]:
+    return [RichOptionPanel("Options"), RichOptionPanel(session.PANEL)]
+
+
+def first_sentence(text: str | None) -> str:
+    words = " ".join((text or "").split())
+    return words.partition(". ")[0].rstrip(".") + "."
+
+
+class Group(RichGroup):
+    """``places`` says where commands are (``module:attribute``), ``headings`` sorts them for the overview; those in
+    ``later`` are not supported yet: refused, and listed nowhere."""
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        places: Mapping[str, str] | None = None,
+        later: frozenset[str] = frozenset(),
+        headings: Mapping[str, Sequence[str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("context_settings", dict(SETTINGS))
+        kwargs.setdefault("no_args_is_help", False)
+        listed = headings or {"Commands": ()}
+        panels = [RichCommandPanel(name, commands=list(them)) for name, them in listed.items()]
+        kwargs.setdefault("panels", [*panels, *option_panels()])
+        super().__init__(*args, **kwargs)
+        self.short_help = first_sentence(self.help)
+        self.examples = tuple(examples)
+        self.places = dict(places or {})
+        self.later = later
+        self.params += session.options()
+
+    def format_help(self, ctx: "RichContext", formatter: "RichHelpFormatter") -> None:  # type: ignore[override]
+        write_examples(self.examples, formatter)
+        super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(UsageError.exit_code)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.places, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = self.places.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        found = getattr(import_module(f"buildgraph.cli.{module}"), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            raise self._unknown(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def _unknown(self, ctx: click.Context, name: str) -> Exception:
+        if name.startswith("-"):
+            return click.NoSuchOption(name, ctx=ctx)
+        if name in self.later:
+            return UsageError(
+                "not-supported-yet",
+                f"{ctx.command_path} {name} is not supported yet",
+                hint=f"{ctx.command_path} -h lists what there is",
+            )
+        hint = near(name, self.list_commands(ctx)) or f"{ctx.command_path} -h lists all commands"
+        return UsageError("unknown-command", f"there is no command {name!r}", hint=hint)
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """``did you mean …?``, or nothing."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def write_examples(examples: Sequence[Example], formatter: "RichHelpFormatter") -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+
+    if not examples:
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", overflow="fold")
+    table.add_column()
+    for row in examples:
+        table.add_row(*row)
+    formatter.write(Padding("Examples", (0, 1), style="bold"))
+    formatter.write(Padding(table, (0, 1, 1, 3)))
+
+
+def command(
+    name: str, *, examples: Sequence[Example], **extra: Any
+) -> Callable[[Callable[Concatenate[session.Session, P], None]], Command]:
+    """Make a function of a session a command; its docstring is the help text."""
+
+    def decorate(function: Callable[Concatenate[session.Session, P], None]) -> Command:
+        return click.command(name, cls=Command, examples=examples, **extra)(with_session(function))
+
+    return decorate
+
+
+def with_session(
+    function: Callable[Concatenate[session.Session, P], None],
+) -> Callable[P, None]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        function(session.current(click.get_current_context()), *args, **kwargs)
+
+    params = getattr(function, "__click_params__", [])
+    update_wrapper(call, function)
+    call.__click_params__ = params  # type: ignore[attr-defined]
+    return call

@@ -1,0 +1,25 @@
+"""What the shell can complete: names of targets and of images. Silence where anything is wrong."""
+
+import contextlib
+
+import click
+
+from buildgraph.cli import engine
+from buildgraph.cli.session import current
+
+
+def targets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Targets of the Buildfile that the words so far speak of."""
+    with contextlib.suppress(Exception):  # a broken Buildfile must not break the prompt
+        from buildgraph.cli.options import request
+
+        names = [target.name for target in engine.list_targets(request(current(context)))]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def images(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    with contextlib.suppress(Exception):
+        names = [image.tag for image in engine.list_images(current(context).home)]
+        return [name for name in names if name.startswith(incomplete)]
+    return []

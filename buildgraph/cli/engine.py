@@ -1,0 +1,145 @@
+"""The floor below as the commands see it: every question that they ask, loaded when it is asked.
+
+One place, so that a command's tests can put something else in its stead, and so that a command imports nothing of
+the builder before it has understood its arguments.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from buildgraph.build.images import HistoryEntry, ImageEntry
+    from buildgraph.build.request import Request, Summary
+    from buildgraph.build.store import Collected, Finding, RecordEntry, Verified
+    from buildgraph.build.survey import GraphView, Target
+    from buildgraph.events import Observer
+
+Question = Literal["deps", "rdeps", "path"]
+
+
+def build(request: "Request", observer: "Observer") -> "Summary":
+    from buildgraph.build.build import build as build_targets
+
+    return build_targets(request, observer)
+
+
+def plan(request: "Request") -> Mapping[str, Any]:
+    """The document of ``plan --json``."""
+    from buildgraph.build.survey import plan as survey
+
+    return survey(request)
+
+
+def why(request: "Request", name: str, against: str | None) -> Mapping[str, Any]:
+    """The document of ``why --json``."""
+    from buildgraph.build.survey import why as survey
+
+    return survey(request, name, against)
+
+
+def graph(request: "Request") -> "GraphView":
+    """Nodes in an order in which they can be built; edges lead from what is needed to what needs it."""
+    from buildgraph.build.survey import graph as survey
+
+    return survey(request)
+
+
+def query(
+    request: "Request", question: Question, names: Sequence[str], *, direct: bool
+) -> tuple[str, ...]:
+    from buildgraph.build.survey import query as survey
+
+    return survey(request, question, tuple(names), direct=direct)
+
+
+def list_targets(request: "Request") -> "Sequence[Target]":
+    from buildgraph.build.survey import list_targets as survey
+
+    return survey(request)
+
+
+def check(request: "Request") -> Sequence[str]:
+    """Warnings; every mistake is raised."""
+    from buildgraph.build.survey import check as survey
+
+    return survey(request)
+
+
+def lock(request: "Request", names: Sequence[str] | None, *, update: bool) -> Sequence[str]:
+    """What changed, one line each; ``names`` None means all."""
+    from buildgraph.build.survey import lock as write
+
+    return write(request, names, update=update)
+
+
+def list_images(home: Path) -> "Sequence[ImageEntry]":
+    from buildgraph.build import images
+
+    return images.list_images(home)
+
+
+def inspect(home: Path, ref: str) -> Mapping[str, Any]:
+    from buildgraph.build import images
+
+    return images.inspect(home, ref)
+
+
+def history(home: Path, ref: str) -> "Sequence[HistoryEntry]":
+    """Newest first."""
+    from buildgraph.build import images
+
+    return images.history(home, ref)
+
+
+def tag(home: Path, source: str, name: str) -> None:
+    from buildgraph.build import images
+
+    images.tag(home, source, name)
+
+
+def rmi(home: Path, ref: str) -> None:
+    from buildgraph.build import images
+
+    images.rmi(home, ref)
+
+
+def validate(home: Path, ref: str) -> Sequence[str]:
+    """Problems, none for a valid image; ``ref`` is a name or digest in the store, or a path."""
+    from buildgraph.build import images
+
+    return images.validate(home, ref)
+
+
+def cache_info(home: Path) -> Mapping[str, str | int]:
+    from buildgraph.build import store
+
+    return store.cache_info(home)
+
+
+def cache_ls(home: Path) -> "Sequence[RecordEntry]":
+    from buildgraph.build import store
+
+    return store.cache_ls(home)
+
+
+def cache_verify(home: Path) -> "Verified":
+    from buildgraph.build import store
+
+    return store.cache_verify(home)
+
+
+def cache_gc(
+    home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool, explain: bool
+) -> "Collected":
+    from buildgraph.build import store
+
+    return store.cache_gc(
+        home, max_size=max_size, max_age=max_age, dry_run=dry_run, explain=explain
+    )
+
+
+def doctor(home: Path) -> "Sequence[Finding]":
+    from buildgraph.build import store
+
+    return store.doctor(home)

@@ -1,0 +1,84 @@
+"""Every way in which a command can go wrong, as an error that a person can read."""
+
+import errno
+import os
+import traceback
+
+import click
+
+from buildgraph.cli.catalog import LATER_OPTIONS
+from buildgraph.errors import BuildgraphError, MachineError, UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class DefectError(BuildgraphError):
+    """A mistake of this program itself (exit 1)."""
+
+
+def explain(problem: Exception) -> BuildgraphError:
+    match problem:
+        case BuildgraphError():
+            return problem
+        case click.UsageError():
+            return _usage(problem)
+        case click.ClickException():
+            return UsageError("usage", _sentence(problem.format_message()))
+        case OSError():
+            return _system(problem)
+        case MemoryError():
+            return MachineError(
+                "no-memory", "there is not enough memory", hint="build with fewer jobs: -j 1"
+            )
+        case _:
+            return _defect(problem)
+
+
+def _usage(problem: click.UsageError) -> UsageError:
+    hint = "buildgraph -h lists the commands"
+    if problem.ctx is not None:
+        hint = f"{problem.ctx.command_path} -h shows how it is used"
+    match problem:
+        case click.NoSuchOption():
+            message = f"there is no option {problem.option_name}"
+            shown = [name for name in problem.possibilities or () if name not in LATER_OPTIONS]
+            near = f"did you mean {' or '.join(shown)}?" if shown else hint
+            return UsageError("unknown-option", message, hint=near)
+        case _:
+            return UsageError("usage", _sentence(problem.format_message()), hint=hint)
+
+
+def _sentence(message: str) -> str:
+    """click's messages in the form of ours: no capital, no full stop."""
+    text = message.strip().rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _system(problem: OSError) -> BuildgraphError:
+    what = os.strerror(problem.errno) if problem.errno else str(problem)
+    name = problem.filename if problem.filename is not None else problem.filename2
+    at = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
+    if problem.errno in _FULL:
+        return MachineError(
+            "no-space",
+            f"{at}{what.lower()}",
+            hint="free some space, for example with buildgraph cache gc --max-size 10GB",
+        )
+    if problem.errno in _DENIED:
+        return MachineError("no-permission", f"{at}{what.lower()}")
+    return MachineError("system-error", f"{at}{what.lower()}", detail=_frames(problem)[-2:])
+
+
+def _defect(problem: Exception) -> BuildgraphError:
+    return DefectError(
+        "internal",
+        f"{type(problem).__name__}: {problem}",
+        detail=_frames(problem),
+        hint="this is a mistake in buildgraph; please report it with the lines above",
+    )
+
+
+def _frames(problem: Exception) -> list[str]:
+    text = "".join(traceback.format_tb(problem.__traceback__))
+    return text.rstrip().splitlines()

@@ -1,0 +1,150 @@
+"""The options of commands that look at a Buildfile, and how they become a request."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from buildgraph.cli import catalog, complete
+from buildgraph.cli.quantity import parse_fields, parse_pair
+from buildgraph.cli.session import Session
+from buildgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from buildgraph.build.request import OutputSpec, OutputType, Request, SecretSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OUTPUT_TYPES: "tuple[OutputType, ...]" = ("store", "oci", "oci-archive", "docker", "tar", "local")
+
+
+def targets(function: F) -> F:
+    return click.argument(
+        "targets", nargs=-1, metavar="[TARGET]...", shell_complete=complete.targets
+    )(function)
+
+
+def model(function: F) -> F:
+    """Options that change what a Buildfile means."""
+    function = click.option(
+        "--platform", metavar="P", help="Build for this platform, such as linux/arm64."
+    )(function)
+    return click.option(
+        "--set",
+        "sets",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Give a variable of the Buildfile a value.",
+    )(function)
+
+
+def forcing(function: F) -> F:
+    """Options that change what a plan decides."""
+    for names, extra in reversed(_FORCING):
+        function = click.option(*names, **extra)(function)
+    return function
+
+
+_FORCING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("--no-cache",), {"is_flag": True, "help": "Run every step again."}),
+    (
+        ("--rebuild",),
+        {
+            "metavar": "PATTERN",
+            "multiple": True,
+            "help": "Run the steps again whose names match.",
+            "shell_complete": complete.targets,
+        },
+    ),
+    (("--no-checks",), {"is_flag": True, "help": "Leave out the images' checks."}),
+    (("--frozen",), {"is_flag": True, "help": "Refuse what Buildfile.lock lacks; exit 5."}),
+    (
+        ("--require-cached",),
+        {"is_flag": True, "help": "Fail with exit 5 where a step would have to run."},
+    ),
+)
+
+
+def later(function: F) -> F:
+    """Options that the manual names and that are not supported yet: hidden, and refused when used."""
+    for name, takes_value in catalog.LATER_OPTIONS.items():
+        shape: dict[str, Any] = {"is_flag": True}
+        if takes_value:
+            shape = {"multiple": True}
+        function = click.option(name, hidden=True, expose_value=False, callback=_refuse, **shape)(
+            function
+        )
+    return function
+
+
+def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value and not context.resilient_parsing:
+        raise UsageError(
+            "not-supported-yet",
+            f"{parameter.opts[0]} is not supported yet",
+            hint=f"{context.command_path} -h lists the options that there are",
+        )
+
+
+def request(
+    session: Session, names: Sequence[str] = (), sets: Sequence[str] = (), **rest: Any
+) -> "Request":
+    """What the user asked for, paths made absolute."""
+    from buildgraph.build.request import Request
+
+    return Request(
+        directory=session.directory,
+        file=session.file,
+        home=session.home,
+        targets=tuple(names),
+        sets=dict(parse_pair("--set", each) for each in sets),
+        environ=dict(os.environ),
+        **rest,
+    )
+
+
+def output(text: str) -> "OutputSpec":
+    from buildgraph.build.request import OutputSpec
+
+    found = parse_fields("--output", text, ("type", "dest"))
+    wanted, dest = found.get("type", ""), found.get("dest", "")
+    kind = next((each for each in OUTPUT_TYPES if each == wanted), None)
+    if kind is None:
+        raise UsageError(
+            "bad-option-value",
+            f"--output {text!r}: there is no type {wanted!r}",
+            hint=f"the types are {', '.join(OUTPUT_TYPES)}",
+        )
+    if (kind == "store") == bool(dest):
+        message = "takes no dest" if kind == "store" else "needs a dest"
+        raise UsageError(
+            "bad-option-value",
+            f"--output {text!r}: type {kind} {message}",
+            hint="write it as --output type=oci,dest=DIR",
+        )
+    return OutputSpec(kind, os.path.abspath(dest) if dest else "")
+
+
+def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
+    """``id=ID`` alone means the environment variable of that name."""
+    from buildgraph.build.request import SecretSpec
+
+    found = parse_fields("--secret", text, ("id", "src", "env"))
+    name = found.get("id", "")
+    if not name or ("src" in found and "env" in found):
+        raise UsageError(
+            "bad-option-value",
+            f"--secret {text!r} needs an id and one of src and env",
+            hint="write it as --secret id=NAME,src=FILE or --secret id=NAME,env=VARIABLE",
+        )
+    if "src" in found:
+        return SecretSpec(name, file=os.path.abspath(os.path.expanduser(found["src"])))
+    variable = found.get("env", name)
+    if variable not in environ:
+        raise UsageError(
+            "secret-missing",
+            f"secret {name!r}: there is no environment variable {variable}",
+            hint=f"set it, or name a file: --secret id={name},src=FILE",
+        )
+    return SecretSpec(name, env=variable)

@@ -1,0 +1,102 @@
+"""``plan`` and ``why``: what would run, and what made a step run."""
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from buildgraph.cli import complete, engine, options, out
+from buildgraph.cli.command import command
+from buildgraph.cli.session import Session
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@command(
+    "plan",
+    examples=(
+        ("buildgraph plan", "what a build would run, and why"),
+        ("buildgraph plan api --json", "the same for a program"),
+    ),
+)
+@options.targets
+@options.model
+@options.forcing
+@as_json
+def plan(
+    session: Session,
+    *,
+    targets: tuple[str, ...],
+    sets: tuple[str, ...],
+    platform: str | None,
+    no_cache: bool,
+    rebuild: tuple[str, ...],
+    no_checks: bool,
+    frozen: bool,
+    require_cached: bool,
+    as_json: bool,
+) -> None:
+    """What a build would run, and why. Runs and writes nothing.
+
+    A step that waits may still be reused: that shows when its inputs are done.
+    """
+    request = options.request(
+        session,
+        targets,
+        sets,
+        platform=platform,
+        no_cache=no_cache,
+        rebuild=rebuild,
+        no_checks=no_checks,
+        frozen=frozen,
+        require_cached=require_cached,
+    )
+    document = engine.plan(request)
+    if as_json:
+        out.document(document)
+        return
+    for line in plan_lines(document["steps"], verbose=session.verbose):
+        out.line(line)
+
+
+def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str]:
+    """Steps that would run or wait, one a line, and how many are reused; all of them when ``verbose``."""
+    shown = [step for step in steps if verbose or step["decision"] != "reuse"]
+    width = max((len(step["id"]) for step in shown), default=0)
+    lines = [f"{s['decision']:<7}  {s['id'].ljust(width)}  {s['reason']}".rstrip() for s in shown]
+    number = {
+        decision: sum(step["decision"] == decision for step in steps)
+        for decision in ("execute", "wait", "reuse")
+    }
+    lines.append(
+        f"{number['execute']} to run, {number['wait']} waiting on them, {number['reuse']} reused"
+    )
+    return lines
+
+
+@command(
+    "why",
+    examples=(
+        ("buildgraph why api", "what was different when it last ran"),
+        ("buildgraph why deps --json", "the same for a program"),
+    ),
+)
+@click.argument("name", metavar="TARGET|STEP", shell_complete=complete.targets)
+@options.model
+@click.option("--against", metavar="RECORD", help="Compare with this record (a key or its start).")
+@as_json
+def why(
+    session: Session,
+    *,
+    name: str,
+    sets: tuple[str, ...],
+    platform: str | None,
+    against: str | None,
+    as_json: bool,
+) -> None:
+    """Explain the last decision about a target or step: which part of its key differs, down to the file."""
+    document = engine.why(options.request(session, (), sets, platform=platform), name, against)
+    if as_json:
+        out.document(document)
+        return
+    for line in document["text"]:
+        out.line(line)

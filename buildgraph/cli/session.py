@@ -1,0 +1,186 @@
+"""What every command knows: where it works, how it speaks. The options that stand before or after any command."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import click
+from rich_click import RichOption
+
+from buildgraph.cli import warm
+from buildgraph.errors import BuildgraphError, UsageError
+from buildgraph.events import Event
+
+Progress = Literal["auto", "tty", "plain", "json", "quiet"]
+Color = Literal["auto", "always", "never"]
+
+PANEL = "Everywhere"
+"""The heading of the options that every command has."""
+
+
+class Watcher(Protocol):
+    """An observer of one build that can also say what the same build would show with nothing left to do."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def unchanged(self) -> dict[str, bytes]:
+        """Sections ``plain``, ``styled`` and ``json`` of a warm answer."""
+
+
+class Screen(Protocol):
+    """Where progress and messages go: standard error, in one of several forms."""
+
+    def watch(
+        self, progress: Progress, *, styled: bool, verbose: bool
+    ) -> AbstractContextManager[Watcher]: ...
+
+    def fail(self, error: BuildgraphError, progress: Progress, *, styled: bool) -> None: ...
+
+    def note(self, message: str, progress: Progress) -> None:
+        """One line for a person; nothing where a program reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The working folder is the process's: ``-C`` has been followed before this exists."""
+
+    directory: Path
+    file: Path | None
+    home: Path
+    progress: Progress
+    color: Color
+    verbose: bool
+    screen: Screen
+    arguments: tuple[str, ...]
+    plan_file: Path | None
+    """Where a warm answer to these arguments is kept."""
+
+    @property
+    def styled(self) -> bool:
+        return warm.colored(self.color)
+
+    def watch(self) -> AbstractContextManager[Watcher]:
+        return self.screen.watch(self.progress, styled=self.styled, verbose=self.verbose)
+
+    def fail(self, error: BuildgraphError) -> None:
+        self.screen.fail(error, self.progress, styled=self.styled)
+
+    def note(self, message: str) -> None:
+        self.screen.note(message, self.progress)
+
+
+@dataclass(slots=True)
+class Settings:
+    """What has been read so far of the options that stand anywhere; the later one wins."""
+
+    screen: Screen
+    arguments: tuple[str, ...] = ()
+    directory: str = ""
+    file: str = ""
+    home: str = ""
+    progress: Progress = "auto"
+    color: Color = "auto"
+    verbose: bool = False
+    plan_file: Path | None = None
+
+    @property
+    def styled(self) -> bool:
+        return warm.colored(self.color)
+
+    def session(self) -> Session:
+        """Follow ``-C`` and settle every path."""
+        home = Path(os.path.abspath(self.home or warm.default_home(os.environ)))
+        if self.directory:
+            try:
+                os.chdir(self.directory)
+            except OSError as error:
+                raise UsageError(
+                    "bad-directory", f"cannot work in {self.directory!r}: {error.strerror}"
+                ) from error
+        file = Path(os.path.abspath(self.file)) if self.file else None
+        if file and file.suffix != ".toml":
+            raise UsageError(
+                "not-supported-yet",
+                f"{self.file!r} is no Buildfile: building from a Dockerfile is not supported yet",
+                hint="name a .toml file",
+            )
+        return Session(
+            Path.cwd(),
+            file,
+            home,
+            self.progress,
+            self.color,
+            self.verbose,
+            self.screen,
+            self.arguments,
+            self.plan_file,
+        )
+
+
+def _keep(field: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    def callback(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+        settings = context.find_root().obj
+        if isinstance(settings, Settings) and value:
+            setattr(settings, field, value)
+
+    return callback
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value and not context.resilient_parsing:
+        from buildgraph import __version__
+
+        click.echo(f"buildgraph {__version__}")
+        context.exit()
+
+
+def options() -> list[click.Parameter]:
+    """The options that every command has; new ones each time, because click binds them to their command."""
+
+    def option(*names: str, field: str, **extra: Any) -> click.Option:
+        return RichOption(names, expose_value=False, callback=_keep(field), panel=PANEL, **extra)
+
+    return [
+        option("-C", field="directory", metavar="DIR", help="Work in this folder."),
+        option("-f", "--file", field="file", metavar="FILE", help="Use this Buildfile."),
+        option(
+            "--home",
+            field="home",
+            metavar="DIR",
+            help="Where the store is (environment variable BUILDGRAPH_HOME).",
+        ),
+        option(
+            "--progress",
+            field="progress",
+            type=click.Choice(["auto", "tty", "plain", "json", "quiet"]),
+            help="How progress is shown on standard error.",
+        ),
+        option(
+            "--color",
+            field="color",
+            type=click.Choice(["auto", "always", "never"]),
+            help="Colours on standard error (NO_COLOR turns them off).",
+        ),
+        option("-v", "--verbose", field="verbose", is_flag=True, help="Say more."),
+        RichOption(
+            ("--version",),
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_version,
+            panel=PANEL,
+            help="Print the version.",
+        ),
+    ]
+
+
+def current(context: click.Context) -> Session:
+    """The session of a running command."""
+    settings = context.find_root().obj
+    if not isinstance(settings, Settings):
+        message = "a command runs below buildgraph.cli.app only"
+        raise TypeError(message)
+    return settings.session()

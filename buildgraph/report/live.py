@@ -1,0 +1,197 @@
+"""``--progress tty``: what runs now as a small tree that is redrawn in place, what ended above it.
+
+rich is loaded and its screen opened when the first step starts: a build that reuses everything needs neither.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TextIO, assert_never
+
+from buildgraph.events import (
+    BuildFinished,
+    BuildStarted,
+    Event,
+    ImageFinished,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    Warned,
+)
+from buildgraph.report import words
+
+if TYPE_CHECKING:
+    from rich.live import Live as RichLive
+    from rich.text import Text
+
+
+@dataclass(slots=True)
+class Running:
+    """A step at work; ``line`` is the last that its command wrote."""
+
+    event: StepStarted
+    since: float
+    line: str = ""
+
+
+class Live:
+    """Use as a context manager: leaving removes the tree and gives the terminal back."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        styled: bool,
+        verbose: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._styled = styled
+        self._verbose = verbose
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._screen: RichLive | None = None
+        self._started = BuildStarted((), 0)
+        self._began = clock()
+        self._running: dict[str, Running] = {}
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._note(event)
+        match event:
+            case StepStarted():
+                self._open()
+            case StepFinished() if self._worth_a_line(event):
+                self._above(self._ending(event))
+            case Warned():
+                mark = words.paint("warning", "yellow", on=self._styled)
+                self._above(f"{mark}[{event.code}]: {event.message}")
+            case BuildFinished():
+                self._close()
+            case _:
+                pass
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case BuildStarted():
+                self._started = event
+                self._began = self._clock()
+            case StepStarted():
+                self._running[event.step] = Running(event, self._clock())
+            case StepOutput():
+                if event.step in self._running and (line := words.clean(event.line).strip()):
+                    self._running[event.step].line = line
+            case StepFinished():
+                self._running.pop(event.step, None)
+                self._done += 1
+            case ImageFinished() | Warned() | BuildFinished():
+                pass
+            case _:
+                assert_never(event)
+
+    def _worth_a_line(self, event: StepFinished) -> bool:
+        return self._verbose or event.outcome not in ("reused", "skipped", "cancelled")
+
+    def _ending(self, event: StepFinished) -> str:
+        word, style = {
+            "executed": ("done", "green"),
+            "cutoff": ("cut off", "cyan"),
+            "failed": ("failed", "red"),
+        }.get(event.outcome, (event.outcome, "dim"))
+        parts = [words.paint(word.rjust(7), style, on=self._styled), event.step]
+        if event.outcome in ("executed", "failed"):
+            parts.append(words.paint(words.seconds(event.seconds), "dim", on=self._styled))
+        if event.outcome == "executed":
+            parts.append(words.paint(words.size(event.size), "dim", on=self._styled))
+        elif event.reason:
+            parts.append(words.paint(event.reason, "dim", on=self._styled))
+        return "  ".join(parts)
+
+    def frame(self, width: int, height: int, *, ascii_only: bool = False) -> "Text":
+        """The tree as it is now, no line wider than ``width``; ``height`` counts the terminal's lines."""
+        from rich.text import Text
+
+        with self._lock:
+            now = self._clock()
+            lines = [self._head(now)]
+            running = list(self._running.values())
+        shown = running[: max(1, height - 3)]
+        name = max((len(one.event.step) for one in shown), default=0)
+        for at, one in enumerate(shown):
+            last = at == len(shown) - 1 and len(shown) == len(running)
+            twig = ("`- " if last else "|- ") if ascii_only else ("└─ " if last else "├─ ")
+            lines.append(Text(twig, "dim") + self._branch(one, name, now))
+        if len(running) > len(shown):
+            lines.append(Text(f"   and {len(running) - len(shown)} more", "dim"))
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        return Text("\n").join(lines)
+
+    def _head(self, now: float) -> "Text":
+        from rich.text import Text
+
+        passed = now - self._began
+        text = Text()
+        text.append(f"{self._done}/{self._started.steps}", "bold")
+        text.append(f"  {words.seconds(passed)}")
+        expected = self._started.remaining
+        if expected is not None and expected > passed:
+            text.append(f", about {words.seconds(expected - passed)} left")
+        targets = ", ".join(self._started.targets)
+        return text.append(f"  {targets}", "dim")
+
+    def _branch(self, one: Running, name: int, now: float) -> "Text":
+        from rich.text import Text
+
+        passed = words.seconds(now - one.since)
+        if one.event.expected:
+            passed += f" of {words.seconds(one.event.expected)}"
+        text = Text(one.event.step.ljust(name), "cyan")
+        text.append(f"  {passed}", "default")
+        return text.append(f"  {one.line or one.event.reason}", "dim")
+
+    def _open(self) -> None:
+        if self._screen is not None:
+            return
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        console = Console(
+            file=self._stream, force_terminal=True, highlight=False, no_color=not self._styled
+        )
+
+        def draw() -> "Text":
+            options = console.options
+            return self.frame(console.width, console.height, ascii_only=options.ascii_only)
+
+        self._screen = RichLive(
+            console=console,
+            get_renderable=draw,
+            transient=True,
+            refresh_per_second=8,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._screen.start()
+
+    def _above(self, line: str) -> None:
+        if self._screen is None:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+            return
+        from rich.text import Text
+
+        self._screen.console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def _close(self) -> None:
+        if self._screen is not None:
+            self._screen.stop()
+            self._screen = None

@@ -1,0 +1,90 @@
+"""``--progress plain``: lines for a log, grouped by step, each with the name of its step before it.
+
+One running step at a time has the floor: its lines are shown as they come. The others' lines wait until they get
+the floor or end, so that groups stay whole although steps run side by side. A step that waits with more than
+``PATIENCE`` characters is let through, so that nothing grows without bound.
+"""
+
+from typing import TextIO
+
+from buildgraph.events import Event, StepFinished, StepOutput, StepStarted, Warned
+from buildgraph.report import words
+
+PATIENCE = 4_000_000
+
+
+class Plain:
+    def __init__(self, stream: TextIO, *, styled: bool, verbose: bool) -> None:
+        self._stream = stream
+        self._styled = styled
+        self._verbose = verbose
+        self._floor = ""
+        self._waiting: dict[str, list[str]] = {}
+        self._held: dict[str, int] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StepStarted():
+                self._waiting[event.step] = []
+                self._held[event.step] = 0
+                self._floor = self._floor or event.step
+                self._say(event.step, self._dim(f"{event.kind}: {event.reason}"))
+            case StepOutput():
+                self._say(event.step, words.clean(event.line))
+            case StepFinished():
+                self._finish(event)
+            case Warned():
+                mark = words.paint("warning", "yellow", on=self._styled)
+                self._write(f"{mark}[{event.code}]: {event.message}")
+            case _:
+                pass
+        self._stream.flush()
+
+    def _finish(self, event: StepFinished) -> None:
+        begun = event.step in self._waiting
+        if begun or self._verbose or event.outcome in ("cutoff", "failed"):
+            self._say(event.step, self._ending(event))
+        self._let_out(event.step)
+        self._waiting.pop(event.step, None)
+        self._held.pop(event.step, None)
+        if self._floor == event.step:
+            self._floor = next(iter(self._waiting), "")
+            self._let_out(self._floor)
+
+    def _ending(self, event: StepFinished) -> str:
+        match event.outcome:
+            case "executed":
+                return self._dim(
+                    f"done in {words.seconds(event.seconds)}, {words.size(event.size)}"
+                )
+            case "failed":
+                text = f"failed after {words.seconds(event.seconds)}"
+                return words.paint(text, "red", on=self._styled)
+            case "cutoff":
+                return self._dim("cut off" + (f": {event.reason}" if event.reason else ""))
+            case "reused" | "skipped" | "cancelled":
+                return self._dim(event.outcome + (f": {event.reason}" if event.reason else ""))
+
+    def _say(self, step: str, text: str) -> None:
+        name = words.paint(step, "cyan", on=self._styled)
+        line = f"{name} | {text}"
+        if step == self._floor or step not in self._waiting:
+            self._write(line)
+            return
+        self._waiting[step].append(line)
+        self._held[step] += len(line)
+        if self._held[step] > PATIENCE:
+            self._let_out(step)
+
+    def _let_out(self, step: str) -> None:
+        for line in self._waiting.get(step, ()):
+            self._write(line)
+        if step in self._waiting:
+            self._waiting[step] = []
+            self._held[step] = 0
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+
+    def _dim(self, text: str) -> str:
+        return words.paint(text, "dim", on=self._styled)

@@ -1,0 +1,93 @@
+import io
+
+import pytest
+from support.story import STORY
+
+from buildgraph.events import BuildStarted, StepFinished, StepOutput, StepStarted
+from buildgraph.report.live import Live
+from buildgraph.report.terminal import Terminal
+
+
+class Terminal80(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def running(clock):
+    live = Live(io.StringIO(), styled=False, verbose=False, clock=clock)
+    live._open = lambda: None
+    live(BuildStarted(("api", "web"), 40, 20.0))
+    for at in range(3):
+        live(StepFinished(f"r{at}", "copy", "reused"))
+    live(StepStarted("deps", "run", "never built", 5.0))
+    clock.now += 2
+    live(StepStarted("api-src", "copy", "main.py content: 1 → 2"))
+    live(StepOutput("deps", "Collecting \x1b[31mflask\x1b[0m"))
+    live(StepOutput("deps", "   "))
+    clock.now += 1.5
+    return live
+
+
+def test_the_tree_of_running_steps():
+    assert running(Clock()).frame(80, 24).plain.splitlines() == [
+        "3/40  3.5 s, about 16.5 s left  api, web",
+        "├─ deps     3.5 s of 5.0 s  Collecting flask",
+        "└─ api-src  1.5 s  main.py content: 1 → 2",
+    ]
+
+
+def test_it_fits_the_terminal():
+    live = running(Clock())
+    assert max(len(line) for line in live.frame(20, 24).plain.splitlines()) <= 20
+    assert live.frame(80, 4).plain.splitlines()[-1].strip() == "and 1 more"
+    assert "|- deps" in live.frame(80, 24, ascii_only=True).plain
+
+
+def test_no_time_left_is_told_once_it_is_over():
+    clock = Clock()
+    live = running(clock)
+    clock.now += 30
+    assert "left" not in live.frame(80, 24).plain
+
+
+def test_on_a_terminal_what_ended_stays_and_the_tree_goes():
+    stream = Terminal80()
+    with Terminal(stream).watch("auto", styled=False, verbose=False) as watch:
+        for event in STORY:
+            watch(event)
+    shown = stream.getvalue()
+    assert "   done  step:deps  2.5 s  1.20 MB" in shown
+    assert "cut off  step:app" in shown
+    assert "\x1b[?25l" in shown
+    assert shown.index("\x1b[?25h") < shown.index("built in")
+
+
+def test_rich_is_not_opened_when_nothing_runs():
+    stream = Terminal80()
+    with Terminal(stream).watch("tty", styled=False, verbose=False) as watch:
+        watch(STORY[0])
+        watch(STORY[1])
+        watch(STORY[-1])
+    assert "\x1b" not in stream.getvalue()
+
+
+def break_off(stream):
+    with Terminal(stream).watch("tty", styled=False, verbose=False) as watch:
+        for event in STORY[:4]:
+            watch(event)
+        raise KeyboardInterrupt
+
+
+def test_the_terminal_is_given_back_when_a_build_breaks_off():
+    stream = Terminal80()
+    with pytest.raises(KeyboardInterrupt):
+        break_off(stream)
+    assert "\x1b[?25h" in stream.getvalue()
