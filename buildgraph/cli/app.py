@@ -105,7 +105,8 @@ def _complete(whole: Group, settings: Settings, asked: str) -> int:
 
 def _plan_file(arguments: list[str]) -> Path | None:
     with contextlib.suppress(OSError):
-        return Path(warm.plan_file(arguments, warm.home_of(arguments, os.environ)))
+        home = os.path.abspath(warm.home_of(arguments, os.environ))
+        return Path(warm.plan_file(arguments, home))
     return None
 
 

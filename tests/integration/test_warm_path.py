@@ -1,0 +1,58 @@
+"""The warm path as a process of its own: what it loads, what it says."""
+
+import os
+import subprocess
+import sys
+
+from buildgraph.cli import warm
+from buildgraph.fs import facts
+
+HEAVY = (
+    "asyncio blake3 click dataclasses diskcache hashlib json multiprocess networkx pathlib pydantic re rich rich_click \
+subprocess tarfile tomli typing zipfile"
+)
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+from buildgraph.__main__ import main
+code = main()
+print(*sorted(set(sys.modules) - before))
+sys.exit(code)
+"""
+
+
+def test_a_remembered_answer_loads_nothing_heavy(tmp_path):
+    words = ["build", "--home", str(tmp_path)]
+    here = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        file = warm.plan_file(words, str(tmp_path))
+    finally:
+        os.chdir(here)
+    os.makedirs(os.path.dirname(file))
+    facts.save(file, facts.Facts(os.fsencode(tmp_path)), warm.encode({"plain": b"up to date\n"}))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "up to date\n")
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & set(HEAVY.split())
+
+
+def test_plain_progress_of_other_commands_needs_no_rich(tmp_path):
+    program = PROGRAM.replace("print(", "print('\\n', ")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, "init"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "click" in loaded
+    assert not loaded & {"rich", "networkx", "pydantic", "asyncio", "multiprocess"}

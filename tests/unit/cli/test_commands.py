@@ -1,0 +1,207 @@
+import json
+from types import SimpleNamespace as Row
+
+import pytest
+from support.screen import Asked, run
+
+PLAN = {
+    "schema": 1,
+    "steps": [
+        {"id": "step:src", "kind": "copy", "decision": "reuse", "reason": "", "key": "k"},
+        {
+            "id": "step:deps",
+            "kind": "run",
+            "decision": "execute",
+            "reason": "never built",
+            "key": "k",
+        },
+        {"id": "step:app", "kind": "run", "decision": "wait", "reason": "on step:deps", "key": "k"},
+    ],
+    "targets": ["api"],
+}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BUILDGRAPH_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_plan(monkeypatch):
+    Asked().replace(monkeypatch, plan=PLAN)
+    assert json.loads(run("plan", "--json").out) == PLAN
+    assert run("plan").out == (
+        "execute  step:deps  never built\n"
+        "wait     step:app   on step:deps\n"
+        "1 to run, 1 waiting on them, 1 reused\n"
+    )
+    assert "reuse    step:src" in run("plan", "-v").out
+
+
+def test_ls(monkeypatch):
+    rows = [
+        Row(name="api", kind="image", description="the API"),
+        Row(name="os", kind="base", description=""),
+    ]
+    Asked().replace(monkeypatch, list_targets=rows)
+    assert run("ls").out == "NAME  KIND   DESCRIPTION\napi   image  the API\nos    base\n"
+    assert json.loads(run("ls", "--json").out)["targets"][0] == {
+        "name": "api",
+        "kind": "image",
+        "description": "the API",
+    }
+
+
+def test_graph(monkeypatch):
+    node = Row(id="step:a", kind="run", state="execute", reason="")
+    asked = Asked().replace(monkeypatch, graph=Row(nodes=[node], edges=[]))
+    assert run("graph", "a").out == "step:a  (run)  [execute]\n"
+    assert asked.request.targets == ("a",)
+    assert json.loads(run("graph", "--format", "json").out)["nodes"][0]["id"] == "step:a"
+    assert run("graph", "--format", "png").code == 2
+
+
+def test_query(monkeypatch):
+    asked = Asked().replace(monkeypatch, query=("step:a", "step:b"))
+    assert run("query", "deps", "x", "--direct").out == "step:a\nstep:b\n"
+    assert asked.calls[-1][1][1:] == ("deps", ("x",))
+    assert asked.calls[-1][2] == {"direct": True}
+    assert json.loads(run("query", "path", "x", "y", "--json").out)["names"] == ["step:a", "step:b"]
+    assert run("query", "deps").code == 2
+
+
+def test_no_path_is_exit_code_1(monkeypatch):
+    Asked().replace(monkeypatch, query=())
+    assert run("query", "path", "x", "y").code == 1
+
+
+def test_init_writes_a_buildfile_once(place):
+    (place / "My Shop!").mkdir()
+    said = run("-C", "My Shop!", "init")
+    assert said.code == 0
+    text = (place / "My Shop!/Buildfile.toml").read_text()
+    assert 'name = "my-shop"' in text
+    again = run("-C", str(place / "My Shop!"), "init")
+    assert (again.code, "buildfile-exists" in again.err) == (2, True)
+
+
+def test_lock(monkeypatch):
+    asked = Asked().replace(monkeypatch, lock=["os: pinned 3 packages"])
+    assert "pinned 3" in run("lock").err
+    run("lock", "--update", "os")
+    assert (asked.calls[-1][1][1], asked.calls[-1][2]) == (("os",), {"update": True})
+    run("lock", "--update")
+    assert (asked.calls[-1][1][1], asked.calls[-1][2]) == (None, {"update": True})
+    assert run("lock", "os").code == 2
+
+
+def test_doctor(monkeypatch):
+    good = Row(name="runtime", ok=True, needed=True, message="bubblewrap 0.8", hint="")
+    bad = Row(
+        name="libseccomp", ok=False, needed=True, message="not found", hint="apt-get install x"
+    )
+    maybe = Row(name="rootless", ok=False, needed=False, message="no subuids", hint="")
+    Asked().replace(monkeypatch, doctor=[good, maybe])
+    assert run("doctor").code == 0
+    Asked().replace(monkeypatch, doctor=[good, bad])
+    said = run("doctor")
+    assert said.code == 3
+    assert said.out == (
+        "ok     runtime: bubblewrap 0.8\n"
+        "LACKS  libseccomp: not found\n"
+        "       help: apt-get install x\n"
+    )
+    assert run("doctor", "--json").code == 3
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion(shell):
+    assert "_BUILDGRAPH_COMPLETE" in run("completion", shell).out
+
+
+def test_target_names_are_completed(monkeypatch):
+    Asked().replace(monkeypatch, list_targets=[Row(name="api"), Row(name="auth"), Row(name="web")])
+    monkeypatch.setenv("_BUILDGRAPH_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "buildgraph build a")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run().out == "plain,api\nplain,auth\n"
+
+
+def test_a_broken_buildfile_does_not_break_the_prompt(monkeypatch):
+    Asked().replace(monkeypatch, list_targets=lambda _request: {}["x"])
+    monkeypatch.setenv("_BUILDGRAPH_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "buildgraph build a")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert (run().out.strip(), run().err) == ("", "")
+
+
+def test_images(monkeypatch, place):
+    digest = "sha256:" + "a" * 64
+    row = Row(tag="shop/api:latest", digest=digest, size=31_000_000, created="1980-01-01T00:00:00Z")
+    layer = Row(created_by="step deps", size=1000, diff_id=digest)
+    asked = Asked().replace(
+        monkeypatch,
+        list_images=[row],
+        inspect={"digest": digest},
+        history=[layer],
+        tag=None,
+        rmi=None,
+        validate=(),
+    )
+    assert "shop/api:latest  sha256:aaaaaaaaaaaa  31 MB" in run("images").out
+    assert json.loads(run("images", "--json").out)["images"][0]["digest"] == digest
+    assert json.loads(run("inspect", "x").out) == {"digest": digest}
+    assert "step deps" in run("history", "x").out
+    assert json.loads(run("history", "x", "--json").out)["history"][0]["diff_id"] == digest
+    assert run("tag", "a", "b").code == 0
+    assert asked.calls[-1] == ("tag", (place / "home", "a", "b"), {})
+    assert run("rmi", "a", "b").code == 0
+    assert [call[1][1] for call in asked.calls[-2:]] == ["a", "b"]
+    assert run("validate", "x").code == 0
+    Asked().replace(monkeypatch, validate=("blob x: wrong size",))
+    said = run("validate", "x")
+    assert (said.code, "blob x: wrong size" in said.err) == (1, True)
+
+
+def test_cache(monkeypatch, place):
+    record = Row(
+        key="abc" * 20,
+        step="deps",
+        size=5,
+        seconds=1.5,
+        made="2026-01-01",
+        document=lambda: {"key": "abc"},
+    )
+    asked = Asked().replace(
+        monkeypatch,
+        cache_info={"home": "/h", "blobs": 3, "blob_bytes": 2_000_000},
+        cache_ls=[record],
+        cache_verify=Row(checked=7, damaged=()),
+        cache_gc=Row(freed=1_000, kept=2_000, lines=("gone: x",)),
+    )
+    assert run("cache", "info").out == "home        /h\nblobs       3\nblob bytes  2 MB\n"
+    assert json.loads(run("cache", "info", "--json").out)["blobs"] == 3
+    assert "abcabcabcabc" in run("cache", "ls").out
+    assert json.loads(run("cache", "ls", "--json").out)["records"] == [{"key": "abc"}]
+    assert "7 parts" in run("cache", "verify").err
+    said = run("cache", "gc", "--max-size", "20GB", "--max-age", "30d", "--dry-run")
+    assert asked.calls[-1][2] == {
+        "max_size": 20_000_000_000,
+        "max_age": 30 * 86400,
+        "dry_run": True,
+        "explain": False,
+    }
+    assert (said.out, said.err) == ("gone: x\n", "would free 1 kB, 2 kB left\n")
+
+
+def test_a_damaged_store_is_exit_code_5(monkeypatch):
+    Asked().replace(monkeypatch, cache_verify=Row(checked=7, damaged=("blob sha256:x",)))
+    said = run("cache", "verify")
+    assert (said.code, "blob sha256:x" in said.err) == (5, True)
+    assert json.loads(run("cache", "verify", "--json").out)["damaged"] == ["blob sha256:x"]
+
+
+@pytest.mark.parametrize("words", ["--max-size big", "--max-age old", "--max-size -1"])
+def test_wrong_amounts(words):
+    assert run("cache", "gc", *words.split()).code == 2
