@@ -138,6 +138,30 @@ class Rooted:
             todo += _parts(target)[::-1]
         return b"/".join(done)
 
+    def clear(self, path: bytes = b"") -> None:
+        """Remove all that is in the directory ``path``, which has no symlink in it; links in it are not followed."""
+        todo, found = [path.strip(b"/")], []
+        while todo:
+            parent = todo.pop()
+            fd = self.open_exact(parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with os.scandir(fd) as entries:
+                    for entry in entries:
+                        name = os.fsencode(entry.name)
+                        if entry.is_dir(follow_symlinks=False):
+                            todo.append(parent + b"/" + name if parent else name)
+                            found.append((parent, name))
+                        else:
+                            os.unlink(name, dir_fd=fd)
+            finally:
+                os.close(fd)
+        for parent, name in reversed(found):
+            fd = self.open_exact(parent, _SEARCH | os.O_DIRECTORY)
+            try:
+                os.rmdir(name, dir_fd=fd)
+            finally:
+                os.close(fd)
+
     def _link(self, parents: list[bytes], name: bytes) -> bytes | None:
         try:
             parent = self.open_exact(b"/".join(parents), _SEARCH | os.O_DIRECTORY)
