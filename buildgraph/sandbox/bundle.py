@@ -1,0 +1,110 @@
+"""A command as an OCI runtime bundle's ``config.json`` (runtime-spec 1.0.2, config.md and config-linux.md)."""
+
+from collections.abc import Iterable, Mapping
+
+from buildgraph.sandbox import profile, seccomp
+from buildgraph.sandbox.command import Command, environment
+from buildgraph.sandbox.mounts import in_initial_user_namespace
+from buildgraph.sandbox.points import Placed
+
+Json = dict[str, object]
+
+_CPU_PERIOD = 100_000
+
+
+def config(
+    command: Command, places: Iterable[Placed], files: Mapping[str, str], cgroup: str
+) -> Json:
+    """``files`` maps a target in the root to the host path of a file that is the command's own."""
+    return {
+        "ociVersion": "1.0.2",
+        "process": _process(command),
+        "root": {"path": str(command.root), "readonly": command.readonly_root},
+        "hostname": command.hostname,
+        "mounts": [*_system_mounts(command), *_files(files), *_places(places)],
+        "linux": {
+            "namespaces": _namespaces(command),
+            "maskedPaths": [*profile.MASKED, *profile.MASKED_IN_HOST_SYSFS],
+            "readonlyPaths": list(profile.READ_ONLY),
+            "seccomp": seccomp.oci(),
+            "cgroupsPath": cgroup,
+            "resources": _resources(command),
+        },
+    }
+
+
+def _process(command: Command) -> Json:
+    capabilities = list(profile.CAPABILITIES)
+    return {
+        "terminal": False,
+        "user": {
+            "uid": command.uid,
+            "gid": command.gid,
+            "additionalGids": list(command.groups),
+            "umask": profile.UMASK,
+        },
+        "args": list(command.argv),
+        "env": [f"{name}={value}" for name, value in environment(command).items()],
+        "cwd": command.workdir,
+        "capabilities": {
+            "bounding": capabilities,
+            "effective": capabilities,
+            "permitted": capabilities,
+        },
+        "noNewPrivileges": command.no_new_privs,
+    }
+
+
+def _system_mounts(command: Command) -> list[Json]:
+    return [
+        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+        _mount("/dev/pts", "devpts", "devpts", *_DEVPTS),
+        _mount("/dev/shm", "tmpfs", "shm", *_SHM),  # noqa: S108 - inside the root
+        _sysfs(command),
+    ]
+
+
+_DEVPTS = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+_SHM = ("nosuid", "noexec", "nodev", "mode=1777")
+
+
+def _sysfs(command: Command) -> Json:
+    """A fresh sysfs belongs to whoever owns the network namespace; else the machine's own is bound."""
+    if command.network == "none" or in_initial_user_namespace():
+        return _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
+    return _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+
+
+def _files(files: Mapping[str, str]) -> list[Json]:
+    return [_mount(target, "bind", source, "bind", "rw") for target, source in files.items()]
+
+
+def _places(places: Iterable[Placed]) -> list[Json]:
+    return [
+        _mount(p.target, "bind", p.source, "bind", "rw" if p.writable else "ro", "nosuid", "nodev")
+        for p in places
+    ]
+
+
+def _mount(target: str, kind: str, source: str, *options: str) -> Json:
+    return {"destination": target, "type": kind, "source": source, "options": list(options)}
+
+
+def _namespaces(command: Command) -> list[Json]:
+    kinds = ["pid", "ipc", "uts", "mount", "cgroup"]
+    if command.network == "none":
+        kinds.append("network")
+    return [{"type": kind} for kind in kinds]
+
+
+def _resources(command: Command) -> Json:
+    resources: Json = {"devices": [{"allow": False, "access": "rwm"}]}
+    if command.cpus is not None:
+        resources["cpu"] = {
+            "period": _CPU_PERIOD,
+            "quota": max(1000, int(command.cpus * _CPU_PERIOD)),
+        }
+    if command.memory is not None:
+        resources["memory"] = {"limit": command.memory}
+    return resources

@@ -1,0 +1,208 @@
+"""Mounts as values: what is mounted is said by the value, where by :meth:`attach`.
+
+Every mount is made in the process's private mount namespace (:mod:`~buildgraph.sandbox.namespace`), so it is gone
+with the process, however that ends. Overlays are made with one call per lower directory, because an option string
+overflows; kernels without that (before 6.7) get the option string with short names of open directories.
+
+``xino``, ``metacopy``, ``redirect_dir`` and ``index`` are off: with them on, an upper directory is not only what a
+command changed. ``volatile`` leaves out every fsync; what survives a power cut is
+:class:`~buildgraph.sandbox.snapshot.Snapshots`' concern.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from buildgraph.errors import MachineError
+from buildgraph.sandbox import syscalls
+
+_INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO of the kernel
+_OPTIONS = {b"xino": b"off", b"metacopy": b"off", b"redirect_dir": b"nofollow", b"index": b"off"}
+_VALUE_MAX = 255
+_OPTIONS_MAX = 4095
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """``lowers`` are bottom first, at least one with an upper directory, at least two without (then read-only)."""
+
+    lowers: tuple[Path, ...]
+    upper: Path | None = None
+    work: Path | None = None
+    volatile: bool = True
+
+    def attach(self, at: Path) -> None:
+        """Raises MachineError ``no-overlay`` with the kernel's reason."""
+        if most_lowers() > _LOWERS_AS_OPTION:
+            self._attach_stepwise(at)
+        else:
+            self._attach_as_option(at)
+
+    def _attach_stepwise(self, at: Path) -> None:
+        with ExitStack() as stack:
+            context = _closing(stack, syscalls.fsopen(b"overlay"))
+            try:
+                for key, value in _OPTIONS.items():
+                    syscalls.fsconfig_string(context, key, value)
+                for flag in self._flags():
+                    syscalls.fsconfig_flag(context, flag)
+                for lower in reversed(self.lowers):
+                    _configure_path(context, b"lowerdir+", lower)
+                if self.upper and self.work:
+                    _configure_path(context, b"upperdir", self.upper)
+                    _configure_path(context, b"workdir", self.work)
+                read_only = 0 if self.upper else syscalls.MOUNT_ATTR_RDONLY
+                mounted = _closing(stack, syscalls.fsmount(context, read_only))
+            except OSError as error:
+                raise self._refused(error, syscalls.messages(context)) from error
+            syscalls.move_mount(mounted, os.fsencode(at))
+
+    def _attach_as_option(self, at: Path) -> None:
+        with ExitStack() as stack:
+            lowers = b":".join(_short(stack, path) for path in reversed(self.lowers))
+            parts = [b"lowerdir=" + lowers]
+            if self.upper and self.work:
+                parts.append(b"upperdir=" + _short(stack, self.upper))
+                parts.append(b"workdir=" + _short(stack, self.work))
+            parts += [key + b"=" + value for key, value in _OPTIONS.items()]
+            parts += self._flags()
+            options = b",".join(parts)
+            if len(options) > _OPTIONS_MAX:
+                raise self._refused(OSError(7, "their names are too long together"), "")
+            try:
+                flags = 0 if self.upper else syscalls.MS_RDONLY
+                syscalls.mount(b"overlay", os.fsencode(at), b"overlay", flags, options)
+            except OSError as error:
+                raise self._refused(error, "") from error
+
+    def _flags(self) -> list[bytes]:
+        flags = [] if in_initial_user_namespace() else [b"userxattr"]
+        return [*flags, b"volatile"] if self.upper and self.volatile else flags
+
+    def _refused(self, error: OSError, said: str) -> MachineError:
+        place = self.upper or self.lowers[-1]
+        why = f"{error.strerror} ({said})" if said else str(error.strerror)
+        return MachineError(
+            "no-overlay",
+            f"the kernel cannot lay {len(self.lowers)} directories over each other for {place}: {why}",
+            hint="put the store on ext4, xfs, btrfs or tmpfs (BUILDGRAPH_HOME), "
+            "not on a network or overlay file system; `buildgraph doctor` tries it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The file or directory ``source`` once more, without what is mounted below it."""
+
+    source: Path
+    writable: bool = False
+
+    def attach(self, at: Path) -> None:
+        with ExitStack() as stack:
+            tree = _closing(stack, syscalls.open_tree(os.fsencode(self.source)))
+            if not self.writable:
+                syscalls.mount_setattr(tree, syscalls.MOUNT_ATTR_RDONLY)
+            syscalls.move_mount(tree, os.fsencode(at))
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """Memory; ``size`` in bytes (None: the kernel's default, half of the memory)."""
+
+    size: int | None = None
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+    def attach(self, at: Path) -> None:
+        with ExitStack() as stack:
+            context = _closing(stack, syscalls.fsopen(b"tmpfs"))
+            syscalls.fsconfig_string(context, b"mode", b"%o" % self.mode)
+            syscalls.fsconfig_string(context, b"uid", b"%d" % self.uid)
+            syscalls.fsconfig_string(context, b"gid", b"%d" % self.gid)
+            if self.size is not None:
+                syscalls.fsconfig_string(context, b"size", b"%d" % self.size)
+            attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+            mounted = _closing(stack, syscalls.fsmount(context, attributes))
+            syscalls.move_mount(mounted, os.fsencode(at))
+
+
+@dataclass(frozen=True, slots=True)
+class Sysfs:
+    """A fresh, read-only ``/sys`` without anything that is mounted in the machine's own."""
+
+    def attach(self, at: Path) -> None:
+        with ExitStack() as stack:
+            context = _closing(stack, syscalls.fsopen(b"sysfs"))
+            attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
+            mounted = _closing(stack, syscalls.fsmount(context, attributes))
+            syscalls.move_mount(mounted, os.fsencode(at))
+
+
+Mount = Overlay | Bind | Tmpfs | Sysfs
+
+
+@contextmanager
+def attached(mount: Mount, at: Path) -> Iterator[Path]:
+    """``mount`` at the existing path ``at`` until the block ends."""
+    mount.attach(at)
+    try:
+        yield at
+    finally:
+        detach(at)
+
+
+def detach(at: Path) -> None:
+    syscalls.umount(os.fsencode(at))
+
+
+_LOWERS_AS_OPTION = 200  # 17 bytes each of at most 4,095
+_LOWERS_STEPWISE = 400  # the kernel's own bound is 500
+
+
+@cache
+def most_lowers() -> int:
+    """How many lower directories an overlay can have here."""
+    try:
+        context = syscalls.fsopen(b"overlay")
+    except OSError:
+        return _LOWERS_AS_OPTION
+    try:
+        syscalls.fsconfig_string(context, b"lowerdir+", b"/")
+    except OSError:
+        return _LOWERS_AS_OPTION
+    else:
+        return _LOWERS_STEPWISE
+    finally:
+        os.close(context)
+
+
+def in_initial_user_namespace() -> bool:
+    """Outside of it overlays keep their marks in ``user.overlay.*`` attributes, inside in ``trusted.overlay.*``."""
+    try:
+        return os.stat("/proc/self/ns/user").st_ino == _INITIAL_USER_NAMESPACE
+    except OSError:
+        return True
+
+
+def _configure_path(context: int, key: bytes, path: Path) -> None:
+    """By name where the kernel takes it literally, else by the short name of a descriptor (looked up at once)."""
+    name = os.fsencode(path)
+    if len(name) <= _VALUE_MAX and not set(name) & set(b":,\\"):
+        syscalls.fsconfig_string(context, key, name)
+        return
+    with ExitStack() as stack:
+        syscalls.fsconfig_string(context, key, _short(stack, path))
+
+
+def _short(stack: ExitStack, path: Path) -> bytes:
+    fd = _closing(stack, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    return b"/proc/self/fd/%d" % fd
+
+
+def _closing(stack: ExitStack, fd: int) -> int:
+    stack.callback(os.close, fd)
+    return fd

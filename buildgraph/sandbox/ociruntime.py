@@ -1,0 +1,155 @@
+"""runc and crun as runtimes: any user, resource limits; three to four times the start-up time of bubblewrap.
+
+Neither runtime ends its container when it is killed itself, so it is started as process 1 of a process namespace of
+its own, which the kernel ends as a whole::
+
+    setpriv --pdeathsig KILL ─► unshare --pid --fork --kill-child ─► runc run ─► the command
+
+What is under way lives in ``<scratch>/bundle-<pid>-…``: config.json, the runtime's state and log, the files of
+``/etc``; and in the control groups ``buildgraph/<pid>-…``, which :func:`sweep` takes away after a crash.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from buildgraph.fs.rooted import Rooted
+from buildgraph.sandbox import bundle
+from buildgraph.sandbox.command import Command, Exit, make_workdir
+from buildgraph.sandbox.mounts import in_initial_user_namespace
+from buildgraph.sandbox.network import etc_files, in_private_network
+from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
+from buildgraph.sandbox.points import placed, resolved_target
+from buildgraph.sandbox.process import supervise
+
+_CGROUPS = "/sys/fs/cgroup"
+_GROUP = "buildgraph"
+_UNIFIED = f"{_CGROUPS}/unified"
+_OWN_NAMESPACE = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
+_BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+class OciRuntime:
+    def __init__(self, binary: str, scratch: Path) -> None:
+        self.name = self.package = self.binary = binary
+        self._scratch = scratch
+
+    def refuses(self, command: Command) -> str | None:
+        if command.limited and not in_initial_user_namespace():
+            return "it cannot limit cpus or memory without root"
+        return None
+
+    def run(
+        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+    ) -> Exit:
+        if command.network == "private":
+            return in_private_network(lambda: self._run(command, on_output, cancelled))
+        return self._run(command, on_output, cancelled)
+
+    def _run(
+        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+    ) -> Exit:
+        if not command.readonly_root:
+            make_workdir(command)
+        with _folder(self._scratch) as folder, placed(command, folder) as places:
+            identity = folder.name.removeprefix("bundle-")
+            files = _write_files(command, folder, {place.target for place in places})
+            config = bundle.config(command, places, files, f"/{_GROUP}/{identity}")
+            (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+            ended = supervise(
+                self._argv(command, folder, identity),
+                on_output=on_output,
+                cancelled=cancelled,
+                timeout=command.timeout,
+                env=_BARE,
+            )
+            stopped = ended.timed_out or ended.cancelled
+            if stopped:
+                _remove_groups(identity)
+            said = _errors(folder / "log")
+        if said and ended.code and not stopped:
+            if "exec" not in said and "executable" not in said:
+                raise sandbox_failed(self.name, command, said)
+            return Exit(failed_exec(said))
+        return Exit(ended.code, ended.timed_out, ended.cancelled)
+
+    def _argv(self, command: Command, folder: Path, identity: str) -> Sequence[str]:
+        argv = [self.binary, "--root", str(folder / "state"), "--log", str(folder / "log")]
+        argv += ["--log-format", "json"]
+        before: tuple[str, ...] = ()
+        if self.binary == "crun":
+            if not command.limited:
+                argv += ["--cgroup-manager", "disabled"]
+            if os.path.ismount(
+                _UNIFIED
+            ):  # crun refuses hybrid control groups: show it only the old ones
+                before = ("sh", "-c", f'umount {_UNIFIED} && exec "$@"', "sh")
+        return [*_OWN_NAMESPACE, *before, *argv, "run", "--bundle", str(folder), identity]
+
+
+@contextmanager
+def _folder(scratch: Path) -> Iterator[Path]:
+    folder = scratch / f"bundle-{os.getpid()}-{secrets.token_hex(6)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_files(command: Command, folder: Path, taken: set[str]) -> dict[str, str]:
+    files = {}
+    with Rooted(command.root) as root:
+        for path, text in etc_files(command).items():
+            target = resolved_target(root, path)
+            if target not in taken:
+                file = folder / path.rpartition("/")[2]
+                file.write_text(text, encoding="utf-8", errors="surrogateescape")
+                file.chmod(0o644)
+                files[target] = str(file)
+    return files
+
+
+def _errors(log: Path) -> str:
+    """The runtime's own error messages, one a line."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if entry.get("level") in ("error", "fatal"):
+                found.append(str(entry.get("msg", "")))
+    return "\n".join(found)
+
+
+def sweep() -> None:
+    """Remove the control groups of processes that are dead."""
+    for group in _groups("*"):
+        pid = os.path.basename(group).partition("-")[0]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with suppress(OSError):
+                os.rmdir(group)
+
+
+def _remove_groups(identity: str) -> None:
+    for group in _groups(identity):
+        with suppress(OSError):
+            os.rmdir(group)
+
+
+def _groups(name: str) -> list[str]:
+    import glob
+
+    patterns = (f"{_CGROUPS}/{_GROUP}/{name}", f"{_CGROUPS}/*/{_GROUP}/{name}")
+    return [path for pattern in patterns for path in glob.glob(pattern)]

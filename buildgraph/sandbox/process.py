@@ -1,0 +1,167 @@
+"""Run one program to its end, whatever it does: its output as it comes, a time limit, cancellation, no survivor.
+
+The program is the outermost of a chain whose inner part is process 1 of a process namespace of its own. The chain is
+watched by descriptors (pidfd, pipe), so nothing is ever sent to a number that somebody else has by now. Killing means
+the whole namespace, and this module returns only after every process in it is gone.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from buildgraph.errors import MachineError
+
+_CHUNK = 64 << 10
+_TICK = 0.1  # how long a cancellation may go unnoticed
+_DEATH = 30.0
+
+
+class Ended(NamedTuple):
+    code: int
+    timed_out: bool
+    cancelled: bool
+
+
+def supervise(
+    argv: Sequence[str],
+    *,
+    on_output: Callable[[bytes], None],
+    cancelled: threading.Event,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Ended:
+    """``on_output`` gets what the program writes to stdout and stderr, in order, from this thread.
+
+    Raises OSError when the program cannot be started, MachineError ``unkillable`` when it cannot be ended.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            program = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                env=env,
+                pass_fds=pass_fds,
+                start_new_session=True,
+                umask=0o022,
+                cwd="/",
+            )
+        finally:
+            os.close(writer)
+        return _Watch(program, reader, on_output, cancelled, deadline).run()
+    finally:
+        os.close(reader)
+
+
+class _Watch:
+    def __init__(
+        self,
+        program: subprocess.Popen[bytes],
+        reader: int,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        deadline: float | None,
+    ) -> None:
+        self.program = program
+        self.reader = reader
+        self.on_output = on_output
+        self.cancelled = cancelled
+        self.deadline = deadline
+        self.open = True
+
+    def run(self) -> Ended:
+        pidfd = os.pidfd_open(self.program.pid)
+        try:
+            stopped = self._follow(pidfd)
+            if stopped:
+                _kill(self.program.pid, pidfd)
+            while self.open and _readable(self.reader, 0):
+                self._read()
+            return Ended(_code(self.program.wait()), stopped == "timed out", stopped == "cancelled")
+        except BaseException:
+            _kill(self.program.pid, pidfd)
+            self.program.wait()
+            raise
+        finally:
+            os.close(pidfd)
+
+    def _follow(self, pidfd: int) -> str:
+        """Until the program ends by itself (empty) or must be ended (why)."""
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.register(self.reader, select.POLLIN)
+        while True:
+            if self.cancelled.is_set():
+                return "cancelled"
+            wait = _TICK
+            if self.deadline is not None:
+                wait = min(wait, self.deadline - time.monotonic())
+                if wait <= 0:
+                    return "timed out"
+            ready = poll.poll(wait * 1000)
+            if any(fd == self.reader for fd, _ in ready):
+                self._read()
+                if not self.open:
+                    poll.unregister(self.reader)
+            elif ready:
+                return ""
+
+    def _read(self) -> None:
+        if chunk := os.read(self.reader, _CHUNK):
+            self.on_output(chunk)
+        else:
+            self.open = False
+
+
+def _kill(pid: int, pidfd: int) -> None:
+    """End the program and all below it, and wait until the last of them is gone."""
+    below = _descendants(pid)
+    try:
+        for fd in (pidfd, *below):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+        deadline = time.monotonic() + _DEATH
+        for fd in (pidfd, *below):
+            if not _readable(fd, deadline - time.monotonic()):
+                raise MachineError(
+                    "unkillable",
+                    f"process {pid} or one it started is still there {_DEATH:.0f} s after it was killed",
+                    hint="it waits for a device or a network file system; see `ps -o pid,stat,wchan`",
+                )
+    finally:
+        for fd in below:
+            os.close(fd)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Descriptors of the processes below ``pid``; the first process of a namespace ends after all others in it."""
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        parent = pending.pop()
+        with suppress(OSError), open(f"/proc/{parent}/task/{parent}/children", "rb") as names:
+            for name in names.read().split():
+                with suppress(ProcessLookupError):
+                    found.append(os.pidfd_open(int(name)))
+                    pending.append(int(name))
+    return found
+
+
+def _readable(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+def _code(status: int) -> int:
+    return 128 - status if status < 0 else status

@@ -1,0 +1,54 @@
+"""What a sandboxed command may not do, as values that every runtime translates: the sandbox profile.
+
+Capabilities and masked paths are those that docker gives and takes by default; system calls are in
+:mod:`~buildgraph.sandbox.seccomp`. A change that a command could notice raises ``VERSION``, which is part of every
+run step's key.
+"""
+
+from typing import Final
+
+VERSION: Final = 1
+
+CAPABILITIES: Final = (
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+
+MASKED: Final = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+
+MASKED_IN_HOST_SYSFS: Final = (
+    "/sys/fs",
+    "/sys/kernel/debug",
+    "/sys/kernel/security",
+    "/sys/kernel/tracing",
+)
+"""What is mounted below the machine's own ``/sys``; only where a fresh sysfs cannot be had."""
+
+READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+UMASK: Final = 0o022

@@ -1,0 +1,253 @@
+"""Snapshots: one unpacked layer each, and the stacks of them that commands run on.
+
+A snapshot is a directory ``<dir>/<name>`` (``sha256-<hex>`` of a layer's diff ID, ``tree-<hex>`` of a bind), written
+once, complete as soon as it is visible, never changed. Whiteouts in it are character devices 0:0.
+
+    prepare(parents) ─► Active: root is writable ─► quiesce() ─► upper is read, normalized ─► commit(name)
+                                                └► leaving the block without commit throws everything away
+
+Whatever is under way lives in ``<tmp>/active-<pid>-…``; what is thrown away is renamed to ``<tmp>/trash-<pid>-…``
+first, so that a half-deleted directory is never taken for anything. Both are left-overs once that process is dead.
+
+**Power cuts.** Nothing is synced while a command runs or when it is committed. A mark ``<dir>/.unsynced/<name>``
+(holding the boot ID) is set before a snapshot becomes visible; :meth:`Snapshots.settle` syncs the file system once
+and takes the marks away. A mark of an earlier boot means that the snapshot may be torn: it is dropped when the
+folder is opened, and whoever needs it makes it again.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from buildgraph.sandbox import syscalls
+from buildgraph.sandbox.flatten import flatten
+from buildgraph.sandbox.mounts import Bind, Overlay, attached, detach, most_lowers
+from buildgraph.sandbox.stubs import RootAttributes, Stub, make_stubs, root_attributes
+
+_UNSYNCED = ".unsynced"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Snapshots:
+    """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share them."""
+
+    def __init__(self, dir: Path, tmp: Path) -> None:  # noqa: A002 - the noun of the layout
+        self.dir = dir
+        self.tmp = tmp
+        self._unsynced = dir / _UNSYNCED
+        self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
+        self._drop_torn()
+
+    def path(self, name: str) -> Path | None:
+        path = self.dir / name
+        return path if path.is_dir() else None
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Path]:
+        """An empty directory to fill; it becomes the snapshot ``name`` when the block ends without an exception.
+
+        Where another was first, its snapshot stays and this one is thrown away.
+        """
+        work = self._workplace()
+        fresh = work / "fresh"
+        try:
+            _make_directory(fresh)
+            yield fresh
+            self._publish(fresh, name)
+        finally:
+            self.discard(work)
+
+    @contextmanager
+    def view(self, parents: Sequence[Path]) -> Iterator[Path]:
+        """``parents`` (bottom first) as one read-only file system."""
+        work = self._workplace()
+        try:
+            with ExitStack() as stack:
+                at = _make_directory(work / "view")
+                stack.enter_context(_view(self._lowers(parents), at, work))
+                yield at
+        finally:
+            self.discard(work)
+
+    @contextmanager
+    def prepare(self, parents: Sequence[Path], stubs: Sequence[Stub] = ()) -> Iterator["Active"]:
+        """A writable file system on top of ``parents`` (bottom first), in which the mount points ``stubs`` exist.
+
+        Stubs that had to be made are below the upper directory, so they are no change that a command made.
+        """
+        work = self._workplace()
+        try:
+            with ExitStack() as stack:
+                yield Active(self, work, self._lowers(parents), stubs, stack)
+        finally:
+            self.discard(work)
+
+    def settle(self) -> None:
+        """Make every snapshot that exists now safe against a power cut; cheap when nothing is new."""
+        with suppress(FileNotFoundError):
+            names = os.listdir(self._unsynced)
+            if not names:
+                return
+            fd = os.open(self.dir, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                syscalls.syncfs(fd)
+            finally:
+                os.close(fd)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._unsynced / name)
+
+    def discard(self, path: Path) -> None:
+        """Delete a directory of ``tmp`` or ``dir``; a crash meanwhile leaves only a trash folder."""
+        trash = self.tmp / f"trash-{os.getpid()}-{secrets.token_hex(6)}"
+        with suppress(FileNotFoundError):
+            os.rename(path, trash)
+            _delete(trash)
+
+    def _publish(self, fresh: Path, name: str) -> Path:
+        final = self.dir / name
+        if final.is_dir():
+            return final
+        self._unsynced.mkdir(exist_ok=True)
+        mark = self._unsynced / name
+        mark.write_text(self._boot, encoding="ascii")
+        try:
+            os.rename(fresh, final)
+        except OSError:
+            if not final.is_dir():
+                mark.unlink(missing_ok=True)
+                raise
+        return final
+
+    def _drop_torn(self) -> None:
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self._unsynced):
+                mark = self._unsynced / name
+                if mark.read_text(encoding="ascii", errors="replace").strip() != self._boot:
+                    self.discard(self.dir / name)
+                    mark.unlink(missing_ok=True)
+
+    def _workplace(self) -> Path:
+        path = self.tmp / f"active-{os.getpid()}-{secrets.token_hex(6)}"
+        os.mkdir(path, 0o700)
+        return path
+
+    def _lowers(self, parents: Sequence[Path]) -> tuple[Path, ...]:
+        """Without empty layers, each directory once (its topmost place decides), few enough for the kernel."""
+        unique = dict.fromkeys(reversed(parents))
+        lowers = [path for path in reversed(unique) if _has_entries(path)]
+        room = most_lowers() - 2  # stubs, and what the merged ones become
+        if len(lowers) > room:
+            cut = len(lowers) - room
+            lowers[:cut] = [self._merged(lowers[:cut])]
+        return tuple(lowers)
+
+    def _merged(self, parents: Sequence[Path]) -> Path:
+        from buildgraph.digest import key_of
+
+        name = "merged-" + key_of([os.fsencode(path.name) for path in parents])
+        if found := self.path(name):
+            return found
+        with self.create(name) as fresh:
+            flatten(parents, fresh)
+        return self.dir / name
+
+
+class Active:
+    """A stack under a running command.
+
+    ``root`` is the writable file system, ``upper`` receives its changes, ``below`` is a read-only view of everything
+    under ``upper`` (stubs included; None when there is nothing), which is what changes are compared with.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        work: Path,
+        lowers: tuple[Path, ...],
+        stubs: Sequence[Stub],
+        stack: ExitStack,
+    ) -> None:
+        self._snapshots = snapshots
+        self.below: Path | None = None
+        self.root, self.upper = work / "root", work / "upper"
+        attributes = root_attributes(lowers)
+        lowers = self._stubbed(work, lowers, stubs, attributes, stack)
+        for path in (self.root, self.upper, work / "work"):
+            _make_directory(path)
+        attributes.apply(self.upper)
+        lowers = lowers or (_make_directory(work / "none"),)
+        Overlay(lowers, self.upper, work / "work").attach(self.root)
+        self._mounted = True
+        stack.callback(self.quiesce)
+
+    def _stubbed(
+        self,
+        work: Path,
+        lowers: tuple[Path, ...],
+        stubs: Sequence[Stub],
+        attributes: RootAttributes,
+        stack: ExitStack,
+    ) -> tuple[Path, ...]:
+        """Mount the view below; on top of ``lowers`` comes a layer of stubs if one is needed."""
+        at = _make_directory(work / "below")
+        extra = _make_directory(work / "stubs")
+        attributes.apply(extra)
+        if lowers:
+            self.below = stack.enter_context(_view(lowers, at, work))
+        stubbed = make_stubs(at, extra, stubs)
+        if not stubbed and (not lowers or root_attributes(lowers[-1:]) == attributes):
+            return lowers
+        if lowers:
+            detach(at)
+            Overlay((*lowers, extra)).attach(at)  # in its place; the stack detaches it
+        else:
+            self.below = stack.enter_context(attached(Bind(extra), at))
+        return (*lowers, extra)
+
+    def quiesce(self) -> None:
+        """Take ``root`` away; ``upper`` may be read and rewritten from now on. Idempotent."""
+        if self._mounted:
+            self._mounted = False
+            detach(self.root)
+
+    def commit(self, name: str) -> Path:
+        """Make ``upper`` the snapshot ``name`` (or find that it exists already) and return its path."""
+        self.quiesce()
+        return self._snapshots._publish(self.upper, name)  # noqa: SLF001 - one noun in two classes
+
+
+def _view(lowers: Sequence[Path], at: Path, work: Path) -> AbstractContextManager[Path]:
+    """An overlay without upper directory needs two lower ones; one directory alone would show its whiteouts."""
+    if not lowers:
+        return attached(Bind(_make_directory(work / "none")), at)
+    if len(lowers) == 1:
+        lowers = (_make_directory(work / "none"), lowers[0])
+    return attached(Overlay(tuple(lowers)), at)
+
+
+def _make_directory(path: Path) -> Path:
+    """Whatever the umask; there already: fine."""
+    with suppress(FileExistsError):
+        os.mkdir(path)
+        os.chmod(path, 0o755)  # noqa: S103 - the store itself is 0700; commands see this as /
+    return path
+
+
+def _has_entries(path: Path) -> bool:
+    with os.scandir(path) as entries:
+        return next(entries, None) is not None
+
+
+def _delete(path: Path) -> None:
+    """What is nearly always nearly empty goes without a walk through shutil."""
+    for name in ("work/work", "work", "upper", "root", "below", "stubs", "none", "view", "fresh"):
+        with suppress(OSError):
+            os.rmdir(path / name)
+    try:
+        os.rmdir(path)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
