@@ -1,0 +1,289 @@
+"""Does a table have the shape that the language gives it? Untyped values → typed tables, or mistakes told well.
+
+A wrong key is reported and left out, so that the rest of its table is still checked; what was left out is listed,
+so that nobody then complains that it is missing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildgraph.spec.position import Path
+from buildgraph.spec.problems import Problems, dotted, either
+
+_EXPECTED = {
+    "string_type": "a string",
+    "is_instance_of": "a string",
+    "string_unicode": "a string",
+    "int_type": "an integer",
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "list_type": "an array",
+    "dict_type": "a table",
+    "typed_dict_type": "a table",
+}
+_EITHER = {
+    "run": "a string, an array of strings or a table { file, args }",
+    "reuse": '"always", "never" or a table { max-age }',
+    "write": "a string or a table { text, mode, owner }",
+    "tags": "a string or a table { tag, when }",
+    "vars": "a string or a table { default, env, choices, description }",
+}
+TOP = frozenset(
+    {"buildfile", "workspace", "vars", "secret", "base", "step", "image", "group", "fragment"}
+)
+_FREE = ("env", "labels", "annotations", "hosts", "write", "dirs", "links")
+"""Tables whose keys people choose."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """``table`` fits its shape; ``broken`` are the paths of what was left out of it."""
+
+    table: Any
+    broken: set[Path] = field(default_factory=set)
+
+
+class Decoder:
+    def __init__(self, problems: Problems) -> None:
+        from buildgraph.spec import shape
+
+        self._problems = problems
+        self._shape = shape
+
+    def decode(self, kind: str, table: object, path: Path, *, raw: bool = False) -> Decoded:
+        """``raw``: variables are not filled in yet, so a word may still become one of those allowed."""
+        from pydantic import ValidationError
+
+        if not isinstance(table, dict):
+            self._wrong(path, "a table", table)
+            return Decoded({}, {path})
+        table, broken = self._supported(kind, table, path)
+        self._landed(table, path)
+        adapter = self._shape.adapter(kind)
+        for _ in range(8):
+            try:
+                return Decoded(adapter.validate_python(table), broken)
+            except ValidationError as error:
+                problems = error.errors(include_url=False, include_context=True)
+                bad = self._report(problems, table, path, raw=raw)
+            broken.update((*path, *place) for place in bad)
+            table = _without(table, bad)
+        return Decoded({}, {path})
+
+    def refused(self, kind: str, table: Mapping[str, Any]) -> bool:
+        """Has the table a key that is not supported yet?"""
+        return not self._shape.NOT_YET.get(kind, frozenset()).isdisjoint(table)
+
+    def known(self, path: Path) -> frozenset[str]:
+        """The keys of the table at ``path``; empty where they are free or unknown."""
+        match path:
+            case ():
+                return TOP
+            case ("workspace",):
+                return self._shape.keys("workspace")
+            case ("workspace", "defaults"):
+                return frozenset({"step", "image"})
+            case ("workspace", "defaults", str(kind)) | (str(kind), _):
+                return (
+                    self._shape.keys(kind)
+                    if kind in ("step", "image", "base", "group", "secret")
+                    else frozenset()
+                )
+            case _:
+                return frozenset()
+
+    def landed(self, path: Path) -> str:
+        """Where the last key of ``path`` belongs, if it stands below the header of a sub-table by mistake."""
+        positions, origin = self._problems.positions, self._problems.origin(path)
+        key, parent = str(origin[-1]), origin[:-1]
+        for at in range(len(parent) - 1, -1, -1):
+            if key not in self.known(parent[:at]):
+                continue
+            header = next(
+                (
+                    found
+                    for end in range(len(parent), at, -1)
+                    if (found := positions.header(parent[:end]))
+                ),
+                None,
+            )
+            if header:
+                owner = f"[{dotted(parent[:at])}]" if at else "the top of the file"
+                return (
+                    f"{key} belongs to {owner}, but stands below {header.excerpt} (line {header.line});"
+                    " move it above that line"
+                )
+        return ""
+
+    def unknown(self, path: Path, known: Iterable[str]) -> None:
+        """Report the last key of ``path`` as none of ``known``."""
+        key, parent = str(path[-1]), dotted(self._problems.origin(path)[:-1])
+        moved = self.landed(path)
+        code = "misplaced-key" if moved else "unknown-key"
+        where = f"[{parent}]" if parent else "the file"
+        hint = moved or self._problems.near(key, known)
+        self._problems.add(code, f"{where} has no key {key!r}", path, hint=hint)
+
+    def unsupported(self, path: Path, what: str = "") -> None:
+        self._problems.add("unsupported", f"{what or path[-1]} is not supported yet", path)
+
+    def _supported(
+        self, kind: str, table: dict[str, Any], path: Path
+    ) -> tuple[dict[str, Any], set[Path]]:
+        refused = self._shape.NOT_YET.get(kind, frozenset()).intersection(table)
+        for key in refused:
+            self.unsupported((*path, key), f"{key} in a {kind}" if kind != "workspace" else "")
+        kept = {key: value for key, value in table.items() if key not in refused}
+        broken: set[Path] = {(*path, key) for key in refused}
+        mounts = kept.get("mounts")
+        if kind == "step" and isinstance(mounts, list):
+            kept["mounts"] = [
+                self._mount(mount, (*path, "mounts", at), broken) for at, mount in enumerate(mounts)
+            ]
+        return kept, broken
+
+    def _mount(self, mount: object, path: Path, broken: set[Path]) -> object:
+        refused = self._shape.NOT_YET["mount"].intersection(
+            mount if isinstance(mount, dict) else ()
+        )
+        if not isinstance(mount, dict) or not refused:
+            return mount
+        for key in refused:
+            self.unsupported((*path, key), f"{key} in a mount")
+        broken.add(path)
+        return {key: value for key, value in mount.items() if key not in refused}
+
+    def _landed(self, table: Mapping[str, Any], path: Path) -> None:
+        for name in _FREE:
+            below = (*path, name)
+            inner = table.get(name)
+            if not isinstance(inner, dict) or not self._problems.positions.header(below):
+                continue
+            for key in self.known(path).intersection(inner) - {"description", "name"}:
+                hint = self.landed((*below, key))
+                if hint:
+                    inline = f"{name} = {{ {key} = … }}"
+                    self._problems.add(
+                        "misplaced-key",
+                        f"{key!r} stands in [{dotted(below)}]",
+                        (*below, key),
+                        hint=f"{hint}; if it is meant, write {inline}",
+                    )
+
+    def _report(
+        self, errors: Iterable[Mapping[str, Any]], table: Any, path: Path, *, raw: bool
+    ) -> set[Path]:
+        """Returns the places, relative to ``table``, of what is wrong."""
+        expected: dict[Path, list[str]] = {}
+        bad: set[Path] = set()
+        for error in errors:
+            place, value = _place(error["loc"], table)
+            bad.add(place)
+            if error["type"] == "extra_forbidden":
+                known = {**self._keys_at(place[:-1], path)}
+                self.unknown((*path, *place), known)
+            elif error["type"] == "literal_error":
+                words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+                if not (raw and isinstance(value, str) and "${" in value):
+                    self._literal((*path, *place), words, value)
+            elif error["type"].startswith("union_tag"):
+                names = [part for part in (*path, *place) if isinstance(part, str)]
+                word = next((_EITHER[name] for name in reversed(names) if name in _EITHER), "")
+                expected[place] = [word or "a string or an array of strings"]
+            else:
+                word = _EXPECTED.get(error["type"], error["msg"])
+                expected.setdefault(place, []).append(word)
+        for place, words in expected.items():
+            self._wrong((*path, *place), " or ".join(dict.fromkeys(words)), _value(table, place))
+        return bad
+
+    def _keys_at(self, place: Path, path: Path) -> dict[str, None]:
+        kind = "vars" if path == ("vars",) else str(path[0])
+        if path[:2] == ("workspace", "defaults"):
+            kind = str(path[2])
+        return dict.fromkeys(sorted(self._shape.keys_below(kind, place)))
+
+    def _literal(self, path: Path, words: list[str], value: object) -> None:
+        if not isinstance(value, str):
+            self._wrong(path, either(words), value)
+            return
+        hint = self._problems.near(value, words)
+        message = f'{path[-1]} is {either(words)}, not "{value}"'
+        self._problems.add("wrong-value", message, path, hint=hint)
+
+    def _wrong(self, path: Path, expected: str, value: object) -> None:
+        hint = self.landed(path) if path else ""
+        code = "misplaced-key" if hint else "wrong-type"
+        if not hint and isinstance(value, str) and expected.startswith("an array"):
+            hint = f'write {path[-1]} = ["{value}"]' if isinstance(path[-1], str) else ""
+        elif not hint and isinstance(value, (int, float)) and "a string" in expected:
+            written = str(value).lower() if isinstance(value, bool) else str(value)
+            hint = f'put quotes around it: "{written}"'
+        elif not hint and isinstance(value, dict) and expected == "an array":
+            hint = f"write {path[-1]} = [{{ … }}]"
+        message = f"{dotted(self._problems.origin(path)) or 'the file'} must be {expected}, not {_named(value)}"
+        self._problems.add(code, message, path, hint=hint)
+
+
+def _named(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "a string"
+        case int():
+            return "an integer"
+        case float():
+            return "a number"
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+        case _:
+            return "a time"
+
+
+def _place(loc: Iterable[str | int], table: object) -> tuple[Path, object]:
+    """pydantic's location without its names of union members; the innermost value it leads to."""
+    place: list[str | int] = []
+    value = table
+    for part in loc:
+        inside = isinstance(value, dict) and part in value
+        inside = inside or (isinstance(value, list) and isinstance(part, int) and part < len(value))
+        if inside:
+            place.append(part)
+            value = value[part]  # type: ignore[index]
+    return tuple(place), value
+
+
+def _value(table: Any, place: Path) -> object:
+    for part in place:
+        table = table[part]
+    return table
+
+
+def _without(table: Any, bad: Iterable[Path]) -> Any:
+    """``table`` without what is at ``bad``: of an item of an array, the innermost key that holds the array."""
+    heads: dict[str | int, list[Path]] = {}
+    for place in bad:
+        if place:
+            heads.setdefault(place[0], []).append(place[1:])
+    if isinstance(table, list):
+        return [_without(item, heads[at]) if at in heads else item for at, item in enumerate(table)]
+    kept = {}
+    for key, value in table.items():
+        tails = heads.get(key)
+        if tails is None:
+            kept[key] = value
+        elif not any(_ends(value, tail) for tail in tails):
+            kept[key] = _without(value, tails)
+    return kept
+
+
+def _ends(value: Any, tail: Path) -> bool:
+    """Is the key of ``value`` itself to be left out: wrong as a whole, or an array with a wrong item?"""
+    while tail and isinstance(value, list):
+        value, tail = value[int(tail[0])], tail[1:]
+    return not tail

@@ -1,0 +1,134 @@
+"""What does a ``${…}`` stand for in this table, in this key? Variables, with the rules of the place applied."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from buildgraph.errors import UsageError
+from buildgraph.spec import when
+from buildgraph.spec.expand import Holed, Parts, Use, expand_all, join
+from buildgraph.spec.model import EnvName
+from buildgraph.spec.position import Path
+from buildgraph.spec.variables import GIT, PLATFORM, Target, Variables, platform_value
+
+_FROM_STACK = frozenset(
+    {"run", "env", "workdir", "user", "mounts", "entrypoint", "cmd", "labels", "healthcheck"}
+)
+"""Keys whose strings may wait for the config of the stack below."""
+_SHELL = ("run", "write")
+
+
+@dataclass(slots=True)
+class Filling:
+    """One table's strings. ``on``: it stands on something, so that ``${env.NAME}`` means something."""
+
+    variables: Variables
+    target: Target
+    on: bool
+
+    def all(self, table: dict[str, Any], path: Path) -> dict[str, Any]:
+        filled: dict[str, Any] = expand_all(table, path, self._fill, self._refuse)
+        return filled
+
+    def _fill(self, use: Use, path: Path) -> Parts:
+        key = path[2] if len(path) > 2 else ""
+        if use.name is None:
+            self._malformed(use, path, shell=key in _SHELL)
+            return ()
+        if use.name == "key" and "tags" in path[2:3]:
+            return ("${key}",)
+        parts = self.variables.lookup(use.name, self.target, path)
+        if parts is None:
+            hint = f"for the shell write ${use.name} or $${{{use.name}}}" if key in _SHELL else ""
+            self.variables.undefined(use.name, path, hint=hint)
+            return ()
+        if any(isinstance(part, EnvName) for part in parts) and not self._from_stack(use, path):
+            return ()
+        return parts
+
+    def _from_stack(self, use: Use, path: Path) -> bool:
+        problems = self.variables.problems
+        if not self.on:
+            problems.add(
+                "env-without-on",
+                f"{use.written} is a variable of the stack below, and this table stands on nothing",
+                path,
+                hint="it can be used in tables with 'on'",
+            )
+            return False
+        key, last = str(path[2]) if len(path) > 2 else "", path[-1]
+        fine = key in _FROM_STACK
+        fine = fine and not (key == "mounts" and last != "target")
+        fine = fine and not (key == "run" and last == "file")
+        if not fine:
+            problems.add("unsupported", f"{use.written} in {key!r} is not supported yet", path)
+        return fine
+
+    def _malformed(self, use: Use, path: Path, *, shell: bool) -> None:
+        hint = "write ${name}, or $$ for a dollar sign"
+        if shell:
+            hint = f"for the shell write ${use.written}"
+        self.variables.problems.add(
+            "bad-variable", f"{use.written!r} is not a variable of the Buildfile", path, hint=hint
+        )
+
+    def _refuse(self, key: str, path: Path) -> None:
+        problems = self.variables.problems
+        if isinstance(key, Holed):
+            problems.add("unsupported", f"{str(key)!r} as a key is not supported yet", path)
+        else:
+            problems.add("duplicate-key", f"the key {key!r} stands twice in this table", path)
+
+
+@dataclass(slots=True)
+class Conditions:
+    variables: Variables
+
+    def hold(self, text: object, target: Target, path: Path) -> bool:
+        """True also when the condition is wrong, which is then reported: what it switches is still checked."""
+        problems = self.variables.problems
+        if not isinstance(text, str):
+            return True
+        try:
+            condition = when.parse(text)
+        except UsageError as error:
+            problems.adopt(error, path)
+            return True
+        if not all([self._known(name, path) for name in dict.fromkeys(when.names(condition))]):
+            return True
+        return when.holds(condition, self._lookup(target, path))
+
+    def _known(self, name: str, path: Path) -> bool:
+        space, _, rest = name.partition(".")
+        if space == "matrix":
+            self.variables.undefined(name, path)
+            return False
+        declared = self.variables.declared
+        known = [f"vars.{key}" for key in declared] + [f"git.{key}" for key in GIT] + [*PLATFORM]
+        if name in known:
+            return True
+        hint = self.variables.problems.near(name, known)
+        if space in declared:
+            hint = f"write vars.{space}"
+        elif not rest:
+            hint = f"{hint}; " if hint else ""
+            hint += f"text stands in quotes: '{name}'"
+        self.variables.problems.add(
+            "undefined-variable", f"a condition knows no {name!r}", path, hint=hint
+        )
+        return False
+
+    def _lookup(self, target: Target, path: Path) -> Callable[[str], str]:
+        def lookup(name: str) -> str:
+            space, _, rest = name.partition(".")
+            if space == "git":
+                return self.variables.git_fact(rest, path)
+            if space == "platform":
+                return platform_value(target.platform or self.variables.machine, name)
+            value = join(self.variables.lookup(rest, target, path) or ())
+            if isinstance(value, Holed):
+                message = f"{name} depends on the stack below, which a condition cannot"
+                self.variables.problems.add("env-without-on", message, path)
+            return value
+
+        return lookup

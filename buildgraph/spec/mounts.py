@@ -1,0 +1,122 @@
+"""``mounts`` of a run step: each is of one kind, has that kind's keys, and a target of its own."""
+
+import re
+
+from buildgraph.errors import UsageError
+from buildgraph.spec.expand import Holed
+from buildgraph.spec.model import BindMount, CacheMount, Mount, SecretMount, Text, TmpfsMount
+from buildgraph.spec.problems import either
+from buildgraph.spec.source import Source
+from buildgraph.spec.values import size, variable_name
+
+_KEYS = {
+    "bind": ("include", "exclude", "path", "target", "write"),
+    "cache": ("target", "sharing", "owner", "mode"),
+    "tmpfs": ("target", "size", "owner", "mode"),
+    "secret": ("target", "env", "required", "owner", "mode"),
+}
+_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.@+-]|/(?![/.]))*")
+
+
+def lower_mounts(source: Source) -> tuple[Mount, ...]:
+    targets: dict[str, int] = {}
+    mounts = []
+    for at in range(len(source.table.get("mounts", ()))):
+        item = source.inside("mounts", at)
+        mount = _mount(item)
+        if mount is None:
+            continue
+        mounts.append(mount)
+        target = item.table.get("target")
+        if isinstance(target, str) and target in targets:
+            item.wrong("duplicate-target", f"two mounts have the target {target!r}", "target")
+        elif isinstance(target, str):
+            targets[target] = at
+    return tuple(mounts)
+
+
+def _mount(item: Source) -> Mount | None:
+    if item.path in item.broken:
+        return None
+    kinds = [kind for kind in _KEYS if kind in item]
+    if len(kinds) != 1:
+        words = " and ".join(kinds) or "no kind"
+        item.wrong(
+            "bad-mount",
+            f"a mount has one kind, and this one has {words}",
+            hint=f"give it one of {either(list(_KEYS), quote='')}",
+        )
+        return None
+    kind = kinds[0]
+    for key in item.table:
+        if key != kind and key not in _KEYS[kind]:
+            item.wrong("unknown-key", f"a {kind} mount has no key {key!r}", key)
+    if kind == "secret":
+        return _secret(item)
+    if "target" not in item:
+        item.wrong("missing-key", f"a {kind} mount needs a target", hint='add target = "/…"')
+        return None
+    target = item.absolute("target", "the target of a mount")
+    if target is None:
+        return None
+    match kind:
+        case "bind":
+            return _bind(item, target)
+        case "cache":
+            return _cache(item, target)
+        case _:
+            return _tmpfs(item, target)
+
+
+def _bind(item: Source, target: Text) -> BindMount | None:
+    selection = item.selection("bind")
+    write = bool(item.table.get("write", False))
+    return BindMount(selection, target, write) if selection else None
+
+
+def _cache(item: Source, target: Text) -> CacheMount | None:
+    name = item.get("cache", _identifier)
+    sharing = item.table.get("sharing", "shared")
+    owner, mode = item.owner(), item.mode()
+    return CacheMount(name, target, sharing, owner, mode) if name else None
+
+
+def _tmpfs(item: Source, target: Text) -> TmpfsMount:
+    if item.table.get("tmpfs") is False:
+        item.wrong("bad-mount", "tmpfs = false is no mount", "tmpfs", hint="leave the mount out")
+    return TmpfsMount(target, item.get("size", size) or 0, item.owner(), item.mode())
+
+
+def _secret(item: Source) -> SecretMount | None:
+    name = str(item.table.get("secret", ""))
+    known = item.around.secrets
+    if name and name not in known:
+        hint = item.around.problems.near(name, known)
+        item.wrong(
+            "unknown-secret",
+            f"there is no secret {name!r}",
+            "secret",
+            hint=hint or f"add [secret.{name}] with 'file' or 'env', or give --secret id={name}",
+        )
+    env = item.get("env", variable_name) or ""
+    if "env" in item and "target" in item:
+        message = "a secret is given as a file ('target') or as a variable ('env'), not both"
+        item.wrong("bad-mount", message, "env")
+        return None
+    target = item.absolute("target", "the target of a mount")
+    if "env" not in item and "target" not in item:
+        target = Text((f"/run/secrets/{name}",))
+    if not name or (target is None and not env):
+        return None
+    required = bool(item.table.get("required", False))
+    return SecretMount(name, target, env, required, item.owner(), item.mode())
+
+
+def _identifier(value: str) -> str:
+    if _ID.fullmatch(value) and not isinstance(value, Holed):
+        return value
+    raise UsageError(
+        "bad-cache-id",
+        f'"{value}" cannot be the id of a cache',
+        hint="ids are made of letters, digits, '.', '_', '-', '+', '@' and single slashes",
+    )

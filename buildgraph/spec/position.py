@@ -1,0 +1,238 @@
+"""Where does a value stand in the file that a person wrote?
+
+tomli says what a document means, not where; every message and every step of the model names a line. So the text,
+which tomli has already accepted, is scanned once for its statements (headers and ``key = value``); what lies
+inside a value is looked for only when asked. Scanning is one pass, keeps one entry per statement, never recurses.
+
+A path is the keys from the top, array items as integers: ``("step", "deps", "mounts", 0, "target")``.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from buildgraph.errors import Location
+
+Path = tuple[str | int, ...]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
+_SPACE = re.compile(r"[ \t]*")
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*'""")
+_SCALAR = re.compile(r"[^,\]}#\r\n]*")
+_STRING = re.compile(
+    r'''"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'''
+    r"""|'{3}(?:[^']++|'(?!''))*+'{3,5}"""
+    r"""|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'""",
+    re.DOTALL,
+)
+_INSIDE = re.compile(r"[^\[\]{}\"'#]*")
+_SEPARATOR = re.compile(r"(?:[ \t\r\n,]++|#[^\n]*+)*+")
+_WIDTH = 120
+
+
+class _Spot(NamedTuple):
+    """Offsets of a key and its value; a table's header is both."""
+
+    key: int
+    value: int
+    header: bool
+
+
+class Positions:
+    """The statements of one document; every question is answered, if need be with the nearest table's place."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self._text = text
+        self._spots: dict[Path, _Spot] = {(): _Spot(0, 0, header=False)}
+        self._headers: list[tuple[int, Path]] = []
+        self._line_at = [0]
+        self._arrays: dict[Path, int] = {}
+        self._scan()
+
+    def location(self, path: Path) -> Location:
+        """The line of the key (or array item) at ``path``, else of what holds it; the whole file for ``()``."""
+        offset = self._find(path)
+        if offset is None:
+            return Location(self.file)
+        return self.at(offset)
+
+    def at(self, offset: int) -> Location:
+        line = self._text.count("\n", 0, offset) + 1 if offset < 4096 else self._line(offset)
+        start = self._text.rfind("\n", 0, offset) + 1
+        end = self._text.find("\n", offset)
+        excerpt = self._text[start : end if end >= 0 else len(self._text)].strip()
+        if len(excerpt) > _WIDTH:
+            excerpt = excerpt[: _WIDTH - 1] + "…"
+        return Location(self.file, line, excerpt)
+
+    def raw(self, path: Path) -> str:
+        """The value's own text, up to the end of a scalar (``0o755``); empty where it has none."""
+        offset = self._find(path, value=True)
+        if offset is None:
+            return ""
+        match = _SCALAR.match(self._text, offset)
+        return match[0].strip() if match else ""
+
+    def header(self, path: Path) -> Location | None:
+        """Where ``[a.b]`` stands, if the table at ``path`` was written with a header of its own."""
+        spot = self._spots.get(path)
+        return self.at(spot.key) if spot and spot.header else None
+
+    def _line(self, offset: int) -> int:
+        """Lines by bisection in a table made once; files are scanned for newlines only when they are long."""
+        from bisect import bisect_right
+
+        if len(self._line_at) == 1:
+            self._line_at += [match.end() for match in re.finditer("\n", self._text)]
+        return bisect_right(self._line_at, offset)
+
+    def _scan(self) -> None:
+        text, at = self._text, 0
+        table: Path = ()
+        end = len(text)
+        while True:
+            at = _past(_BLANK, text, at)
+            if at >= end:
+                return
+            start = at
+            if text[at] == "[":
+                double = text.startswith("[[", at)
+                keys, at = _keys(text, at + (2 if double else 1))
+                table = self._open(keys, start, double=double)
+                at = _past(_SCALAR, text, at) + (2 if double else 1)
+            else:
+                keys, at = _keys(text, at)
+                value = _past(_SPACE, text, at + 1)
+                self._note(table, keys, start, value)
+                at = skip(text, value)
+            if at <= start:
+                return
+
+    def _open(self, keys: Path, start: int, *, double: bool) -> Path:
+        table: Path = ()
+        for number, key in enumerate(keys, 1):
+            table = (*table, key)
+            if number == len(keys) and double:
+                self._spots.setdefault(table, _Spot(start, start, header=True))
+                self._arrays[table] = self._arrays.get(table, -1) + 1
+            if table in self._arrays:
+                table = (*table, self._arrays[table])
+            if number == len(keys):
+                self._spots[table] = _Spot(start, start, header=True)
+            else:
+                self._spots.setdefault(table, _Spot(start, start, header=False))
+        return table
+
+    def _note(self, table: Path, keys: Path, start: int, value: int) -> None:
+        for number in range(1, len(keys)):
+            self._spots.setdefault((*table, *keys[:number]), _Spot(start, value, header=False))
+        self._spots[(*table, *keys)] = _Spot(start, value, header=False)
+
+    def _find(self, path: Path, *, value: bool = False) -> int | None:
+        for known in range(len(path), 0, -1):
+            spot = self._spots.get(path[:known])
+            if spot is None:
+                continue
+            if known == len(path):
+                return spot.value if value else spot.key
+            inner = None if spot.header else _inside(self._text, spot.value, path[known:])
+            if inner is not None:
+                return inner.value if value else inner.key
+            return None if value else spot.key
+        return None
+
+
+def skip(text: str, at: int) -> int:
+    """The offset behind the value that begins at ``at``."""
+    match = _STRING.match(text, at)
+    if match:
+        return match.end()
+    if text[at : at + 1] not in ("[", "{"):
+        return _past(_SCALAR, text, at)
+    depth = 0
+    while at < len(text):
+        char = text[at]
+        if char in "[{":
+            depth += 1
+        elif char in "]}":
+            depth -= 1
+            if not depth:
+                return at + 1
+        elif char == "#":
+            newline = text.find("\n", at)
+            at = newline if newline >= 0 else len(text)
+            continue
+        else:
+            match = _STRING.match(text, at)
+            if match:
+                at = match.end()
+                continue
+        at = _past(_INSIDE, text, at + 1)
+    return at
+
+
+def _inside(text: str, at: int, path: Path) -> _Spot | None:
+    """The place of ``path`` in the array or inline table at ``at``; the deepest part of it that is there."""
+    best: _Spot | None = None
+    while path:
+        for keys, spot in _items(text, at):
+            shared = min(len(keys), len(path))
+            if keys[:shared] == path[:shared]:
+                best, at, path = spot, spot.value, path[shared:]
+                break
+        else:
+            return best
+    return best
+
+
+def _items(text: str, at: int) -> Iterator[tuple[Path, _Spot]]:
+    opening = text[at : at + 1]
+    if opening not in ("[", "{"):
+        return
+    at, count = at + 1, 0
+    while True:
+        at = _past(_SEPARATOR, text, at)
+        if at >= len(text) or text[at] in "]}":
+            return
+        start = at
+        keys: Path = (count,)
+        if opening == "{":
+            keys, at = _keys(text, at)
+            at = _past(_BLANK, text, at + 1)
+        yield keys, _Spot(start, at, header=False)
+        at = skip(text, at)
+        count += 1
+        if at <= start:
+            return
+
+
+def _keys(text: str, at: int) -> tuple[Path, int]:
+    """A dotted key at ``at``, and the offset of what follows it."""
+    keys: list[str] = []
+    while True:
+        match = _KEY.match(text, _past(_SPACE, text, at))
+        if not match:
+            return tuple(keys), at
+        keys.append(_unquoted(match[0]))
+        at = _past(_SPACE, text, match.end())
+        if text[at : at + 1] != ".":
+            return tuple(keys), at
+        at += 1
+
+
+def _unquoted(key: str) -> str:
+    if key[0] == "'":
+        return key[1:-1]
+    if key[0] != '"':
+        return key
+    if "\\" not in key:
+        return key[1:-1]
+    import tomli
+
+    return str(next(iter(tomli.loads(f"{key} = 0"))))
+
+
+def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at

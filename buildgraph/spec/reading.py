@@ -1,0 +1,266 @@
+"""One reading of one document: the tables in their order, from what was written to the model."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from buildgraph.errors import Location
+from buildgraph.spec import stacks
+from buildgraph.spec.decode import TOP, Decoder
+from buildgraph.spec.defaults import KINDS, inherit
+from buildgraph.spec.fill import Conditions, Filling
+from buildgraph.spec.images import KEY, lower_image
+from buildgraph.spec.load import Given
+from buildgraph.spec.model import Image, Model, Ref, RefKind, Secret, Step, Workspace
+from buildgraph.spec.position import Path, Positions
+from buildgraph.spec.problems import Problems
+from buildgraph.spec.resolve import Names
+from buildgraph.spec.source import Source, Surroundings
+from buildgraph.spec.steps import kind_of, lower_step
+from buildgraph.spec.tables import (
+    expand_targets,
+    lower_base,
+    lower_group,
+    lower_secret,
+    workspace_epoch,
+    workspace_name,
+    workspace_platform,
+)
+from buildgraph.spec.variables import NAME, RESERVED, Target, Variables, declare
+
+T = TypeVar("T")
+VERSION = 1
+
+
+class Reading:
+    """``variables`` and ``around`` remember what was consulted; ``remarks`` are (code, message, place)."""
+
+    def __init__(self, document: dict[str, Any], positions: Positions, given: Given) -> None:
+        self._document = document
+        self._given = given
+        self.problems = Problems(positions)
+        self.remarks: list[tuple[str, str, Location]] = []
+        self._decoder = Decoder(self.problems)
+        self._head()
+        self.variables = self._variables()
+        self._conditions = Conditions(self.variables)
+        self._workspace = self._table("workspace", (), Target())
+        self._target = self._common()
+        self._defaults = self._inherited()
+        names = Names(self.problems)
+        self.around = Surroundings(
+            self.problems,
+            names,
+            given.machine,
+            self._target.platform or given.machine,
+            given.exists,
+            frozenset(self._tables("secret")) | given.secrets,
+        )
+        self._workspace.around = self.around
+
+    def model(self) -> Model:
+        """Raises :class:`buildgraph.errors.ErrorGroup`."""
+        self._declare()
+        secrets = self._lowered("secret", lower_secret)
+        bases = self._lowered("base", lower_base)
+        steps = self._lowered("step", self._step)
+        images = self._lowered("image", self._image)
+        groups = self._lowered("group", lower_group)
+        names = self.around.names.refs
+        workspace = self._finish(names)
+        stacks.check(steps, images, groups, names, self.problems)
+        self._check_tags(images)
+        self.problems.raise_all()
+        return Model(
+            workspace=workspace,
+            bases=bases,
+            steps=steps,
+            images=images,
+            groups=groups,
+            secrets=secrets | self._outside(secrets),
+            variables=dict(self.variables.values),
+        )
+
+    def _head(self) -> None:
+        document, problems = self._document, self.problems
+        version = document.get("buildfile")
+        if "buildfile" not in document:
+            problems.add(
+                "no-version", "the file does not say its version", hint="begin with: buildfile = 1"
+            )
+        elif version is not VERSION and (version != VERSION or isinstance(version, bool)):
+            problems.add(
+                "bad-version",
+                f"buildfile = {version!r} is not known",
+                ("buildfile",),
+                hint="write buildfile = 1",
+            )
+        for key in document:
+            if key == "fragment":
+                self._decoder.unsupported((key,), "[fragment.NAME]")
+            elif key not in TOP:
+                self._decoder.unknown((key,), TOP)
+
+    def _variables(self) -> Variables:
+        decoded = self._decoder.decode("vars", self._document.get("vars", {}), ("vars",))
+        good = {}
+        for name, value in decoded.table.items():
+            if name in RESERVED or not NAME.fullmatch(name):
+                why = "is built in" if name in RESERVED else "cannot be the name of a variable"
+                self.problems.add("bad-name", f"{name!r} {why}", ("vars", name))
+            else:
+                good[name] = value
+        given = self._given
+        variables = Variables(
+            declare(good.items()),
+            given.sets,
+            given.environ,
+            given.git,
+            given.machine,
+            given.folder,
+            self.problems,
+        )
+        variables.check()
+        return variables
+
+    def _common(self) -> Target:
+        """What holds for every table: the platform and the epoch."""
+        workspace, given = self._workspace, self._given
+        platform = given.platform or workspace_platform(workspace, given.machine)
+        path = ("workspace", "epoch")
+        epoch = workspace_epoch(workspace, lambda: self.variables.git_fact("time", path))
+        self.variables.workspace = workspace_name(workspace, given.folder)
+        self._epoch = epoch
+        return Target(platform=platform, epoch=FIXED_TIME if epoch is None else epoch)
+
+    def _inherited(self) -> dict[str, dict[str, Any]]:
+        written = self._document.get("workspace")
+        written = written.get("defaults") if isinstance(written, dict) else None
+        found: dict[str, dict[str, Any]] = {}
+        for kind, table in (written if isinstance(written, dict) else {}).items():
+            path: Path = ("workspace", "defaults", kind)
+            if kind not in ("step", "image"):
+                self._decoder.unknown(path, ("step", "image"))
+                continue
+            self._decoder.decode(kind, table, path, raw=True)
+            if isinstance(table, dict):
+                found[kind] = table
+                for key in set(KINDS).intersection(table) if kind == "step" else ():
+                    self._decoder.unknown((*path, key), ())
+        return found
+
+    def _declare(self) -> None:
+        names = self.around.names
+        for kind in NAMED:
+            for name, table in self._tables(kind).items():
+                if isinstance(table, dict):
+                    names.open_ended |= "matrix" in table or "extends" in table
+                    condition = table.get("when") if kind != "base" else None
+                    if not self._conditions.hold(
+                        condition, replace(self._target, name=name), (kind, name, "when")
+                    ):
+                        names.off[name] = (kind, name, "when")
+                        continue
+                names.declare(kind, name)
+
+    def _tables(self, kind: str) -> dict[str, Any]:
+        tables = self._document.get(kind, {})
+        if isinstance(tables, dict):
+            return tables
+        hint = f"write [{kind}.NAME]"
+        self.problems.add("wrong-type", f"{kind} must be a table of tables", (kind,), hint=hint)
+        return {}
+
+    def _lowered(self, kind: str, lower: Callable[[Source], T | None]) -> dict[str, T]:
+        found = {}
+        for name in self._tables(kind):
+            declared = self.around.names.places.get(name) == (kind, name)
+            if kind != "secret" and not declared:
+                continue
+            source = self._table(kind, (name,), replace(self._target, name=name))
+            if self._unfinished(source):
+                continue
+            value = lower(source)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def _table(self, kind: str, place: Path, target: Target) -> Source:
+        written: Any = self._document.get(kind, {})
+        for part in place:
+            written = written[part]
+        path: Path = (kind, *place)
+        raw = False
+        if isinstance(written, dict):
+            if kind in ("step", "image"):
+                origin: Path = ("workspace", "defaults", kind)
+                inherited = self._defaults.get(kind, {})
+                written = inherit(written, path, inherited, origin, self.problems.moved)
+            raw = self._decoder.refused(kind, written)
+            if not raw:
+                if written.get("platform") == "build":
+                    target = replace(target, platform=self._given.machine)
+                plain = {key: value for key, value in written.items() if key != "defaults"}
+                written = Filling(self.variables, target, on=bool(written.get("on"))).all(
+                    plain, path
+                )
+        decoded = self._decoder.decode(kind, written, path, raw=raw)
+        around = self.around if place else None
+        return Source(decoded.table, path, around or self._early(), decoded.broken)
+
+    def _early(self) -> Surroundings:
+        given = self._given
+        return Surroundings(
+            self.problems, Names(self.problems), given.machine, given.machine, given.exists
+        )
+
+    def _unfinished(self, source: Source) -> bool:
+        """Is something in the table, as a whole, not supported yet? Then nothing more can be said about it."""
+        kind = str(source.path[0])
+        written = self._document[kind][source.path[1]]
+        return not isinstance(written, dict) or self._decoder.refused(kind, written)
+
+    def _step(self, source: Source) -> Step | None:
+        return lower_step(source, kind_of(source))
+
+    def _image(self, source: Source) -> Image | None:
+        target = replace(self._target, name=str(source.path[1]))
+        return lower_image(source, lambda text, path: self._conditions.hold(text, target, path))
+
+    def _finish(self, names: dict[str, Ref]) -> Workspace:
+        source = self._workspace
+        default = expand_targets(source, "default")
+        if "default" not in source:
+            images = tuple(ref for ref in names.values() if ref.kind == "image")
+            default = images or tuple(ref for ref in names.values() if ref.kind == "step")
+        return Workspace(
+            name=self.variables.workspace,
+            default=default,
+            platform=self._target.platform or self._given.machine,
+            ignore=tuple(source.table.get("ignore", ())),
+            epoch=self._epoch,
+            ca=source.table.get("ca", ""),
+        )
+
+    def _outside(self, defined: dict[str, Secret]) -> dict[str, Secret]:
+        return {name: Secret(name) for name in sorted(self._given.secrets - set(defined))}
+
+    def _check_tags(self, images: dict[str, Image]) -> None:
+        owners: dict[str, str] = {}
+        for name, image in images.items():
+            for tag in image.tags:
+                if KEY in tag:
+                    continue
+                other = owners.setdefault(tag, name)
+                if other != name:
+                    self.problems.add(
+                        "duplicate-tag",
+                        f"the images {other!r} and {name!r} have the same tag {tag}",
+                        ("image", name, "tags"),
+                        hint="${target.name} in a repository or tag is each image's own",
+                    )
+
+
+NAMED: tuple[RefKind, ...] = ("base", "step", "image", "group")
+FIXED_TIME = 315532800
+"""1980-01-01T00:00:00Z: the time of everything that has no time of its own."""

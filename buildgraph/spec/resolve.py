@@ -1,0 +1,128 @@
+"""Which table does a name mean? One namespace for bases, steps, images and groups of a file.
+
+``deps``, ``step:deps`` and ``//:deps`` are the same thing here; ``//folder:deps`` belongs to members. A name that a
+condition switched off is remembered, so that a reference to it says so.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import get_args
+
+from buildgraph.errors import Location
+from buildgraph.spec.model import Ref, RefKind
+from buildgraph.spec.position import Path
+from buildgraph.spec.problems import Problems, either
+
+KINDS: tuple[RefKind, ...] = get_args(RefKind)
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(slots=True)
+class Names:
+    """``open_ended``: some names come from what is not supported yet, so an unknown one is no mistake of its own."""
+
+    problems: Problems
+    refs: dict[str, Ref] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+    off: dict[str, Path] = field(default_factory=dict)
+    open_ended: bool = False
+
+    def declare(self, kind: RefKind, name: str) -> bool:
+        """False, and reported, when the name is no name or is taken."""
+        path: Path = (kind, name)
+        if not NAME.fullmatch(name):
+            self.problems.add(
+                "bad-name",
+                f"{name!r} cannot be a name",
+                path,
+                hint="names are made of letters, digits, '.', '_' and '-'",
+            )
+            return False
+        if name in self.refs:
+            other = self.refs[name]
+            line = self.problems.location(self.places[name]).line
+            self.problems.add(
+                "duplicate-name",
+                f"{name!r} is the name of a {kind} and of a {other.kind}",
+                path,
+                hint=f"bases, steps, images and groups share their names; the {other.kind} is in line {line}",
+            )
+            return False
+        self.refs[name] = Ref(kind, name)
+        self.places[name] = path
+        return True
+
+    def resolve(self, text: str, path: Path, kinds: Collection[RefKind], what: str) -> Ref | None:
+        """``what`` says which place wants one of ``kinds``; anything else is reported and yields None."""
+        wanted, name = self._split(text, path)
+        if name is None:
+            return None
+        ref = self.refs.get(name)
+        if ref is None:
+            self._missing(name, path, kinds)
+            return None
+        if (wanted and ref.kind != wanted) or ref.kind not in kinds:
+            takes = either([str(kind) for kind in KINDS if kind in kinds], quote="")
+            message = f"{text!r} is a {ref.kind}; {what} takes a {takes}"
+            if wanted and ref.kind != wanted:
+                message = f"{name!r} is a {ref.kind}, not a {wanted}"
+            self.problems.add("wrong-kind", message, path)
+            return None
+        return ref
+
+    def expand(self, text: str, path: Path) -> tuple[Ref, ...]:
+        """A target or a glob over targets: of images and groups, or where it matches none, of steps."""
+        kinds: tuple[RefKind, ...] = ("step", "image", "group")
+        wanted, name = self._split(text, path)
+        if name is None:
+            return ()
+        if name in self.refs or not _GLOB.search(name):
+            ref = self.resolve(text, path, kinds, "a target")
+            return (ref,) if ref else ()
+        found = [ref for ref in self.refs.values() if fnmatchcase(ref.name, name)]
+        for choice in ((wanted,),) if wanted else (("image", "group"), ("step",)):
+            chosen = tuple(ref for ref in found if ref.kind in choice)
+            if chosen:
+                return chosen
+        if not self.open_ended:
+            self.problems.add("unknown-name", f"no target matches {text!r}", path)
+        return ()
+
+    def _split(self, text: str, path: Path) -> tuple[str, str | None]:
+        if text.startswith("//"):
+            folder, _, name = text[2:].partition(":")
+            if folder:
+                self.problems.add("unsupported", f"{text!r}: members are not supported yet", path)
+                return "", None
+            return "", name
+        prefix, colon, name = text.partition(":")
+        if not colon:
+            return "", text
+        if prefix not in KINDS:
+            hint = self.problems.near(prefix, KINDS) or f"prefixes are {either(KINDS)}"
+            self.problems.add("unknown-name", f"{text!r} names nothing", path, hint=hint)
+            return "", None
+        return prefix, name
+
+    def _missing(self, name: str, path: Path, kinds: Collection[RefKind]) -> None:
+        if name in self.off:
+            line = self.problems.location(self.off[name]).line
+            self.problems.add(
+                "switched-off",
+                f"{name!r} is switched off by its condition in line {line}",
+                path,
+                hint="give this table the same condition, or leave the name out",
+            )
+        elif not self.open_ended:
+            known = [ref.name for ref in self.refs.values() if ref.kind in kinds]
+            what = either([str(kind) for kind in KINDS if kind in kinds], quote="")
+            hint = self.problems.near(name, known)
+            self.problems.add("unknown-name", f"there is no {what} named {name!r}", path, hint=hint)
+
+
+def locations(paths: Iterable[Path], problems: Problems) -> Mapping[str, Location]:
+    """By the last part of each path."""
+    return {str(path[-1]): problems.location(path) for path in paths}

@@ -1,0 +1,114 @@
+"""The keys of a run step other than its command and mounts; names of Debian packages."""
+
+import math
+import re
+from typing import Any
+
+from buildgraph.errors import UsageError
+from buildgraph.spec.model import DEFAULT_DISCARD, Mount, Retry, Reuse, Run, Script, Text
+from buildgraph.spec.source import Source
+from buildgraph.spec.values import glob_in_image, seconds, size, variable_name
+
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+
+
+def lower(
+    source: Source, command: Text | tuple[Text, ...] | Script, mounts: tuple[Mount, ...]
+) -> Run:
+    table = source.table
+    tools = source.refs("with", ("base", "step", "image"))
+    if tools and "outputs" not in source:
+        source.wrong(
+            "with-needs-outputs",
+            "a step with tools below its stack needs 'outputs': what of the result is its own?",
+            "with",
+            hint='add outputs = ["/path/**"]',
+        )
+    for name in table.get("env", {}):
+        source.parse(name, variable_name, "env", name)
+    discard = source.each("discard", glob_in_image) if "discard" in table else DEFAULT_DISCARD
+    return Run(
+        command=command,
+        env=source.texts("env"),
+        workdir=source.absolute("workdir", "workdir"),
+        user=source.filled("user"),
+        shell=source.shell(),
+        tools=tools,
+        network=table.get("network", "none"),
+        mounts=mounts,
+        outputs=source.each("outputs", glob_in_image) if "outputs" in table else None,
+        discard=discard,
+        timeout=source.get("timeout", seconds),
+        retry=_retry(source),
+        cpus=source.get("cpus", _cpus),
+        memory=source.get("memory", size),
+        pool=table.get("pool", ""),
+        reuse=_reuse(source),
+        hosts=_hosts(source),
+    )
+
+
+def _retry(source: Source) -> Retry | None:
+    if "retry" not in source.table:
+        return None
+    item = source.inside("retry")
+    attempts = item.table.get("attempts", 0)
+    if "attempts" not in item:
+        item.wrong("missing-key", "retry needs 'attempts'", hint="retry = { attempts = 3 }")
+    elif not 1 <= attempts <= 100:
+        item.wrong("wrong-value", f"attempts is {attempts}; it is 1 to 100", "attempts")
+    return Retry(attempts, item.each("on", _retried))
+
+
+def _retried(value: Any) -> str | int:
+    if value == "network" or (isinstance(value, int) and 1 <= value <= 255):
+        return value  # type: ignore[no-any-return]
+    raise UsageError(
+        "wrong-value",
+        f"{value!r} is nothing to retry on",
+        hint='write "network", or exit codes from 1 to 255',
+    )
+
+
+def _reuse(source: Source) -> Reuse:
+    value = source.table.get("reuse", "always")
+    if isinstance(value, str):
+        return Reuse(never=value == "never")
+    item = source.inside("reuse")
+    if "max-age" not in item:
+        item.wrong("missing-key", "reuse = { … } needs 'max-age'")
+    return Reuse(max_age=item.get("max-age", seconds))
+
+
+def _cpus(value: float) -> float:
+    if math.isfinite(value) and 0 < value <= 4096:
+        return float(value)
+    raise UsageError("wrong-value", f"{value} is no number of processors")
+
+
+def _hosts(source: Source) -> dict[str, str]:
+    hosts = source.table.get("hosts", {})
+    if hosts:
+        from ipaddress import ip_address
+
+        for name, address in hosts.items():
+            if not _HOST.fullmatch(name):
+                source.wrong("wrong-value", f"{name!r} is not a host name", "hosts", name)
+            try:
+                ip_address(address)
+            except ValueError:
+                message = f"{address!r} is not an IP address"
+                source.wrong("wrong-value", message, "hosts", name)
+    return dict(hosts)
+
+
+def package(value: str) -> str:
+    """``name[:architecture][=version]``."""
+    if _PACKAGE.fullmatch(value):
+        return value
+    raise UsageError(
+        "bad-package",
+        f'"{value}" is not a Debian package',
+        hint="write name, name:architecture or name=version",
+    )

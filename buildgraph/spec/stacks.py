@@ -1,0 +1,204 @@
+"""Does every stack hold together? No name needs itself, and what runs or ships stands on one root.
+
+A base, and a ``packages`` step that stands on nothing, bring a root. A run step contributes its own stack and then
+its layer, a copy or write step its one layer, an image its stack (BUILDFILE.md, "Flattening"). A stack under a run
+step or image has one root, and its first entry brings it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from buildgraph.spec.cycles import walk
+from buildgraph.spec.model import (
+    BindMount,
+    Copy,
+    Group,
+    Image,
+    Model,
+    Packages,
+    Ref,
+    Run,
+    Step,
+    Write,
+)
+from buildgraph.spec.position import Path
+from buildgraph.spec.problems import Problems
+
+
+class _Roots(NamedTuple):
+    """The roots that a stack brings, in order. ``first``: its first layer is one. None of it counts if not ``sure``."""
+
+    names: tuple[str, ...] = ()
+    first: bool = False
+    sure: bool = True
+
+
+_UNSURE = _Roots(sure=False)
+
+
+def flatten(model: Model, on: tuple[Ref, ...]) -> tuple[Ref, ...]:
+    """The layers of a stack, bottom first, each once at its first place: bases and steps."""
+    found: dict[Ref, None] = {}
+    pending = list(reversed(on))
+    entered: set[Ref] = set()
+    while pending:
+        ref = pending.pop()
+        if ref in found:
+            continue
+        step = model.steps.get(ref.name) if ref.kind == "step" else None
+        below: tuple[Ref, ...] = ()
+        if ref.kind == "image":
+            below = model.images[ref.name].on
+        elif step is not None and isinstance(step.kind, Run):
+            below = step.on
+        if below and ref not in entered:
+            entered.add(ref)
+            pending.append(ref)
+            pending += reversed(below)
+        elif ref.kind in ("base", "step"):
+            found[ref] = None
+    return tuple(found)
+
+
+def needs(table: Step | Image) -> Iterator[tuple[Ref, Path]]:
+    """What a table cannot be made without, and the keys that say so. Checks of an image are not among it."""
+    for at, ref in enumerate(table.on):
+        yield ref, ("on", at)
+    if isinstance(table, Image):
+        return
+    match table.kind:
+        case Copy(items):
+            for at, item in enumerate(items):
+                if item.source.ref:
+                    yield item.source.ref, ("copy", at)
+        case Run(tools=tools, mounts=mounts):
+            for at, ref in enumerate(tools):
+                yield ref, ("with", at)
+            for at, mount in enumerate(mounts):
+                if isinstance(mount, BindMount) and mount.source.ref:
+                    yield mount.source.ref, ("mounts", at)
+        case Write() | Packages():
+            return
+
+
+def check(
+    steps: Mapping[str, Step],
+    images: Mapping[str, Image],
+    groups: Mapping[str, Group],
+    known: Mapping[str, Ref],
+    problems: Problems,
+) -> None:
+    """``known`` are all names; those among them that could not be lowered make what stands on them unsure."""
+    tables: dict[str, Step | Image] = {**steps, **images}
+    edges = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
+    walked = walk(edges)
+    for cycle in walked.cycles:
+        _draw(cycle, tables, problems)
+    for cycle in walk({n: [r.name for r in g.targets] for n, g in groups.items()}).cycles:
+        path: Path = ("group", cycle[0], "targets")
+        problems.add("cycle", f"groups that hold each other: {_path(cycle)}", path)
+    inside = {name for cycle in walked.cycles for name in cycle}
+    roots: dict[str, _Roots] = {}
+    for name, ref in known.items():
+        if ref.kind == "base":
+            roots[name] = _Roots((name,), first=True)
+    for name in walked.order:
+        roots[name] = _UNSURE if name in inside else _roots(tables[name], roots, problems)
+
+
+def _path(cycle: tuple[str, ...]) -> str:
+    return " → ".join([*cycle, cycle[0]])
+
+
+def _draw(cycle: tuple[str, ...], tables: Mapping[str, Step | Image], problems: Problems) -> None:
+    detail = []
+    first: Path = ()
+    for at, name in enumerate(cycle):
+        table, following = tables[name], cycle[(at + 1) % len(cycle)]
+        kind = "image" if isinstance(table, Image) else "step"
+        keys = next(keys for ref, keys in needs(table) if ref.name == following)
+        path: Path = (kind, name, *keys)
+        line = problems.location((kind, name, keys[0])).line
+        detail.append(f"{kind} {name} needs {following} (line {line}, {keys[0]!r})")
+        first = first or path[:3]
+    problems.add(
+        "cycle", f"what needs itself can never be made: {_path(cycle)}", first, detail=detail
+    )
+
+
+def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems) -> _Roots:
+    path: Path = ("image" if isinstance(table, Image) else "step", table.name)
+    if isinstance(table, Step):
+        if isinstance(table.kind, Packages):
+            return _Roots((table.name,), first=True)
+        if not isinstance(table.kind, Run):
+            return _Roots()
+    on = [(ref, known.get(ref.name, _UNSURE)) for ref in table.on]
+    tools = table.kind.tools if isinstance(table, Step) and isinstance(table.kind, Run) else ()
+    entries = [(ref, known.get(ref.name, _UNSURE)) for ref in tools] + on
+    if not on or not all(entry.sure for _, entry in entries):
+        return _UNSURE
+    names = tuple(dict.fromkeys(name for _, entry in entries for name in entry.names))
+    if not names:
+        _no_root(table, path, problems)
+        return _UNSURE
+    if len(names) > 1:
+        _two_roots(table, path, entries, names, problems)
+        return _UNSURE
+    if not entries[0][1].first:
+        _root_above(path, entries, names[0], problems)
+        return _UNSURE
+    return _Roots(tuple(dict.fromkeys(n for _, e in on for n in e.names)), first=on[0][1].first)
+
+
+def _no_root(table: Step | Image, path: Path, problems: Problems) -> None:
+    below = ", ".join(str(ref) for ref in table.on)
+    if isinstance(table, Image):
+        hint = "begin 'on' with a base; [base.NAME] with scratch = true is the empty one"
+    else:
+        hint = "begin 'on' with a base, or with what stands on one"
+    problems.add(
+        "no-root",
+        f"{path[0]} {path[1]!r} has no root filesystem: nothing in its stack ({below}) stands on a base",
+        (*path, "on"),
+        hint=hint,
+    )
+
+
+def _root_above(
+    path: Path, entries: list[tuple[Ref, _Roots]], root: str, problems: Problems
+) -> None:
+    above = entries[0][0]
+    order = [root, *(ref.name for ref, _ in entries if ref.name != root)]
+    quoted = ", ".join(f'"{name}"' for name in order)
+    problems.add(
+        "root-not-first",
+        f"{path[0]} {path[1]!r} begins with {above}, and the root {root!r} would lie over it",
+        (*path, "on"),
+        hint=f"write the root first: on = [{quoted}]",
+    )
+
+
+def _two_roots(
+    table: Step | Image,
+    path: Path,
+    entries: list[tuple[Ref, _Roots]],
+    names: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    first, second = names[:2]
+    below = next(ref for ref, entry in entries if first in entry.names)
+    at, above = next((n, ref) for n, (ref, entry) in enumerate(entries) if second in entry.names)
+    key, index = "on", at
+    tools = len(entries) - len(table.on)
+    if tools:
+        key, index = ("with", at) if at < tools else ("on", at - tools)
+    brought = "" if above.name == second else f" (brought by {above})"
+    problems.add(
+        "two-roots",
+        f"{path[0]} {path[1]!r} has two roots: the whole of {second!r}{brought} would lie over {first!r}",
+        (*path, key, index),
+        detail=[f"{below} stands on {first!r}" if below.name != first else f"{below} is a root"],
+        hint=f"stand on one of them, and take only the files that you need from the other, in a step of"
+        f' its own: copy = [{{ from = "{above}", path = "/…", to = "/…" }}]',
+    )

@@ -1,0 +1,224 @@
+"""A ``[step.NAME]`` table → a step of the model. One kind in a step, and only the keys of that kind."""
+
+from typing import Any, Literal
+
+from buildgraph.names import Platform
+from buildgraph.spec.defaults import RUN_ONLY
+from buildgraph.spec.model import (
+    Copy,
+    CopyItem,
+    Normalize,
+    Packages,
+    Run,
+    Script,
+    Step,
+    Text,
+    Write,
+    WriteItem,
+)
+from buildgraph.spec.mounts import lower_mounts
+from buildgraph.spec.problems import either
+from buildgraph.spec.source import Source
+from buildgraph.spec.values import has_names, image_path, source_path
+
+KIND_OF = {
+    "run": "run",
+    "copy": "copy",
+    "write": "write",
+    "dirs": "write",
+    "links": "write",
+    "packages": "packages",
+    "fetch": "fetch",
+    "git": "git",
+}
+Kind = Literal["run", "copy", "write", "packages", "fetch", "git", ""]
+
+
+def kind_of(source: Source) -> Kind:
+    """The step's kind, empty where it has none or several (which is then reported)."""
+    keys = [key for key in KIND_OF if key in source]
+    kinds = list(dict.fromkeys(KIND_OF[key] for key in keys))
+    name = source.path[-1]
+    if len(kinds) > 1:
+        source.wrong(
+            "two-kinds",
+            f"step {name!r} has two kinds: {' and '.join(keys)}",
+            keys[-1],
+            hint="make two steps of it; each can stand on the other",
+        )
+    elif not kinds and not source.broken:
+        source.wrong(
+            "no-kind",
+            f"step {name!r} does nothing",
+            hint=f"give it one of {either(list(KIND_OF), quote='')}",
+        )
+    return kinds[0] if len(kinds) == 1 else ""  # type: ignore[return-value]
+
+
+def lower_step(source: Source, kind: Kind) -> Step | None:
+    """None where a mistake leaves nothing to build; every mistake is reported."""
+    table = source.table
+    if kind and kind != "run":
+        for key in sorted(RUN_ONLY.intersection(table)):
+            source.wrong("unknown-key", f"{key!r} belongs to run steps; this is a {kind} step", key)
+    on = source.refs("on", ("base", "step", "image"))
+    if kind == "packages" and "on" in table:
+        source.around.problems.add(
+            "unsupported", "packages with 'on' is not supported yet", (*source.path, "on")
+        )
+    made: Run | Copy | Write | Packages | None = None
+    match kind:
+        case "run":
+            made = _run(source)
+        case "copy":
+            made = _copy(source)
+        case "write":
+            made = _write(source)
+        case "packages":
+            made = _packages(source.inside("packages"))
+        case _:
+            return None
+    normalize = Normalize(**table.get("normalize", {}))
+    _check_normalize(source, normalize, made)
+    if made is None:
+        return None
+    return Step(
+        name=str(source.path[-1]),
+        kind=made,
+        where=source.where,
+        on=on,
+        description=table.get("description", ""),
+        platforms=source.each("platforms", Platform.parse),
+        platform_build=table.get("platform") == "build",
+        normalize=normalize,
+        merge_strict=table.get("merge") == "strict",
+        fields=source.fields(),
+    )
+
+
+def _check_normalize(source: Source, normalize: Normalize, made: object) -> None:
+    context = isinstance(made, Copy) and any(item.source.ref is None for item in made.items)
+    if normalize.mode == "keep" and context:
+        source.wrong(
+            "keep-from-context",
+            "modes of files of the workspace cannot be kept: they differ from checkout to checkout",
+            "normalize",
+            hint="leave normalize.mode out, and give the copy a mode where 0644 and 0755 are wrong",
+        )
+
+
+def _run(source: Source) -> Run | None:
+    from buildgraph.spec import runs
+
+    if not source.table.get("on") and "on" not in source:
+        source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
+    command = _command(source)
+    mounts = lower_mounts(source)
+    return runs.lower(source, command, mounts) if command is not None else None
+
+
+def _command(source: Source) -> Text | tuple[Text, ...] | Script | None:
+    value: Any = source.table.get("run")
+    if isinstance(value, dict):
+        script = source.inside("run")
+        file = script.get("file", source_path)
+        if "file" not in script:
+            script.wrong("missing-key", "run = { … } needs 'file'")
+        args = script.command("args")
+        return Script(file, args if isinstance(args, tuple) else ()) if file else None
+    command = source.command("run")
+    if "run" in source.table and not value:
+        source.wrong("empty-command", "there is nothing to run", "run")
+        return None
+    return command
+
+
+def _copy(source: Source) -> Copy | None:
+    if "copy" not in source.table:
+        return None
+    items = [_copy_item(source, at) for at in range(len(source.table["copy"]))]
+    if not items:
+        source.wrong("empty-copy", "there is nothing to copy", "copy")
+    return Copy(tuple(item for item in items if item))
+
+
+def _copy_item(source: Source, at: int) -> CopyItem | None:
+    item = source.inside("copy", at)
+    selection = item.selection("from", ".")
+    to = item.get("to", lambda value: image_path(value, "a destination"))
+    if "to" not in item:
+        item.wrong("missing-key", "a copy needs a destination", hint='add to = "/…"')
+    mode, owner = item.mode(), item.owner()
+    if owner and has_names(owner) and not source.table.get("on"):
+        _names_need_on(item, "owner")
+    if selection is None or to is None:
+        return None
+    follow = bool(item.table.get("follow", False))
+    return CopyItem(selection, to, item.where, owner, mode, follow)
+
+
+def _names_need_on(item: Source, *places: str) -> None:
+    item.wrong(
+        "owner-names",
+        f"the owner {item.table['owner']!r} is a name, and names differ from image to image",
+        *places,
+        hint="write numbers, or say with 'on' in which stack to look the name up",
+    )
+
+
+def _write(source: Source) -> Write:
+    items: list[WriteItem] = []
+    paths: dict[str, str] = {}
+    for key in ("write", "dirs", "links"):
+        for name in source.table.get(key, {}):
+            path = source.parse(name, lambda value: image_path(value, "a destination"), key, name)
+            if path is None:
+                continue
+            path = path.rstrip("/") if key == "dirs" else path
+            if not path or path.endswith("/"):
+                what = "a directory" if path else "the root itself"
+                source.wrong(
+                    "bad-destination", f"{name!r} is {what}; name a path below it", key, name
+                )
+            elif path in paths:
+                told = f"{path!r} stands in '{paths[path]}' too"
+                source.wrong("duplicate-path", told, key, name)
+            else:
+                paths[path] = key
+                items.append(_write_item(source, key, name, path))
+    return Write(tuple(items))
+
+
+def _write_item(source: Source, key: str, name: str, path: str) -> WriteItem:
+    value = source.table[key][name]
+    if key == "links":
+        if not value:
+            source.wrong("bad-destination", f"the link {name!r} has no target", key, name)
+        return WriteItem("link", path, value)
+    if isinstance(value, str):
+        return WriteItem("file", path, value)
+    item = source.inside(key, name)
+    mode, owner = item.mode(), item.owner()
+    if owner and has_names(owner) and not source.table.get("on"):
+        _names_need_on(item, "owner")
+    if key == "dirs":
+        return WriteItem("dir", path, "", mode, owner)
+    if "text" not in item:
+        item.wrong("missing-key", f"the file {name!r} needs 'text'")
+    return WriteItem("file", path, value.get("text", ""), mode, owner)
+
+
+def _packages(source: Source) -> Packages | None:
+    from buildgraph.spec.runs import package
+
+    table = source.table
+    if table.get("mode") == "direct":
+        source.wrong("unsupported", 'packages with mode = "direct" is not supported yet', "mode")
+    if "packages" not in source and not source.broken:
+        source.wrong("missing-key", "packages = { … } needs 'packages', an array of names")
+    return Packages(
+        packages=tuple(dict.fromkeys(source.each("packages", package))),
+        suite=table.get("suite", ""),
+        mirror=table.get("mirror", ""),
+        keyring=table.get("keyring", ""),
+    )
