@@ -58,7 +58,13 @@ def write_archive(path: Path, images: Sequence[Named], kind: Literal["oci", "doc
 
 def stream_archive(file: BinaryIO, images: Sequence[Named], kind: Literal["oci", "docker"]) -> None:
     """The same into a stream that is open."""
-    listed = tuple(entry for image, names in images for entry in entries(image.descriptor, names))
+    listed = tuple(
+        entry
+        for image, names in images
+        for entry in (
+            entries(image.descriptor, names) if names or kind == "oci" else (image.descriptor,)
+        )
+    )
     _put(file, "oci-layout", LAYOUT_FILE)
     _put(file, "index.json", Index(listed).to_bytes())
     if kind == "docker":
