@@ -1,15 +1,15 @@
 """Does everything still look as it did? The facts that a compiled plan depends on, and the fast check of them.
 
 A build that has nothing to do is decided here, so this module imports next to nothing (no ``dataclasses``, no
-``typing``) and compares 50,000 files in the time that their ``lstat`` takes. Rows, and when they are racy:
-:mod:`buildgraph.fs.rows`. A racy row is kept with its proof; the check compares that as well, and rewrites the
-file as soon as the row is racy no longer.
+``typing``) and compares 50,000 files in the time that their ``lstat`` takes. A path is as it
+was if its row (:mod:`buildgraph.fs.rows`) is the same and not racy, or else if its proof is: the content of a file,
+the names in a folder. What had to be proven is written back, so that the next check is fast again.
 
 File, ``\\0`` between the items of a list::
 
     buildgraph-facts 1\\n · crc32 of all that follows (8 hex digits) · lengths of the nine parts (int64)
     root · paths (below the root, or absolute) · rows (6 int64 a path) · indices of racy rows (int64)
-    their proofs (32 bytes each) · absent paths · variables (name=value, or name if unset)
+    proofs (32 bytes a path) · absent paths · variables (name=value, or name if unset)
     strings (each as <length>:<bytes>) · payload
 
 A damaged file is no file. Nothing is fsynced: what a crash leaves fails the checksum and costs one scan.
@@ -22,39 +22,52 @@ from stat import S_ISLNK
 from struct import pack, unpack, unpack_from
 from zlib import crc32
 
-from buildgraph.fs.rows import SIZE, Row, is_racy, moment, prove, row_of, rows, wrap
+from buildgraph.fs.recheck import Change, Check
+from buildgraph.fs.rows import SIZE, Row, is_racy, moment, pack_rows, prove, row_of
 
 _MAGIC = b"buildgraph-facts 1\n"
 _PARTS = 9
-_BLOCK = 4096
-_WORTH_A_FORK = 16_384
 _MOST_STEPS = 4096
-_KILL = 9
+_NEVER = "00" * 32
+"""No content has this hash."""
 
 
 class Facts:
     """What one build looked at below ``root``, collected while it looks; ``since`` is the moment it began.
 
-    A path is added with the row that was taken *before* its content was read.
+    A path is added with the row that was taken *before* its content was read, and the proof of that content.
     """
 
-    __slots__ = ("absent", "root", "seen", "since", "strings", "variables")
+    __slots__ = ("absent", "doubtful", "root", "seen", "since", "strings", "variables")
 
     def __init__(self, root: bytes, since: int | None = None) -> None:
         self.root = root
         self.since = moment(root) if since is None else since
-        self.seen: dict[bytes, tuple[Row, bytes]] = {}
-        """Row, and proof unless it is not racy, by path."""
+        self.seen: dict[bytes, tuple[Row, str]] = {}
+        """Row and proof (hex) by path."""
+        self.doubtful: set[bytes] = set()
+        """The paths whose row is racy."""
         self.absent: set[bytes] = set()
         self.strings: list[bytes] = []
         self.variables: dict[bytes, bytes | None] = {}
 
-    def racy(self, row: Row) -> bool:
-        return is_racy(row, self.since)
+    def add(self, path: bytes, row: Row, proof: str) -> None:
+        """The first row of a path counts; ``b""`` is the root."""
+        self.seen.setdefault(path or b".", (row, proof))
+        if is_racy(row, self.since):
+            self.doubtful.add(path or b".")
 
-    def add(self, path: bytes, row: Row, proof: bytes = b"") -> None:
-        """``proof`` must be given where the row is racy; path ``b""`` is the root."""
-        self.seen[path or b"."] = (row, proof if self.racy(row) else b"")
+    def add_many(self, paths: list[bytes], rows: list[Row], proofs: list[str]) -> None:
+        both = zip(rows, proofs, strict=True)
+        self.seen = {**dict(zip(paths, both, strict=True)), **self.seen}
+        self.doubtful |= {
+            path for path, row in zip(paths, rows, strict=True) if is_racy(row, self.since)
+        }
+
+    def forget(self, path: bytes) -> None:
+        """For a file that the build itself has written; add it again afterwards."""
+        self.seen.pop(path, None)
+        self.absent.discard(path)
 
     def read(self, path: bytes) -> bytes:
         """A file's bytes, remembered; a missing file is remembered as absent and raises ``FileNotFoundError``."""
@@ -67,12 +80,9 @@ class Facts:
         except (FileNotFoundError, NotADirectoryError):
             self.absent.add(path)
             raise
-        proof = b""
-        if self.racy(row):
-            from blake3 import blake3
+        from blake3 import blake3
 
-            proof = blake3(content).digest()
-        self.add(real, row, proof)
+        self.add(real, row, blake3(content).hexdigest())
         return content
 
     def follow(self, path: bytes) -> bytes:
@@ -108,7 +118,8 @@ class Facts:
 
     def include(self, other: "Facts") -> None:
         """Adds what ``other``, with the same root, has seen."""
-        self.seen.update(other.seen)
+        self.seen = {**other.seen, **self.seen}
+        self.doubtful |= other.doubtful
         self.absent |= other.absent
         self.strings += other.strings
         self.variables.update(other.variables)
@@ -116,8 +127,8 @@ class Facts:
     def parts(self) -> list[bytes]:
         """The parts of the file, without the payload."""
         paths = sorted(self.seen)
-        columns = [wrap(number) for path in paths for number in self.seen[path][0]]
-        proofs = [(i, self.seen[path][1]) for i, path in enumerate(paths) if self.seen[path][1]]
+        seen = [self.seen[path] for path in paths]
+        racy = [i for i, path in enumerate(paths) if path in self.doubtful]
         variables = (
             name if value is None else name + b"=" + value
             for name, value in sorted(self.variables.items())
@@ -125,9 +136,9 @@ class Facts:
         return [
             self.root,
             b"\0".join(paths),
-            _numbers(columns),
-            _numbers([i for i, _ in proofs]),
-            b"".join(proof for _, proof in proofs),
+            pack_rows([row for row, _ in seen]),
+            _numbers(racy),
+            bytes.fromhex("".join([proof or _NEVER for _, proof in seen])),
             b"\0".join(sorted(self.absent)),
             b"\0".join(variables),
             _lengths(self.strings),
@@ -168,7 +179,7 @@ def check(file: str | os.PathLike[str], strings: tuple[bytes, ...] = ()) -> byte
 
     Changes the working directory while it runs; call it before any thread starts.
     """
-    name = os.fsencode(file)
+    name = os.path.abspath(os.fsencode(file))
     parts = _read(name)
     if parts is None or parts[7] != _lengths(list(strings)):
         return None
@@ -210,33 +221,15 @@ def _read(file: bytes) -> list[bytes] | None:
 def _holds(file: bytes, parts: list[bytes]) -> bool:
     """The working directory is the root of the facts."""
     paths = parts[1].split(b"\0") if parts[1] else []
-    known = parts[2]
-    racy = unpack(f"{len(parts[3]) // 8}q", parts[3])
-    since = moment(b".", os.path.dirname(file)) if racy else 0
     if any(map(_exists, parts[5].split(b"\0") if parts[5] else ())):
         return False
-    if not _same_rows(paths, known):
+    racy = set(unpack(f"{len(parts[3]) // 8}q", parts[3]))
+    changes = Check(paths, parts[2], parts[4], racy, os.path.dirname(file)).run()
+    if changes is None:
         return False
-    kept = []
-    for at, i in enumerate(racy):
-        proof = parts[4][32 * at : 32 * at + 32]
-        row = unpack_from("6q", known, SIZE * i)
-        if prove(paths[i], row[3]) != proof:
-            return False
-        if is_racy(row, since):
-            kept.append((i, proof))
-    if len(kept) < len(racy):
-        parts[3] = _numbers([i for i, _ in kept])
-        parts[4] = b"".join(proof for _, proof in kept)
-        _rewrite(file, parts)
+    if changes:
+        _rewrite(file, parts, changes, racy)
     return True
-
-
-def _rewrite(file: bytes, parts: list[bytes]) -> None:
-    try:
-        _write(file, parts)
-    except OSError:  # a full disk or a read-only home: compared by content once more
-        return
 
 
 def _exists(path: bytes) -> bool:
@@ -247,37 +240,16 @@ def _exists(path: bytes) -> bool:
     return True
 
 
-def _same_rows(paths: list[bytes], known: bytes) -> bool:
-    """Two halves in two processes where that pays; threads would only wait for each other."""
-    half = len(paths) // 2
-    if len(paths) < _WORTH_A_FORK or len(os.sched_getaffinity(0)) < 2:
-        return _compare(paths, known, 0, len(paths))
+def _rewrite(file: bytes, parts: list[bytes], changes: "list[Change]", racy: set[int]) -> None:
+    columns = bytearray(parts[2])
+    for index, doubtful, *row in changes:
+        columns[SIZE * index : SIZE * (index + 1)] = _numbers(row)
+        if doubtful:
+            racy.add(index)
+        else:
+            racy.discard(index)
+    parts[2:4] = bytes(columns), _numbers(sorted(racy))
     try:
-        child = os.fork()
-    except OSError:
-        return _compare(paths, known, 0, len(paths))
-    if not child:
-        same = False
-        try:
-            same = _compare(paths, known, half, len(paths))
-        finally:
-            os._exit(0 if same else 1)
-    same = False
-    try:
-        same = _compare(paths, known, 0, half)
-    finally:
-        if not same:
-            os.kill(child, _KILL)
-        _, status = os.waitpid(child, 0)
-    return same and status == 0
-
-
-def _compare(paths: list[bytes], known: bytes, start: int, end: int) -> bool:
-    try:
-        return all(
-            rows(paths[at : min(at + _BLOCK, end)])
-            == known[SIZE * at : SIZE * min(at + _BLOCK, end)]
-            for at in range(start, end, _BLOCK)
-        )
-    except OSError:
-        return False
+        _write(file, parts)
+    except OSError:  # a full disk or a read-only home: compared by content once more
+        return

@@ -3,7 +3,7 @@
 A *row* is (dev, ino, size, mode, mtime_ns, ctime_ns) of ``lstat``: two equal rows of a path are the same content.
 Folders are rows too: names that come and go change their times. A row is *racy* if its ctime is not at least
 10 ms older than the moment of the snapshot (:func:`moment`): the path may change again within the same tick of the
-clock and keep its row. What a racy row stands for is compared by its *proof*, a BLAKE3.
+clock and keep its row. What stands behind a row is compared by its *proof*, a BLAKE3.
 
 A build that has nothing to do needs this module, so it imports next to nothing.
 """
@@ -90,12 +90,17 @@ def _is_local(device: int) -> bool:
 
 
 def rows(paths: list[bytes]) -> bytes:
-    """The rows of ``paths`` as int64, one after the other; raises ``OSError`` for the first that is gone."""
-    form = f"{WIDTH * len(paths)}q"
+    """The rows of ``paths`` as :func:`pack_rows` has them; raises ``OSError`` for the first that is gone."""
+    return pack_rows(map(row_of, map(os.lstat, paths)))
+
+
+def pack_rows(rows_: "list[Row] | map[Row]") -> bytes:
+    """Six int64 a row, one row after the other."""
+    numbers = list(chain.from_iterable(rows_))
     try:
-        return pack(form, *chain.from_iterable(map(row_of, map(os.lstat, paths))))
+        return pack(f"{len(numbers)}q", *numbers)
     except error:  # inode numbers of 64 bits, times after 2262
-        return pack(form, *map(wrap, chain.from_iterable(map(row_of, map(os.lstat, paths)))))
+        return pack(f"{len(numbers)}q", *map(wrap, numbers))
 
 
 def wrap(number: int) -> int:
@@ -106,23 +111,23 @@ def is_racy(row: tuple[int, ...], since: int) -> bool:
     return row[5] >= since - _TICK
 
 
-def prove(path: bytes, mode: int) -> bytes:
-    """BLAKE3 of a file's bytes, a link's target, or a folder's names and their kinds."""
+def prove(path: bytes, mode: int) -> str:
+    """Hex BLAKE3 of a file's bytes, a link's target, or a folder's names and their kinds."""
     from blake3 import blake3  # a check without racy rows needs no hash
 
     if S_ISLNK(mode):
-        return blake3(os.readlink(path)).digest()
+        return blake3(os.readlink(path)).hexdigest()
     if S_ISDIR(mode):
         with os.scandir(path) as entries:
             return prove_names([(entry.name, kind_of(entry)) for entry in entries])
     if not S_ISREG(mode):
-        return bytes(32)
+        return ""
     hasher = blake3()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb", buffering=0) as file:
         while block := file.read(1 << 18):
             hasher.update(block)
-    return hasher.digest()
+    return hasher.hexdigest()
 
 
 def kind_of(entry: "os.DirEntry[bytes]") -> bytes:
@@ -133,8 +138,8 @@ def kind_of(entry: "os.DirEntry[bytes]") -> bytes:
     return b"l" if entry.is_symlink() else b"?"
 
 
-def prove_names(names: list[tuple[bytes, bytes]]) -> bytes:
+def prove_names(names: list[tuple[bytes, bytes]]) -> str:
     """The proof of a folder with these (name, kind), kind being one of ``f d l ?``."""
     from blake3 import blake3
 
-    return blake3(b"\0".join(sorted(kind + name for name, kind in names))).digest()
+    return blake3(b"\0".join(sorted(kind + name for name, kind in names))).hexdigest()

@@ -1,0 +1,187 @@
+"""What does a file hold? BLAKE3 digests of many files, and the cache that spares reading them again.
+
+The cache knows contents by row (:mod:`buildgraph.fs.rows`), not by path: a row that was seen before is the same
+file with the same content, wherever it lies now. Racy rows are never kept. File (one per context root)::
+
+    buildgraph-stat 1\\n · crc32 of all that follows (8 hex digits) · count (int64)
+    rows (6 int64 each) · digests (32 bytes each)
+
+A damaged file is an empty cache. It is replaced by rename and not fsynced: the checksum finds what a crash leaves.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from stat import S_ISREG
+from struct import iter_unpack, pack
+from typing import Final, Self
+from zlib import crc32
+
+from buildgraph.errors import ContentError, UsageError
+from buildgraph.fs.hashing import hash_files, hash_here
+from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, moment, row_of
+
+_MAGIC: Final = b"buildgraph-stat 1\n"
+_DIGEST: Final = 32
+_SPARE: Final = 50_000
+"""Rows nobody asked for that a file may hold before they are dropped: other targets need them."""
+_LIMITS: Final = range(-(1 << 63), 1 << 63)
+
+
+class StatCache:
+    """``since`` is the moment from which on rows are racy; whatever is looked at is looked at after it."""
+
+    __slots__ = ("_asked", "_file", "_known", "_new", "_root", "since")
+
+    def __init__(self, file: Path, root: Path, known: dict[Row, str]) -> None:
+        self._file = file
+        self._root = os.fsencode(root)
+        self._known = known
+        self._asked: list[Sequence[Row]] = []
+        self._new = False
+        self.since = moment(self._root, os.fsencode(file.parent))
+
+    @classmethod
+    def load(cls, file: Path, root: Path) -> Self:
+        """A missing, damaged or foreign file is an empty cache."""
+        try:
+            content = file.read_bytes()
+        except OSError:
+            content = b""
+        return cls(file, root, _parse(content))
+
+    def digest_many(self, paths: Sequence[bytes]) -> list[str]:
+        """The hex BLAKE3 of each regular file of ``paths`` (absolute); errors as :meth:`digest`."""
+        return self.digest(paths, [self._row(path) for path in paths])
+
+    def digest(self, paths: Sequence[bytes], rows: list[Row]) -> list[str]:
+        """The same for rows that were just taken; replaces in ``rows`` those of files that changed meanwhile.
+
+        Raises ``source-changed`` for a file that keeps changing or vanished, ``source-special`` for what is no
+        regular file, ``source-unreadable`` for what cannot be opened.
+        """
+        self._asked.append(rows)
+        found = list(map(self._known.get, rows))
+        unknown = [i for i, content in enumerate(found) if content is None]
+        if unknown:
+            self._new = True
+            hashed = hash_files([paths[i] for i in unknown], [rows[i] for i in unknown])
+            for i, content in zip(unknown, hashed, strict=True):
+                if not content:
+                    rows[i], content = self._settle(paths[i])  # noqa: PLW2901
+                found[i] = self._known[rows[i]] = content
+        return [content or "" for content in found]
+
+    def known(self, row: Row) -> str:
+        """The content of a row that was digested in this run."""
+        return self._known[row]
+
+    def save(self) -> None:
+        """Writes what is new; a home that cannot be written costs time, not the build."""
+        if not self._new:
+            return
+        known = self._known
+        asked = sum(map(len, self._asked))
+        if len(known) > 2 * asked + _SPARE:
+            known = {row: known[row] for row in chain.from_iterable(self._asked)}
+        newest = {row[:2]: row for row in known}
+        kept = [row for row in newest.values() if self._keeps(row)]
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            _write(self._file, kept, [known[row] for row in kept])
+            self._new = False
+
+    def _keeps(self, row: Row) -> bool:
+        small = row[1] in _LIMITS and row[4] in _LIMITS
+        return small and not is_racy(row, self.since)
+
+    def _settle(self, path: bytes) -> tuple[Row, str]:
+        """Row and content of a file that could not be hashed at first sight."""
+        for _ in range(2):
+            row = self._row(path)
+            if not S_ISREG(row[3]):
+                raise special(self._shown(path))
+            try:
+                os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+            except OSError as error:
+                raise unreadable(self._shown(path), error) from error
+            (content,) = hash_here([path], [row])
+            if content:
+                return row, content
+        raise ContentError(
+            "source-changed",
+            f"{self._shown(path)} changes while it is read",
+            hint="wait until nothing writes to it any more, or exclude it",
+        )
+
+    def _row(self, path: bytes) -> Row:
+        try:
+            return row_of(os.lstat(path))
+        except OSError as error:
+            raise unreadable(self._shown(path), error) from error
+
+    def _shown(self, path: bytes) -> str:
+        return show(path.removeprefix(self._root + b"/"))
+
+
+def show(path: bytes) -> str:
+    """A path for people; bytes that are no text stay visible."""
+    return path.decode("utf-8", "backslashreplace") or "."
+
+
+def special(path: str) -> UsageError:
+    return UsageError(
+        "source-special",
+        f"{path} is a FIFO, socket or device, which no layer can take from the context",
+        hint="exclude it, or list it in the workspace's ignore",
+    )
+
+
+def unreadable(path: str, error: OSError) -> UsageError | ContentError:
+    """The error for a path that was there, or should have been."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ContentError(
+            "source-changed",
+            f"{path} vanished while it was read",
+            hint="wait until nothing writes to the folder any more",
+        )
+    return UsageError(
+        "source-unreadable",
+        f"{path} cannot be read: {error.strerror}",
+        hint="make it readable, exclude it, or list it in the workspace's ignore",
+    )
+
+
+def _parse(content: bytes) -> dict[Row, str]:
+    head = len(_MAGIC) + 8
+    body = memoryview(content)[head:]
+    if content[:head] != b"%s%08x" % (_MAGIC, crc32(body)):
+        return {}
+    count = int.from_bytes(body[:8], "little")
+    cut = 8 + SIZE * count
+    text = body[cut:].hex()
+    width = 2 * _DIGEST
+    contents = [text[at : at + width] for at in range(0, len(text), width)]
+    return dict(zip(iter_unpack(f"{WIDTH}q", body[8:cut]), contents, strict=True))
+
+
+def _write(file: Path, rows: list[Row], contents: list[str]) -> None:
+    body = b"".join(
+        [
+            len(rows).to_bytes(8, "little"),
+            pack(f"{WIDTH * len(rows)}q", *chain.from_iterable(rows)),
+            bytes.fromhex("".join(contents)),
+        ]
+    )
+    temp = file.with_name(f"{file.name}.{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        with temp.open("wb") as out:
+            out.write(b"%s%08x" % (_MAGIC, crc32(body)))
+            out.write(body)
+        temp.rename(file)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
