@@ -96,12 +96,14 @@ class _Packing:
         self._items = items
         self._stream = stream
         self._snapshot = snapshot
+        self._listing: list[Entry] = []
+        self._plain = stream is not None and snapshot is None
         self._view = stream.first() if stream else memoryview(bytearray(_SCRATCH))
         self._room = len(self._view)
         self._at = 0
 
     def run(self) -> Tree:
-        listing: list[Entry] = []
+        listing = self._listing
         folders = {b""}
         before: bytes | None = None
         for item in self._items:
@@ -145,25 +147,29 @@ class _Packing:
         elif kind == tree.WHITEOUT:
             return Entry(entry.path, kind)
         elif kind == tree.HARDLINK:
-            self._check_link(entry)
+            return self._linked(entry)
         elif kind == tree.CHAR and entry.device == (0, 0):
             _refuse("whiteout-name", entry.path, "is a device 0:0, which means a whiteout")
         if kind == entry.kind and not entry.size and not entry.content:
             return entry
         return entry._replace(kind=kind, size=0, content="")
 
-    def _check_link(self, entry: Entry) -> None:
-        at = bisect_left(self._items, entry.link, key=lambda item: item.entry.path)
-        first = self._items[at].entry if at < len(self._items) else None
-        if first is None or first.path != entry.link or first.path >= entry.path:
+    def _linked(self, entry: Entry) -> Entry:
+        """A hard link is its file under another name."""
+        at = bisect_left(self._listing, entry.link, key=lambda listed: listed.path)
+        first = self._listing[at] if at < len(self._listing) else None
+        if first is None or first.path != entry.link:
             _refuse("bad-tree", entry.path, "is a hard link to nothing before it")
-        if first.kind in "dDowh":
+        if first.kind in "dowh":
             _refuse("bad-tree", entry.path, "is a hard link to what cannot have one")
+        return first._replace(path=entry.path, kind=tree.HARDLINK, link=first.path)
 
     def _file(self, item: Item) -> Entry:
         entry, source, data, _ = item
         if data is not None:
             return self._content(item, -1, len(data))
+        if self._plain and entry.content and entry.size and self._small(entry, source):
+            return entry
         try:
             fd = os.open(source, _OPEN)
         except OSError as error:
@@ -178,6 +184,33 @@ class _Packing:
             return self._content(item, fd, found.st_size)
         finally:
             os.close(fd)
+
+    def _small(self, entry: Entry, source: bytes) -> bool:
+        """The fast way for a known file that fits the chunk: one read puts it behind its header.
+
+        False when anything is not as it should be; then nothing is written yet, and the general way finds out why.
+        """
+        size = entry.size
+        header = head(entry, size)
+        start = self._at + len(header)
+        end = start + size
+        if end + 512 >= self._room:
+            return False
+        view = self._view
+        try:
+            fd = os.open(source, _OPEN)
+            try:
+                got = os.readv(fd, (view[start : end + 1],))
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+        if got != size or blake3(view[start:end]).hexdigest() != entry.content:
+            return False
+        view[self._at : start] = header
+        self._at = end + -size % 512
+        view[end : self._at] = _ZEROS[: -size % 512]
+        return True
 
     def _content(self, item: Item, fd: int, size: int) -> Entry:
         path, _, mode, uid, gid, claimed, known, _, xattrs, _, mtime = entry = item.entry
