@@ -3,16 +3,18 @@
 Neither runtime ends its container when it is killed itself, so it is started as process 1 of a process namespace of
 its own, which the kernel ends as a whole::
 
-    setpriv --pdeathsig KILL ─► unshare --pid --fork --kill-child ─► runc run ─► the command
+    setpriv --pdeathsig KILL ─► unshare --pid --fork --kill-child ─► crun run ─► the command
+                                                                  └► reaper ─► runc run --detach ─► the command
 
 What is under way lives in ``<scratch>/bundle-<pid>-…``: config.json, the runtime's state and log, the files of
-``/etc``; and in the control groups ``buildgraph/<pid>-…``, which :func:`sweep` takes away after a crash.
+``/etc``; and in control groups ``buildgraph-<pid>-…``, which :func:`sweep` takes away after a crash.
 """
 
 import json
 import os
 import secrets
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,12 +30,13 @@ from buildgraph.sandbox.points import placed, resolved_target
 from buildgraph.sandbox.process import supervise
 
 _CGROUPS = "/sys/fs/cgroup"
-_GROUP = "buildgraph"
+_GROUP = "buildgraph-"
 _UNIFIED = f"{_CGROUPS}/unified"
 _OWN_NAMESPACE = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
+_REAPER = str(Path(__file__).with_name("reaper.py"))
 _BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -62,7 +65,7 @@ class OciRuntime:
         with _folder(self._scratch) as folder, placed(command, folder) as places:
             identity = folder.name.removeprefix("bundle-")
             files = _write_files(command, folder, {place.target for place in places})
-            config = bundle.config(command, places, files, f"/{_GROUP}/{identity}")
+            config = bundle.config(command, places, files, f"/{_GROUP}{identity}")
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             ended = supervise(
                 self._argv(command, folder, identity),
@@ -72,8 +75,6 @@ class OciRuntime:
                 env=_BARE,
             )
             stopped = ended.timed_out or ended.cancelled
-            if stopped:
-                _remove_groups(identity)
             said = _errors(folder / "log")
         if said and ended.code and not stopped:
             if "exec" not in said and "executable" not in said:
@@ -84,15 +85,28 @@ class OciRuntime:
     def _argv(self, command: Command, folder: Path, identity: str) -> Sequence[str]:
         argv = [self.binary, "--root", str(folder / "state"), "--log", str(folder / "log")]
         argv += ["--log-format", "json"]
+        run = ["run", "--bundle", str(folder)]
+        if self.binary != "crun":
+            pid_file = str(folder / "pid")
+            reaper = [sys.executable, "-I", "-S", _REAPER, pid_file]
+            return [
+                *_OWN_NAMESPACE,
+                *reaper,
+                *argv,
+                *run,
+                "--detach",
+                "--pid-file",
+                pid_file,
+                identity,
+            ]
+        if not command.limited:
+            argv += ["--cgroup-manager", "disabled"]
         before: tuple[str, ...] = ()
-        if self.binary == "crun":
-            if not command.limited:
-                argv += ["--cgroup-manager", "disabled"]
-            if os.path.ismount(
-                _UNIFIED
-            ):  # crun refuses hybrid control groups: show it only the old ones
-                before = ("sh", "-c", f'umount {_UNIFIED} && exec "$@"', "sh")
-        return [*_OWN_NAMESPACE, *before, *argv, "run", "--bundle", str(folder), identity]
+        if os.path.ismount(
+            _UNIFIED
+        ):  # crun refuses hybrid control groups: show it only the old ones
+            before = ("sh", "-c", f'umount {_UNIFIED} && exec "$@"', "sh")
+        return [*_OWN_NAMESPACE, *before, *argv, *run, identity]
 
 
 @contextmanager
@@ -102,6 +116,7 @@ def _folder(scratch: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        _remove_groups(folder.name.removeprefix("bundle-"))
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -136,7 +151,7 @@ def _errors(log: Path) -> str:
 def sweep() -> None:
     """Remove the control groups of processes that are dead."""
     for group in _groups("*"):
-        pid = os.path.basename(group).partition("-")[0]
+        pid = os.path.basename(group).removeprefix(_GROUP).partition("-")[0]
         if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
             with suppress(OSError):
                 os.rmdir(group)
@@ -151,5 +166,5 @@ def _remove_groups(identity: str) -> None:
 def _groups(name: str) -> list[str]:
     import glob
 
-    patterns = (f"{_CGROUPS}/{_GROUP}/{name}", f"{_CGROUPS}/*/{_GROUP}/{name}")
+    patterns = (f"{_CGROUPS}/{_GROUP}{name}", f"{_CGROUPS}/*/{_GROUP}{name}")
     return [path for pattern in patterns for path in glob.glob(pattern)]

@@ -1,0 +1,410 @@
+"""What every runtime does alike."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import capability, sandboxes
+
+from buildgraph.errors import MachineError, UsageError
+from buildgraph.sandbox import profile
+from buildgraph.sandbox.points import secret_dir
+from buildgraph.sandbox.runtime import (
+    BindPoint,
+    Bubblewrap,
+    Command,
+    MountPoint,
+    OciRuntime,
+    Runtime,
+    Runtimes,
+    TmpfsPoint,
+    stubs,
+)
+from buildgraph.sandbox.snapshot import Active, Snapshots
+
+
+class Bed:
+    """A runtime, a fresh root, and short ways to run something there."""
+
+    def __init__(self, runtime: Runtime, active: Active, store: Snapshots) -> None:
+        self.runtime, self.active, self.store = runtime, active, store
+
+    def command(self, *argv: str, **keys: object) -> Command:
+        return Command(self.active.root, argv, **keys)  # type: ignore[arg-type]
+
+    def sh(self, script: str, **keys: object) -> str:
+        ended, output = sandboxes.run(self.runtime, self.command("sh", "-euc", script, **keys))
+        assert ended.ok, output
+        return output
+
+    def changes(self) -> list[str]:
+        self.active.quiesce()
+        upper = self.active.upper
+        return sorted(str(path.relative_to(upper)) for path in upper.rglob("*"))
+
+
+class RuntimeContract:
+    def make(self, scratch: Path) -> Runtime:
+        raise NotImplementedError
+
+    mounts: tuple[MountPoint, ...] = ()
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Snapshots:
+        sandboxes.private_mounts()
+        return sandboxes.snapshots(tmp_path)
+
+    @pytest.fixture
+    def runtime(self, store: Snapshots) -> Runtime:
+        runtime = self.make(store.tmp)
+        if reason := Runtimes(store.tmp).probe(runtime).reason:
+            capability.lack(f"{runtime.name}: {reason}")
+        return runtime
+
+    @pytest.fixture
+    def bed(self, runtime: Runtime, store: Snapshots) -> Iterator[Bed]:
+        with store.prepare([sandboxes.busybox(store)], stubs()) as active:
+            yield Bed(runtime, active, store)
+        assert os.listdir(store.tmp) == []
+
+    def prepared(
+        self, bed: Bed, mounts: tuple[MountPoint, ...], script: str, **keys: object
+    ) -> tuple[str, list[str]]:
+        """Output and changes of ``script`` on a root whose mount points exist."""
+        with bed.store.prepare([sandboxes.busybox(bed.store)], stubs(mounts)) as active:
+            inner = Bed(bed.runtime, active, bed.store)
+            return inner.sh(script, mounts=mounts, **keys), inner.changes()
+
+    # What a command is given
+
+    def test_output_and_exit_code(self, bed: Bed) -> None:
+        argv = ("sh", "-c", "echo out; echo err >&2; echo out again; exit 7")
+        ended, output = sandboxes.run(bed.runtime, bed.command(*argv))
+        assert (ended.code, ended.ok, output) == (7, False, "out\nerr\nout again\n")
+
+    def test_a_signal_is_128_and_its_number(self, bed: Bed) -> None:
+        ended, _ = sandboxes.run(
+            bed.runtime, bed.command("sh", "-c", "sh -c 'kill -9 $$'; exit $?")
+        )
+        assert (ended.code, ended.signal) == (137, 9)
+
+    def test_a_missing_program_is_127(self, bed: Bed) -> None:
+        assert sandboxes.run(bed.runtime, bed.command("nonesuch"))[0].code == 127
+        assert sandboxes.run(bed.runtime, bed.command("/bin/nonesuch"))[0].code == 127
+
+    def test_a_file_that_is_no_program_is_126(self, bed: Bed) -> None:
+        assert sandboxes.run(bed.runtime, bed.command("/etc/passwd"))[0].code == 126
+
+    def test_nothing_to_read_from_stdin(self, bed: Bed) -> None:
+        assert bed.sh("cat; echo done") == "done\n"
+
+    def test_only_the_declared_environment(self, bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OUTSIDE", "leaks")
+        text = bed.sh("env", env={"A": "1", "EMPTY": "", "ODD": "a b\n$c"}, workdir="/tmp")
+        found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        found.pop("SHLVL")  # the shell's own
+        assert found == {
+            "A": "1",
+            "EMPTY": "",
+            "ODD": "a b",
+            "HOME": "/root",
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PWD": "/tmp",
+        }
+
+    def test_declared_home_and_path_win(self, bed: Bed) -> None:
+        env = {"HOME": "/h", "PATH": "/bin"}
+        assert bed.sh("echo $HOME $PATH", env=env) == "/h /bin\n"
+
+    def test_workdir_is_made_and_is_a_change(self, bed: Bed) -> None:
+        assert bed.sh("pwd", workdir="/srv/app") == "/srv/app\n"
+        assert bed.changes() == ["srv", "srv/app"]
+
+    def test_a_workdir_that_is_a_file_is_an_error(self, bed: Bed) -> None:
+        with pytest.raises(UsageError) as caught:
+            bed.sh("pwd", workdir="/etc/passwd/x")
+        assert caught.value.code == "bad-workdir"
+
+    def test_changes_are_the_commands_own(self, bed: Bed) -> None:
+        bed.sh("echo x > /new; rm /etc/group; ls /proc /sys /dev >/dev/null; cat /etc/hosts")
+        assert bed.changes() == ["etc", "etc/group", "new"]
+
+    def test_running_nothing_changes_nothing(self, bed: Bed) -> None:
+        bed.sh("true")
+        assert bed.changes() == []
+
+    def test_umask_and_host_name(self, bed: Bed) -> None:
+        before = os.umask(0o077)
+        try:
+            text = bed.sh("umask; hostname; cat /etc/hostname; touch f; stat -c %a f", workdir="/")
+        finally:
+            os.umask(before)
+        assert text.split() == ["0022", "buildgraph", "buildgraph", "644"]
+
+    def test_it_is_process_one_and_sees_only_its_own(self, bed: Bed) -> None:
+        assert bed.sh("echo $$; ls /proc | grep -c '^[0-9]'").split()[0] == "1"
+        assert "python" not in bed.sh("ps")
+
+    def test_devices(self, bed: Bed) -> None:
+        text = bed.sh(
+            "for d in null zero full random urandom tty ptmx; do test -c /dev/$d; done;"
+            "dd if=/dev/zero bs=4 count=1 2>/dev/null | sort; echo > /dev/null;"
+            "readlink /dev/fd; readlink /dev/stdin; stat -c %a /dev/shm; touch /dev/shm/x; ls /dev"
+        )
+        assert "/proc/self/fd\n/proc/self/fd/0\n1777\n" in text
+        assert "vda" not in text
+
+    # What it may not do
+
+    def test_capabilities_are_dockers(self, bed: Bed) -> None:
+        text = bed.sh("grep Cap /proc/self/status; grep NoNewPrivs /proc/self/status")
+        found = dict(line.split(":\t") for line in text.splitlines())
+        assert len(profile.CAPABILITIES) == 14
+        assert found["CapEff"] == found["CapPrm"] == "00000000a80425fb"
+        assert found["NoNewPrivs"] == "1"
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "mount -t tmpfs none /tmp",
+            "umount /proc",
+            "unshare -m true",
+            "unshare -U true",
+            "hostname other",
+            "echo 1 > /proc/sys/kernel/printk",
+            "echo x > /sys/kernel/uevent_seqnum",
+            "ls /sys/firmware/*",
+            "grep . /proc/timer_list",
+            "dd if=/dev/mem count=1",
+            "mknod /x b 254 0 && dd if=/x of=/dev/null count=1",
+        ],
+    )
+    def test_refused(self, bed: Bed, script: str) -> None:
+        ended, output = sandboxes.run(bed.runtime, bed.command("sh", "-c", script))
+        assert ended.code not in (0, 126, 127), output
+
+    def test_masked_paths_are_empty(self, bed: Bed) -> None:
+        text = bed.sh("cat /proc/keys /proc/interrupts 2>/dev/null | wc -c || true; ls /proc/acpi")
+        assert text.strip() in ("", "0")
+
+    def test_ids_can_be_given_away(self, bed: Bed) -> None:
+        assert bed.sh("touch /f; chown 1000:2000 /f; chmod 4755 /f; stat -c '%u:%g %a' /f") == (
+            "1000:2000 4755\n"
+        )
+
+    # Mounts
+
+    def test_binds(self, bed: Bed, tmp_path: Path) -> None:
+        for name in ("in", "cache"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name).chmod(0o755)
+        sandboxes.write(tmp_path / "in/x", "content")
+        mounts = (
+            BindPoint(tmp_path / "in", "/in/dir"),
+            BindPoint(tmp_path / "in/x", "/etc/one"),
+            BindPoint(tmp_path / "cache", "/root/.cache/pip", writable=True),
+        )
+        script = (
+            "cat /in/dir/x /etc/one; touch /root/.cache/pip/made; ! touch /in/dir/y 2>/dev/null"
+        )
+        assert self.prepared(bed, mounts, script) == ("contentcontent", [])
+        assert os.listdir(tmp_path / "cache") == ["made"]
+
+    def test_tmpfs(self, bed: Bed) -> None:
+        mounts = (TmpfsPoint("/tmp", 1 << 20, 0o1777, 5, 6), TmpfsPoint("/var/x"))
+        script = (
+            "stat -c '%a %u:%g' /tmp; ls /tmp; touch /var/x/a;"
+            "! dd if=/dev/zero of=/tmp/big bs=1k count=1100 2>/dev/null"
+        )
+        assert self.prepared(bed, mounts, script) == ("1777 5:6\n", [])
+
+    def test_a_mount_inside_a_mount(self, bed: Bed, tmp_path: Path) -> None:
+        (tmp_path / "inner").mkdir()
+        sandboxes.write(tmp_path / "inner/x", "inner")
+        mounts = (BindPoint(tmp_path / "inner", "/a/b/c"), TmpfsPoint("/a"))
+        assert self.prepared(bed, mounts, "cat /a/b/c/x; touch /a/new") == ("inner", [])
+
+    def test_a_target_behind_the_images_links(self, bed: Bed, tmp_path: Path) -> None:
+        """The image's links lead to places in the image, never to the machine's."""
+        sandboxes.write(tmp_path / "x", "mounted")
+        (bed.active.root / "etc/hosts").unlink(missing_ok=True)
+        for link, target in (("out", "/oldroot/etc"), ("hosts", "../../../../hidden/hosts")):
+            (bed.active.root / "etc" / link).symlink_to(target)
+        (bed.active.root / "oldroot/etc").mkdir(parents=True)
+        (bed.active.root / "hidden").mkdir()
+        sandboxes.write(bed.active.root / "oldroot/etc/f", "")
+        sandboxes.write(bed.active.root / "hidden/hosts", "")
+        mounts = (BindPoint(tmp_path / "x", "/etc/out/f"),)
+        assert bed.sh("cat /oldroot/etc/f", mounts=mounts) == "mounted"
+        assert "localhost" in bed.sh("cat /hidden/hosts")
+
+    @pytest.mark.parametrize("target", ["/", "/proc", "/proc/sys", "/sys/x", "relative", "/dev"])
+    def test_bad_targets(self, bed: Bed, target: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            bed.sh("true", mounts=(TmpfsPoint(target),))
+        assert caught.value.code == "bad-mount-target"
+
+    def test_a_missing_source(self, bed: Bed, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            bed.sh("true", mounts=(BindPoint(tmp_path / "none", "/x"),))
+        assert caught.value.code == "source-missing"
+
+    def test_a_secret_is_in_memory_and_nowhere_else(self, bed: Bed) -> None:
+        with secret_dir(bed.store.tmp) as folder:
+            sandboxes.write(folder / "token", "hunter2")
+            mounts = (BindPoint(folder / "token", "/run/secrets/token"),)
+            script = "cat /run/secrets/token; grep /run/secrets/token /proc/mounts | grep -c tmpfs"
+            output, changes = self.prepared(bed, mounts, script)
+        assert (output, changes) == ("hunter21\n", [])
+
+    def test_a_read_only_root(self, bed: Bed) -> None:
+        assert bed.sh("! touch /x 2>/dev/null; echo ok", readonly_root=True) == "ok\n"
+
+    # Network
+
+    def test_no_network(self, bed: Bed) -> None:
+        text = bed.sh(
+            "ip -o link | grep -v lo: | grep -vc 'NOARP' || true; ip -o addr; cat /etc/resolv.conf"
+        )
+        assert "127.0.0.1/8" in text
+        assert "nameserver" not in text
+        assert "eth0" not in text
+
+    def test_the_machines_network(self, bed: Bed) -> None:
+        own = os.readlink("/proc/self/ns/net")
+        text = bed.sh("readlink /proc/self/ns/net; cat /etc/resolv.conf", network="host")
+        assert text.startswith(own)
+        assert Path("/etc/resolv.conf").read_text() in text
+
+    def test_hosts(self, bed: Bed) -> None:
+        text = bed.sh("cat /etc/hosts; echo more >> /etc/hosts", hosts={"db": "10.0.0.7"})
+        assert "127.0.0.1\tlocalhost\n" in text
+        assert "10.0.0.7\tdb\n" in text
+        assert bed.changes() == []
+
+    # The end
+
+    def test_what_it_leaves_running_ends_with_it(self, bed: Bed) -> None:
+        mark = f"300.{os.getpid()}"
+        bed.sh(f"setsid sleep {mark} >/dev/null 2>&1 & sleep {mark} & echo started")
+        assert not processes_with(mark)
+
+    def test_a_time_limit_ends_everything(self, bed: Bed) -> None:
+        mark = f"301.{os.getpid()}"
+        script = f"setsid sleep {mark} >/dev/null 2>&1 & echo first; sleep {mark}; echo never"
+        before = time.monotonic()
+        ended, output = sandboxes.run(bed.runtime, bed.command("sh", "-c", script, timeout=0.5))
+        assert (ended.timed_out, ended.ok, output) == (True, False, "first\n")
+        assert time.monotonic() - before < 20
+        assert not processes_with(mark)
+
+    def test_cancelling_ends_everything(self, bed: Bed) -> None:
+        mark = f"302.{os.getpid()}"
+        cancelled = threading.Event()
+        script = f"trap '' TERM INT; setsid sleep {mark} & echo up; exec >&- 2>&-; sleep {mark}"
+        ended = bed.runtime.run(
+            bed.command("sh", "-c", script), lambda _: cancelled.set(), cancelled
+        )
+        assert ended.cancelled
+        assert not processes_with(mark)
+
+    def test_an_observer_that_raises_ends_everything(self, bed: Bed) -> None:
+        mark = f"303.{os.getpid()}"
+
+        def fail(_: bytes) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            bed.runtime.run(
+                bed.command("sh", "-c", f"echo up; sleep {mark}"), fail, threading.Event()
+            )
+        assert not processes_with(mark)
+
+    def test_much_output(self, bed: Bed) -> None:
+        assert len(bed.sh("dd if=/dev/zero bs=1M count=8 2>/dev/null")) == 8 << 20
+
+    def test_several_at_once(self, bed: Bed) -> None:
+        results: list[str] = []
+        threads = [
+            threading.Thread(target=lambda n=n: results.append(bed.sh(f"echo {n}")))
+            for n in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == [f"{n}\n" for n in range(6)]
+
+
+class OciContract(RuntimeContract):
+    def test_another_user(self, bed: Bed) -> None:
+        keys = {"uid": 1000, "gid": 1000, "groups": (2000,), "workdir": "/home/app"}
+        text = bed.sh("id -u; id -g; id -G; pwd; echo $HOME; touch f; stat -c %u f .", **keys)
+        assert text.split() == [
+            *["1000", "1000"],
+            "1000",
+            "2000",
+            "/home/app",
+            "/home/app",
+            "1000",
+            "1000",
+        ]
+
+    def test_privileges_can_be_gained_where_asked(self, bed: Bed) -> None:
+        assert "NoNewPrivs:\t0" in bed.sh("cat /proc/self/status", no_new_privs=False)
+
+    def test_limits(self, bed: Bed) -> None:
+        command = bed.command("sh", "-c", "x=a; while true; do x=$x$x; done", memory=32 << 20)
+        assert bed.runtime.refuses(command) is None
+        ended, _ = sandboxes.run(bed.runtime, command)
+        assert ended.signal == 9
+        assert bed.sh("true", cpus=0.5) == ""
+
+
+class TestBubblewrap(RuntimeContract):
+    def make(self, scratch: Path) -> Runtime:
+        return Bubblewrap(scratch)
+
+    def test_what_it_refuses(self, bed: Bed) -> None:
+        for keys in ({"uid": 1}, {"gid": 1}, {"cpus": 1.0}, {"memory": 1}, {"no_new_privs": False}):
+            assert bed.runtime.refuses(bed.command("true", **keys))
+        assert bed.runtime.refuses(bed.command("true")) is None
+
+    def test_the_environment_is_in_no_process_list(self, bed: Bed) -> None:
+        seen: list[str] = []
+        command = bed.command("sh", "-c", "echo up; sleep 0.2", env={"TOKEN": "hunter2"})
+        bed.runtime.run(command, lambda _: seen.extend(command_lines()), threading.Event())
+        assert any("bwrap" in line for line in seen)
+        assert not any("hunter2" in line for line in seen)
+
+    def test_a_root_that_is_not_there(self, bed: Bed) -> None:
+        command = Command(bed.store.tmp / "none", ("true",), readonly_root=True)
+        with pytest.raises((MachineError, FileNotFoundError)):
+            sandboxes.run(bed.runtime, command)
+
+
+class TestRunc(OciContract):
+    def make(self, scratch: Path) -> Runtime:
+        return OciRuntime("runc", scratch)
+
+
+class TestCrun(OciContract):
+    def make(self, scratch: Path) -> Runtime:
+        return OciRuntime("crun", scratch)
+
+
+def command_lines() -> list[str]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def processes_with(mark: str) -> list[str]:
+    return [line for line in command_lines() if mark in line and "sleep" in line]
