@@ -157,19 +157,21 @@ class _Walk:
             self._settle_links(sorted(names, key=lambda name: name[0].entry.path))
 
     def _folder(self, folder: bytes, shadows: bool, opaque: bool) -> None:  # noqa: FBT001
-        """``shadows``: the filesystem below has this folder as well."""
+        """``shadows``: the filesystem below has this folder as well; what is in an opaque folder is opaque, too."""
         names = set()
         prefix = folder + b"/" if folder else b""
         with os.scandir(self._upper + folder) as entries:
             for entry in entries:
                 names.add(entry.name)
-                self._name(prefix + entry.name, entry.stat(follow_symlinks=False), shadows)
+                found = entry.stat(follow_symlinks=False)
+                self._name(prefix + entry.name, found, shadows, opaque)
         if opaque and shadows:
             for name in os.listdir(self._below + folder):
                 if name not in names:
                     self.found.append(Item(Entry(prefix + name, tree.WHITEOUT)))
 
-    def _name(self, path: bytes, found: os.stat_result, shadows: bool) -> None:  # noqa: FBT001
+    def _name(self, path: bytes, found: os.stat_result, shadows: bool, hidden: bool) -> None:  # noqa: FBT001
+        """``hidden``: the folder that ``path`` lies in is opaque."""
         under = _lstat(self._below + path) if shadows else None
         kind = _KINDS.get(stat.S_IFMT(found.st_mode))
         if kind is None or (kind == tree.CHAR and not found.st_rdev):
@@ -181,7 +183,7 @@ class _Walk:
         if kind == tree.DIRECTORY:
             self.found.append(Item(entry, implied=same))
             both = under is not None and stat.S_ISDIR(under.st_mode)
-            self._pending.append((path, both, opaque))
+            self._pending.append((path, both, opaque or hidden))
             return
         item = Item(entry, self._upper + path)
         if found.st_nlink > 1:

@@ -63,7 +63,8 @@ def listing(root: Path) -> dict[bytes, tuple[object, ...]]:
             content = os.readlink(place)
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             content = status.st_rdev
-        partition = b"" if stat.S_ISDIR(status.st_mode) else first.setdefault(status.st_ino, path)
+        alone = stat.S_ISDIR(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not content)
+        partition = b"" if alone else first.setdefault(status.st_ino, path)
         xattrs = {n: os.getxattr(place, n, follow_symlinks=False) for n in _names(place)}
         found[path] = (
             oct(status.st_mode),

@@ -177,6 +177,13 @@ def test_opaque_folders_inside_opaque_folders(stack):
     assert stack.found() == [("d", "d"), ("d/e", "d"), ("d/e/old", "w")]
 
 
+def test_what_is_in_an_opaque_folder_is_opaque_without_saying_so(stack):
+    stack.write(stack.below, "d/e/f/old")
+    stack.both("d/e/f/same")
+    stack.opaque("d")
+    assert stack.found() == [("d", "d"), ("d/e", "d"), ("d/e/f", "d"), ("d/e/f/old", "w")]
+
+
 def test_a_folder_in_place_of_a_file_or_link_has_nothing_below(stack):
     stack.write(stack.below, "real/x")
     (stack.below / "d").symlink_to("real")

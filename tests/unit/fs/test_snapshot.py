@@ -47,7 +47,7 @@ def test_every_kind_arrives_with_its_attributes(root, tmp_path):
         b"d/file": ("0o106755", 3, 4, t, b"d/file", b"text", {"user.f": b"\0"}),
         b"d/hard": ("0o106755", 3, 4, t, b"d/file", b"text", {"user.f": b"\0"}),
         b"d/link": ("0o120777", 5, 6, t, b"d/link", b"/etc/passwd", {}),
-        b"d/old": ("0o20000", 0, 0, t, b"d/old", 0, {}),
+        b"d/old": ("0o20000", 0, 0, t, b"", 0, {}),
         b"shut": ("0o40000", 0, 0, t, b"", b"", {}),
         b"shut/in": ("0o100000", 0, 0, t, b"shut/in", b"i", {}),
         b"source": ("0o100644", 0, 0, t, b"source", b"s" * 3_000_000, {}),
