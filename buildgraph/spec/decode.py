@@ -5,7 +5,7 @@ so that nobody then complains that it is missing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,8 +52,19 @@ class Decoder:
         self._problems = problems
         self._shape = shape
 
-    def decode(self, kind: str, table: object, path: Path, *, raw: bool = False) -> Decoded:
-        """``raw``: variables are not filled in yet, so a word may still become one of those allowed."""
+    def decode(
+        self,
+        kind: str,
+        table: object,
+        path: Path,
+        *,
+        raw: bool = False,
+        failed: Collection[Path] = (),
+    ) -> Decoded:
+        """``raw``: variables are not filled in yet, so a word may still become one of those allowed.
+
+        ``failed``: paths whose strings could not be filled in, which count as reported.
+        """
         from pydantic import ValidationError
 
         if not isinstance(table, dict):
@@ -61,6 +72,10 @@ class Decoder:
             return Decoded({}, {path})
         table, broken = self._supported(kind, table, path)
         self._landed(table, path)
+        if failed:
+            bad = {place[len(path) :] for place in failed}
+            broken.update(failed)
+            table = _without(table, bad)
         adapter = self._shape.adapter(kind)
         for _ in range(8):
             try:
@@ -126,15 +141,17 @@ class Decoder:
         hint = moved or self._problems.near(key, known)
         self._problems.add(code, f"{where} has no key {key!r}", path, hint=hint)
 
-    def unsupported(self, path: Path, what: str = "") -> None:
-        self._problems.add("unsupported", f"{what or path[-1]} is not supported yet", path)
+    def unsupported(self, path: Path, what: str) -> None:
+        self._problems.add("unsupported", f"{what} is not supported yet", path)
 
     def _supported(
         self, kind: str, table: dict[str, Any], path: Path
     ) -> tuple[dict[str, Any], set[Path]]:
         refused = self._shape.NOT_YET.get(kind, frozenset()).intersection(table)
         for key in refused:
-            self.unsupported((*path, key), f"{key} in a {kind}" if kind != "workspace" else "")
+            self.unsupported(
+                (*path, key), f"{key!r} in [{kind}{'.NAME' if kind != 'workspace' else ''}]"
+            )
         kept = {key: value for key, value in table.items() if key not in refused}
         broken: set[Path] = {(*path, key) for key in refused}
         mounts = kept.get("mounts")
@@ -151,7 +168,7 @@ class Decoder:
         if not isinstance(mount, dict) or not refused:
             return mount
         for key in refused:
-            self.unsupported((*path, key), f"{key} in a mount")
+            self.unsupported((*path, key), f"{key!r} in a mount")
         broken.add(path)
         return {key: value for key, value in mount.items() if key not in refused}
 

@@ -57,10 +57,8 @@ def _merge(
         elif isinstance(value, dict) and isinstance(own[key], dict):
             merged[key] = _merge(value, own[key], (*here, key), (*there, key), moved)
             continue
-    for key, value in own.items():
-        if not (isinstance(value, dict) and isinstance(below.get(key), dict)):
-            merged[key] = value
-    return merged
+    both = {key for key in own if isinstance(own[key], dict) and isinstance(below.get(key), dict)}
+    return merged | {key: value for key, value in own.items() if key not in both}
 
 
 def _mounts(

@@ -1,7 +1,7 @@
 """What does a ``${…}`` stand for in this table, in this key? Variables, with the rules of the place applied."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from buildgraph.errors import UsageError
@@ -20,30 +20,42 @@ _SHELL = ("run", "write")
 
 @dataclass(slots=True)
 class Filling:
-    """One table's strings. ``on``: it stands on something, so that ``${env.NAME}`` means something."""
+    """One table's strings. ``on``: it stands on something, so that ``${env.NAME}`` means something.
+
+    ``failed``: paths of strings that could not be filled in; their values mean nothing.
+    """
 
     variables: Variables
     target: Target
     on: bool
+    failed: set[Path] = field(default_factory=set)
 
     def all(self, table: dict[str, Any], path: Path) -> dict[str, Any]:
         filled: dict[str, Any] = expand_all(table, path, self._fill, self._refuse)
         return filled
 
     def _fill(self, use: Use, path: Path) -> Parts:
+        parts = self._parts(use, path)
+        if parts is None:
+            self.failed.add(path)
+        return parts or ()
+
+    def _parts(self, use: Use, path: Path) -> Parts | None:
         key = path[2] if len(path) > 2 else ""
         if use.name is None:
             self._malformed(use, path, shell=key in _SHELL)
-            return ()
+            return None
         if use.name == "key" and "tags" in path[2:3]:
             return ("${key}",)
         parts = self.variables.lookup(use.name, self.target, path)
+        if parts == ():
+            return None
         if parts is None:
             hint = f"for the shell write ${use.name} or $${{{use.name}}}" if key in _SHELL else ""
             self.variables.undefined(use.name, path, hint=hint)
-            return ()
+            return None
         if any(isinstance(part, EnvName) for part in parts) and not self._from_stack(use, path):
-            return ()
+            return None
         return parts
 
     def _from_stack(self, use: Use, path: Path) -> bool:
@@ -94,7 +106,8 @@ class Conditions:
         except UsageError as error:
             problems.adopt(error, path)
             return True
-        if not all([self._known(name, path) for name in dict.fromkeys(when.names(condition))]):
+        known = [self._known(name, path) for name in dict.fromkeys(when.names(condition))]
+        if not all(known):
             return True
         return when.holds(condition, self._lookup(target, path))
 

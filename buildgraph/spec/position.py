@@ -8,6 +8,7 @@ A path is the keys from the top, array items as integers: ``("step", "deps", "mo
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,18 +16,36 @@ from buildgraph.errors import Location
 
 Path = tuple[str | int, ...]
 
-_BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
-_SPACE = re.compile(r"[ \t]*")
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*'""")
-_SCALAR = re.compile(r"[^,\]}#\r\n]*")
-_STRING = re.compile(
-    r'''"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'''
-    r"""|'{3}(?:[^']++|'(?!''))*+'{3,5}"""
-    r"""|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'""",
+# Groups are repeated a bounded number of times inside atomic groups: neither backtracking nor memory grows with the
+# file, and possessive groups (``(…)*+``) lose their place in some releases of Python 3.11. What is longer, deeper or
+# stranger than these patterns is left to skip(), which counts.
+_GAP = r"(?>(?:[ \t\r\n]++|#[^\n]*+){0,200})"
+_NAME = r"""(?>[A-Za-z0-9_-]++|"[^"\\\n]*+"|'[^'\n]*+')"""
+_NAMES = rf"(?>{_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{0,30}})"
+_QUOTED = (
+    r'(?>"[^"\\\n]*+"(?!")'
+    r"|'[^'\n]*+'(?!')"
+    r'|"""[^"\\]*+"""(?!")'
+    r"|'{3}[^']*+'{3}(?!')"
+    r'|"(?!"")(?>(?:[^"\\\n]++|\\.){0,60})")'
+)
+_FLAT = rf"[^\[\]{{}}\"'#]++|{_QUOTED}|#[^\n]*+"
+_ONE = rf"[\[{{](?>(?:{_FLAT}){{0,200}})[\]}}]"
+_TWO = rf"[\[{{](?>(?:{_FLAT}|{_ONE}){{0,200}})[\]}}]"
+
+_BLANK = re.compile(_GAP)
+_SPACE = re.compile(r"[ \t]*+")
+_KEY = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.){0,9999}"|'[^'\n]*+'""")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]++")
+_SCALAR = re.compile(r"[^,\]}#\r\n]*+")
+_STRING = re.compile(_QUOTED, re.DOTALL)
+_INSIDE = re.compile(r"[^\[\]{}\"'#]*+")
+_SEPARATOR = re.compile(r"(?>(?:[ \t\r\n,]++|#[^\n]*+){0,200})")
+_STATEMENT = re.compile(
+    rf"{_GAP}(?:(\[\[?)[ \t]*+({_NAMES})[ \t]*+\]\]?"
+    rf"|({_NAMES})[ \t]*+=[ \t]*+({_QUOTED}|{_TWO}|(?![\[{{\"'])[^#\r\n]*+)?)",
     re.DOTALL,
 )
-_INSIDE = re.compile(r"[^\[\]{}\"'#]*")
-_SEPARATOR = re.compile(r"(?:[ \t\r\n,]++|#[^\n]*+)*+")
 _WIDTH = 120
 
 
@@ -35,7 +54,7 @@ class _Spot(NamedTuple):
 
     key: int
     value: int
-    header: bool
+    header: bool = False
 
 
 class Positions:
@@ -44,9 +63,8 @@ class Positions:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self._text = text
-        self._spots: dict[Path, _Spot] = {(): _Spot(0, 0, header=False)}
-        self._headers: list[tuple[int, Path]] = []
-        self._line_at = [0]
+        self._spots: dict[Path, _Spot] = {(): _Spot(0, 0)}
+        self._line_at = [0, *(match.end() for match in re.finditer("\n", text))]
         self._arrays: dict[Path, int] = {}
         self._scan()
 
@@ -58,10 +76,9 @@ class Positions:
         return self.at(offset)
 
     def at(self, offset: int) -> Location:
-        line = self._text.count("\n", 0, offset) + 1 if offset < 4096 else self._line(offset)
-        start = self._text.rfind("\n", 0, offset) + 1
-        end = self._text.find("\n", offset)
-        excerpt = self._text[start : end if end >= 0 else len(self._text)].strip()
+        line = bisect_right(self._line_at, offset)
+        end = self._line_at[line] if line < len(self._line_at) else len(self._text)
+        excerpt = self._text[self._line_at[line - 1] : end].strip()
         if len(excerpt) > _WIDTH:
             excerpt = excerpt[: _WIDTH - 1] + "…"
         return Location(self.file, line, excerpt)
@@ -79,35 +96,40 @@ class Positions:
         spot = self._spots.get(path)
         return self.at(spot.key) if spot and spot.header else None
 
-    def _line(self, offset: int) -> int:
-        """Lines by bisection in a table made once; files are scanned for newlines only when they are long."""
-        from bisect import bisect_right
-
-        if len(self._line_at) == 1:
-            self._line_at += [match.end() for match in re.finditer("\n", self._text)]
-        return bisect_right(self._line_at, offset)
-
     def _scan(self) -> None:
         text, at = self._text, 0
         table: Path = ()
-        end = len(text)
         while True:
-            at = _past(_BLANK, text, at)
-            if at >= end:
-                return
-            start = at
-            if text[at] == "[":
-                double = text.startswith("[[", at)
-                keys, at = _keys(text, at + (2 if double else 1))
-                table = self._open(keys, start, double=double)
-                at = _past(_SCALAR, text, at) + (2 if double else 1)
+            match = _STATEMENT.match(text, at)
+            if match is None:
+                at = _past_all(_BLANK, text, at)
+                match = _STATEMENT.match(text, at)
+            if match and match[4] is not None and _PLAIN.fullmatch(match[3]):
+                self._spots[(*table, match[3])] = _Spot(match.start(3), match.start(4))
+                at = match.end()
+            elif match and match[2] is not None:
+                keys = _split(match[2])
+                table = self._open(keys, match.start(1), double=match[1] == "[[")
+                at = match.end()
+            elif (at := _past_all(_BLANK, text, at)) < len(text):
+                table, at = self._slowly(table, at)
             else:
-                keys, at = _keys(text, at)
-                value = _past(_SPACE, text, at + 1)
-                self._note(table, keys, start, value)
-                at = skip(text, value)
-            if at <= start:
                 return
+
+    def _slowly(self, table: Path, start: int) -> tuple[Path, int]:
+        """One statement of any length and depth at ``start``: the table that holds from there on, and its end."""
+        text = self._text
+        if text.startswith("[", start):
+            double = text.startswith("[[", start)
+            keys, at = _keys(text, start + (2 if double else 1))
+            table = self._open(keys, start, double=double)
+            return table, _past(_SCALAR, text, at) + (2 if double else 1)
+        keys, at = _keys(text, start)
+        value = _past(_SPACE, text, at + 1)
+        for number in range(1, len(keys)):
+            self._spots.setdefault((*table, *keys[:number]), _Spot(start, value))
+        self._spots[(*table, *keys)] = _Spot(start, value)
+        return table, max(skip(text, value), start + 1)
 
     def _open(self, keys: Path, start: int, *, double: bool) -> Path:
         table: Path = ()
@@ -121,13 +143,8 @@ class Positions:
             if number == len(keys):
                 self._spots[table] = _Spot(start, start, header=True)
             else:
-                self._spots.setdefault(table, _Spot(start, start, header=False))
+                self._spots.setdefault(table, _Spot(start, start))
         return table
-
-    def _note(self, table: Path, keys: Path, start: int, value: int) -> None:
-        for number in range(1, len(keys)):
-            self._spots.setdefault((*table, *keys[:number]), _Spot(start, value, header=False))
-        self._spots[(*table, *keys)] = _Spot(start, value, header=False)
 
     def _find(self, path: Path, *, value: bool = False) -> int | None:
         for known in range(len(path), 0, -1):
@@ -145,9 +162,8 @@ class Positions:
 
 def skip(text: str, at: int) -> int:
     """The offset behind the value that begins at ``at``."""
-    match = _STRING.match(text, at)
-    if match:
-        return match.end()
+    if text[at : at + 1] in ('"', "'"):
+        return _skip_string(text, at)
     if text[at : at + 1] not in ("[", "{"):
         return _past(_SCALAR, text, at)
     depth = 0
@@ -163,13 +179,35 @@ def skip(text: str, at: int) -> int:
             newline = text.find("\n", at)
             at = newline if newline >= 0 else len(text)
             continue
-        else:
-            match = _STRING.match(text, at)
-            if match:
-                at = match.end()
-                continue
+        elif char in "\"'":
+            at = _skip_string(text, at)
+            continue
         at = _past(_INSIDE, text, at + 1)
     return at
+
+
+def _skip_string(text: str, at: int) -> int:
+    match = _STRING.match(text, at)
+    if match:
+        return match.end()
+    quote = text[at]
+    closing = quote * 3 if text.startswith(quote * 3, at) else quote
+    at += len(closing)
+    end = -1
+    while True:
+        if end < at:
+            end = text.find(closing, at)
+        if end < 0:
+            return len(text)
+        escape = text.find("\\", at, end) if quote == '"' else -1
+        if escape < 0:
+            break
+        at = escape + 2
+    end += len(closing)
+    # One or two quotes may stand directly before the closing three.
+    while len(closing) == 3 and text.startswith(quote, end):
+        end += 1
+    return end
 
 
 def _inside(text: str, at: int, path: Path) -> _Spot | None:
@@ -192,19 +230,23 @@ def _items(text: str, at: int) -> Iterator[tuple[Path, _Spot]]:
         return
     at, count = at + 1, 0
     while True:
-        at = _past(_SEPARATOR, text, at)
+        at = _past_all(_SEPARATOR, text, at)
         if at >= len(text) or text[at] in "]}":
             return
         start = at
         keys: Path = (count,)
         if opening == "{":
             keys, at = _keys(text, at)
-            at = _past(_BLANK, text, at + 1)
-        yield keys, _Spot(start, at, header=False)
+            at = _past_all(_BLANK, text, at + 1)
+        yield keys, _Spot(start, at)
         at = skip(text, at)
         count += 1
         if at <= start:
             return
+
+
+def _split(keys: str) -> Path:
+    return (keys,) if _PLAIN.fullmatch(keys) else _keys(keys, 0)[0]
 
 
 def _keys(text: str, at: int) -> tuple[Path, int]:
@@ -236,3 +278,10 @@ def _unquoted(key: str) -> str:
 def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
     match = pattern.match(text, at)
     return match.end() if match else at
+
+
+def _past_all(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """As often as it matches something."""
+    while (end := _past(pattern, text, at)) > at:
+        at = end
+    return at

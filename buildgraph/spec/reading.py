@@ -68,7 +68,7 @@ class Reading:
         groups = self._lowered("group", lower_group)
         names = self.around.names.refs
         workspace = self._finish(names)
-        stacks.check(steps, images, groups, names, self.problems)
+        stacks.check(steps, images, groups, names, self.around.unsure, self.problems)
         self._check_tags(images)
         self.problems.raise_all()
         return Model(
@@ -191,6 +191,7 @@ class Reading:
             written = written[part]
         path: Path = (kind, *place)
         raw = False
+        failed: set[Path] = set()
         if isinstance(written, dict):
             if kind in ("step", "image"):
                 origin: Path = ("workspace", "defaults", kind)
@@ -201,10 +202,9 @@ class Reading:
                 if written.get("platform") == "build":
                     target = replace(target, platform=self._given.machine)
                 plain = {key: value for key, value in written.items() if key != "defaults"}
-                written = Filling(self.variables, target, on=bool(written.get("on"))).all(
-                    plain, path
-                )
-        decoded = self._decoder.decode(kind, written, path, raw=raw)
+                filling = Filling(self.variables, target, on=bool(written.get("on")))
+                written, failed = filling.all(plain, path), filling.failed
+        decoded = self._decoder.decode(kind, written, path, raw=raw, failed=failed)
         around = self.around if place else None
         return Source(decoded.table, path, around or self._early(), decoded.broken)
 

@@ -27,6 +27,8 @@ class Surroundings:
     exists: Callable[[str], bool]
     secrets: frozenset[str] = frozenset()
     asked: dict[str, bool] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
+    """Names of tables whose stack is not known in full."""
 
     def has(self, path: str) -> bool:
         if path not in self.asked:
@@ -142,6 +144,10 @@ class Source:
             ref = self.around.names.resolve(name, (*self.path, key, at), kinds, f"'{key}'")
             if ref:
                 found[ref] = None
+            else:
+                self.around.unsure.add(str(self.path[1]))
+        if (*self.path, key) in self.broken:
+            self.around.unsure.add(str(self.path[1]))
         return tuple(found)
 
     def selection(self, key: str, default: str = "") -> Selection | None:

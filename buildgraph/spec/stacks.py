@@ -5,7 +5,7 @@ its layer, a copy or write step its one layer, an image its stack (BUILDFILE.md,
 step or image has one root, and its first entry brings it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from buildgraph.spec.cycles import walk
@@ -86,9 +86,10 @@ def check(
     images: Mapping[str, Image],
     groups: Mapping[str, Group],
     known: Mapping[str, Ref],
+    unsure: Collection[str],
     problems: Problems,
 ) -> None:
-    """``known`` are all names; those among them that could not be lowered make what stands on them unsure."""
+    """``known`` are all names; those that could not be lowered, or are ``unsure``, leave what stands on them open."""
     tables: dict[str, Step | Image] = {**steps, **images}
     edges = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
     walked = walk(edges)
@@ -103,7 +104,8 @@ def check(
         if ref.kind == "base":
             roots[name] = _Roots((name,), first=True)
     for name in walked.order:
-        roots[name] = _UNSURE if name in inside else _roots(tables[name], roots, problems)
+        sure = name not in inside and name not in unsure
+        roots[name] = _roots(tables[name], roots, problems) if sure else _UNSURE
 
 
 def _path(cycle: tuple[str, ...]) -> str:

@@ -176,7 +176,10 @@ class Variables:
                 parts.append(part)
             elif part.name and depth < _DEEPEST:
                 # Unknown names and cycles were reported by check().
-                parts.extend(self.lookup(part.name, target, declared.path, depth + 1) or ())
+                found = self.lookup(part.name, target, declared.path, depth + 1)
+                if not found:
+                    return ()
+                parts.extend(found)
         if (
             depth >= _DEEPEST
             or sum(len(part) for part in parts if isinstance(part, str)) > _LONGEST
@@ -187,7 +190,7 @@ class Variables:
         if not any(isinstance(part, EnvName) for part in parts):
             self.values[name] = join(tuple(parts))
             self._choose(name, self.values[name], "")
-        return tuple(parts)
+        return tuple(parts) or ("",)
 
     def _outside(self, name: str, declared: Declared) -> tuple[str | None, str]:
         if name in self.sets:
@@ -214,7 +217,8 @@ class Variables:
 
     def _builtin(self, name: str, target: Target, path: Path) -> Parts | None:
         if name.startswith("git."):
-            return (self.git_fact(name.removeprefix("git."), path),)
+            fact = self.git_fact(name.removeprefix("git."), path)
+            return () if self._failed else (fact,)
         if name.startswith("platform"):
             if target.platform is None:
                 return self._unavailable(name, path)
