@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 )
 @options.targets
 @options.model
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Run so many steps at once.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Run so many steps at once."
+)
 @click.option("--memory", metavar="SIZE", help="Memory that all running steps may use together.")
 @click.option(
     "-k", "--keep-going", is_flag=True, help="After a failure build what does not need it."
@@ -125,7 +127,7 @@ def _path(text: str | None) -> Path | None:
 def _refuse_remote_cache() -> None:
     if os.environ.get("BUILDGRAPH_CACHE"):
         raise UsageError(
-            "not-supported-yet",
+            "unsupported",
             "BUILDGRAPH_CACHE is set, and remote caches are not supported yet",
             hint="unset BUILDGRAPH_CACHE",
         )
@@ -134,8 +136,7 @@ def _refuse_remote_cache() -> None:
 def _remember(session: Session, request: "Request", summary: "Summary", watcher: Watcher) -> None:
     """Keep a warm answer for exactly this command, where the build says what such an answer rests on."""
     file = session.plan_file
-    seen = getattr(summary, "facts", None)
-    if file is None or seen is None or file.parent.parent != session.home:
+    if file is None or summary.facts is None or file.parent.parent != session.home:
         return
     from buildgraph.fs import facts
 
@@ -149,7 +150,7 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
         sections[f"file:{request.metadata_file}"] = document
     if request.iidfile is not None:
         sections[f"file:{request.iidfile}"] = request.iidfile.read_bytes()
-    facts.save(os.fspath(file), seen, warm.encode(sections))
+    facts.save(os.fspath(file), summary.facts, warm.encode(sections))
 
 
 def unchanged_metadata(metadata: Mapping[str, object]) -> bytes:

@@ -106,7 +106,7 @@ class Group(RichGroup):
             return click.NoSuchOption(name, ctx=ctx)
         if name in self.later:
             return UsageError(
-                "not-supported-yet",
+                "unsupported",
                 f"{ctx.command_path} {name} is not supported yet",
                 hint=f"{ctx.command_path} -h lists what there is",
             )

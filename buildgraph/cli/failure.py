@@ -80,5 +80,8 @@ def _defect(problem: Exception) -> BuildgraphError:
 
 
 def _frames(problem: Exception) -> list[str]:
-    text = "".join(traceback.format_tb(problem.__traceback__))
-    return text.rstrip().splitlines()
+    """Where it happened, innermost last; frames of other people's code only if it is the last one."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = os.path.dirname(os.path.dirname(__file__))
+    shown = [f for f in frames if f.filename.startswith(own) or f is frames[-1]]
+    return [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in shown]

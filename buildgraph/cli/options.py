@@ -81,7 +81,7 @@ def later(function: F) -> F:
 def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
     if value and not context.resilient_parsing:
         raise UsageError(
-            "not-supported-yet",
+            "unsupported",
             f"{parameter.opts[0]} is not supported yet",
             hint=f"{context.command_path} -h lists the options that there are",
         )

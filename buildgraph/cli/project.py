@@ -124,17 +124,23 @@ def doctor(session: Session, *, as_json: bool) -> None:
     findings = engine.doctor(session.home)
     if as_json:
         rows = [
-            {"name": f.name, "ok": f.ok, "needed": f.needed, "message": f.message, "hint": f.hint}
-            for f in findings
+            {
+                "capability": each.capability,
+                "ok": each.ok,
+                "required": each.required,
+                "detail": each.detail,
+                "fix": each.fix,
+            }
+            for each in findings
         ]
         out.document({"schema": 1, "findings": rows})
     else:
-        for finding in findings:
-            mark = "ok" if finding.ok else "LACKS" if finding.needed else "lacks"
-            out.line(f"{mark:<5}  {finding.name}: {finding.message}")
-            if finding.hint and not finding.ok:
-                out.line(f"       help: {finding.hint}")
-    if any(finding.needed and not finding.ok for finding in findings):
+        for each in findings:
+            mark = "ok" if each.ok else "LACKS" if each.required else "lacks"
+            out.line(f"{mark:<5}  {each.capability}: {each.detail}")
+            if each.fix and not each.ok:
+                out.line(f"       help: {each.fix}")
+    if any(each.required and not each.ok for each in findings):
         raise click.exceptions.Exit(3)
 
 

@@ -103,7 +103,7 @@ class Settings:
         file = Path(os.path.abspath(self.file)) if self.file else None
         if file and file.suffix != ".toml":
             raise UsageError(
-                "not-supported-yet",
+                "unsupported",
                 f"{self.file!r} is no Buildfile: building from a Dockerfile is not supported yet",
                 hint="name a .toml file",
             )

@@ -52,7 +52,7 @@ def test_without_a_command_the_overview_is_shown():
 def test_a_later_command_says_so(command, rest):
     said = run(command, *rest)
     assert said.code == 2
-    assert "error[not-supported-yet]" in said.err
+    assert "error[unsupported]" in said.err
     assert f"buildgraph {command}" in said.err
 
 

@@ -96,21 +96,21 @@ def test_lock(monkeypatch):
     assert run("lock", "os").code == 2
 
 
+def finding(capability, *, ok, required, detail, fix=""):
+    return Row(capability=capability, ok=ok, required=required, detail=detail, fix=fix)
+
+
 def test_doctor(monkeypatch):
-    good = Row(name="runtime", ok=True, needed=True, message="bubblewrap 0.8", hint="")
-    bad = Row(
-        name="libseccomp", ok=False, needed=True, message="not found", hint="apt-get install x"
-    )
-    maybe = Row(name="rootless", ok=False, needed=False, message="no subuids", hint="")
+    good = finding("runtime", ok=True, required=True, detail="bubblewrap 0.8")
+    bad = finding("filter", ok=False, required=True, detail="not found", fix="apt-get install x")
+    maybe = finding("rootless", ok=False, required=False, detail="no subuids")
     Asked().replace(monkeypatch, doctor=[good, maybe])
     assert run("doctor").code == 0
     Asked().replace(monkeypatch, doctor=[good, bad])
     said = run("doctor")
     assert said.code == 3
     assert said.out == (
-        "ok     runtime: bubblewrap 0.8\n"
-        "LACKS  libseccomp: not found\n"
-        "       help: apt-get install x\n"
+        "ok     runtime: bubblewrap 0.8\nLACKS  filter: not found\n       help: apt-get install x\n"
     )
     assert run("doctor", "--json").code == 3
 
