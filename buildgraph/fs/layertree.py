@@ -176,8 +176,11 @@ class LayerTree:
 
     def _link(self, place: Place, member: Member) -> Place:
         name, link = member.name, member.link
-        parts = parts_of(link)
-        found = self._find(parts, link) if parts else None
+        try:
+            parts = parts_of(link)
+        except ContentError as error:
+            raise bad_link(name, link, "no path in the archive") from error
+        found = self._find(parts, name) if parts else None
         node = found and found[1].get(parts[-1])
         if not found or node is None or node.kind == tree.WHITEOUT:
             raise ContentError(

@@ -16,7 +16,7 @@ _AUFS: Final = WHITEOUT_PREFIX * 2
 
 
 def parts_of(name: bytes) -> list[bytes]:
-    """The names in a member's name, from the root; [] for the root itself."""
+    """The names in a member's name, from the root; [] for the root itself. Raises ContentError (``archive-name``)."""
     parts = [part for part in name.split(b"/") if part and part != b"."]
     if b".." in parts:
         parts = _without_dotdot(parts, name)

@@ -60,6 +60,11 @@ class ReadAhead:
             self._free.put(None)
             self._thread.join()
 
+    @property
+    def left(self) -> int:
+        """How many bytes may still come."""
+        return self._limit - self.size
+
     def take(self, count: int) -> memoryview:
         """The next bytes, at most ``count`` and at least one; empty at the end. Valid until the next call."""
         at = self._at

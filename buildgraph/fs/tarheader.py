@@ -31,7 +31,7 @@ HEADER: Final = Struct("100s8s8s8s12s12s8sc100s6s2x32x32x8s8s155s12x")
 
 _XATTR: Final = b"SCHILY.xattr."
 _MOST_ID: Final = 2**32 - 2  # the last one means "unchanged" in chown(2)
-_TIMES: Final = range(-(2**31), 2**34)  # seconds: what ext4 can keep, and more
+_TIMES: Final = range(-(2**31), 15_032_385_536)  # seconds: what ext4 can keep
 _DECIMAL: Final = re.compile(rb"(-?)([0-9]{1,30})(?:\.([0-9]{0,40}))?")
 
 Records = Mapping[bytes, bytes]

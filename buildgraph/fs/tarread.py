@@ -74,6 +74,11 @@ class Archive:
                 continue
             member = member_of(block, {**self._global, **records} if self._global else records)
             self._member = member.name
+            if member.size > source.left:
+                raise ContentError(
+                    "archive-too-big",
+                    f"{shown(member.name)} claims {member.size} bytes, more than an archive may have",
+                )
             self._left, self._padding = member.size, -member.size % 512
             yield member
             records = _NONE
@@ -117,7 +122,8 @@ class Archive:
             return {**records, **found} if records.keys() <= _LONG else found
         if any(key in found for key in _NEVER_GLOBAL):
             raise ContentError(
-                "archive-header", "a global header renames or resizes every member of the archive"
+                "archive-header",
+                f"the global header {shown(name)} renames or resizes every member of the archive",
             )
         self._global = {**self._global, **found}
         if len(self._global) > _MOST_GLOBAL or sum(map(len, self._global.values())) > MOST_META:
