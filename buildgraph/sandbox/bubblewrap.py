@@ -116,7 +116,7 @@ def _options(
     yield from ("--hostname", command.hostname)
     yield from ("--ro-bind" if command.readonly_root else "--bind", str(command.root), "/")
     yield from ("--proc", "/proc", "--dev", "/dev", "--chmod", "1777", "/dev/shm")  # noqa: S108
-    yield from _sys_and_masks(command, room)
+    yield from _sys_and_masks(room)
     with Rooted(command.root) as root:
         taken = {place.target for place in places}
         for path, text in etc_files(command).items():
@@ -135,15 +135,15 @@ def _options(
     yield from ("--seccomp", str(files.memory(seccomp.program())))
 
 
-def _sys_and_masks(command: Command, room: Path) -> Iterator[str]:
+def _sys_and_masks(room: Path) -> Iterator[str]:
     """bubblewrap itself makes the writable ones of /proc/{bus,irq,sysrq-trigger} read-only."""
     empty, sysfs = room / "empty", room / "sys"
     empty.mkdir()
     masked: tuple[str, ...] = profile.MASKED
-    if command.network == "none" or in_initial_user_namespace():
+    if in_initial_user_namespace():
         sysfs.mkdir()
         Sysfs().attach(sysfs)
-    else:  # a fresh one belongs to whoever owns the network namespace
+    else:  # a fresh one is for the owner of the network namespace that we are in
         sysfs = Path("/sys")
         masked += profile.MASKED_IN_HOST_SYSFS
     yield from ("--ro-bind", str(sysfs), "/sys")

@@ -15,21 +15,26 @@ _CPU_PERIOD = 100_000
 def config(
     command: Command, places: Iterable[Placed], files: Mapping[str, str], cgroup: str
 ) -> Json:
-    """``files`` maps a target in the root to the host path of a file that is the command's own."""
+    """``files`` maps a target in the root to the host path of a file that is the command's own.
+
+    An empty ``cgroup`` leaves it to the runtime, which then does without if it may not make one.
+    """
+    linux: Json = {
+        "namespaces": _namespaces(command),
+        "maskedPaths": [*profile.MASKED, *profile.MASKED_IN_HOST_SYSFS],
+        "readonlyPaths": list(profile.READ_ONLY),
+        "seccomp": seccomp.oci(),
+        "resources": _resources(command),
+    }
+    if cgroup:
+        linux["cgroupsPath"] = cgroup
     return {
         "ociVersion": "1.0.2",
         "process": _process(command),
         "root": {"path": str(command.root), "readonly": command.readonly_root},
         "hostname": command.hostname,
         "mounts": [*_system_mounts(command), *_files(files), *_places(places)],
-        "linux": {
-            "namespaces": _namespaces(command),
-            "maskedPaths": [*profile.MASKED, *profile.MASKED_IN_HOST_SYSFS],
-            "readonlyPaths": list(profile.READ_ONLY),
-            "seccomp": seccomp.oci(),
-            "cgroupsPath": cgroup,
-            "resources": _resources(command),
-        },
+        "linux": linux,
     }
 
 

@@ -95,16 +95,23 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """The file or directory ``source`` once more, without what is mounted below it."""
+    """The file or directory ``source`` once more; what is mounted below it only if ``recursive``.
+
+    In a user namespace the kernel refuses to leave out mounts that were there before.
+    """
 
     source: Path
     writable: bool = False
+    recursive: bool = False
 
     def attach(self, at: Path) -> None:
         with ExitStack() as stack:
-            tree = _closing(stack, syscalls.open_tree(os.fsencode(self.source)))
+            tree = _closing(
+                stack, syscalls.open_tree(os.fsencode(self.source), recursive=self.recursive)
+            )
             if not self.writable:
-                syscalls.mount_setattr(tree, syscalls.MOUNT_ATTR_RDONLY)
+                read_only = syscalls.MOUNT_ATTR_RDONLY
+                syscalls.mount_setattr(tree, read_only, recursive=self.recursive)
             syscalls.move_mount(tree, os.fsencode(at))
 
 

@@ -65,7 +65,8 @@ class OciRuntime:
         with _folder(self._scratch) as folder, placed(command, folder) as places:
             identity = folder.name.removeprefix("bundle-")
             files = _write_files(command, folder, {place.target for place in places})
-            config = bundle.config(command, places, files, f"/{_GROUP}{identity}")
+            group = f"/{_GROUP}{identity}" if in_initial_user_namespace() else ""
+            config = bundle.config(command, places, files, group)
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             ended = supervise(
                 self._argv(command, folder, identity),
@@ -87,6 +88,7 @@ class OciRuntime:
         argv += ["--log-format", "json"]
         run = ["run", "--bundle", str(folder)]
         if self.binary != "crun":
+            argv += ["--rootless", "auto" if in_initial_user_namespace() else "true"]
             pid_file = str(folder / "pid")
             reaper = [sys.executable, "-I", "-S", _REAPER, pid_file]
             return [
@@ -105,7 +107,7 @@ class OciRuntime:
         if os.path.ismount(
             _UNIFIED
         ):  # crun refuses hybrid control groups: show it only the old ones
-            before = ("sh", "-c", f'umount {_UNIFIED} && exec "$@"', "sh")
+            before = ("sh", "-c", f'mount -t tmpfs none {_UNIFIED} && exec "$@"', "sh")
         return [*_OWN_NAMESPACE, *before, *argv, *run, identity]
 
 

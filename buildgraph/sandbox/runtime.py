@@ -83,7 +83,7 @@ class Runtimes:
             "no-runtime",
             "no sandbox on this machine can run this command",
             detail=reasons,
-            hint="apt-get install bubblewrap runc",
+            hint="apt-get install bubblewrap crun",
         )
 
     def probe(self, runtime: Runtime) -> Probe:
@@ -99,7 +99,7 @@ class Runtimes:
     def _try(self, runtime: Runtime) -> str:
         said = bytearray()
         try:
-            with _machine_root(self._scratch) as root:
+            with machine_root(self._scratch) as root:
                 command = Command(root, ("true",), timeout=20, readonly_root=True)
                 ended = runtime.run(command, said.extend, threading.Event())
         except BuildgraphError as error:
@@ -115,13 +115,13 @@ class Runtimes:
 
 
 @contextmanager
-def _machine_root(scratch: Path) -> Iterator[Path]:
+def machine_root(scratch: Path) -> Iterator[Path]:
     """The machine's own root directory, read-only: a root filesystem that is always there."""
     import tempfile
 
     with (
         tempfile.TemporaryDirectory(prefix="probe-", dir=scratch) as at,
-        attached(Bind(Path("/")), Path(at)),
+        attached(Bind(Path("/"), recursive=True), Path(at)),
     ):
         yield Path(at)
 

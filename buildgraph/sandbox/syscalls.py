@@ -32,6 +32,7 @@ _OPEN_TREE_CLONE: Final = 1
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
 
 _OPEN_TREE: Final = 428
 _MOVE_MOUNT: Final = 429
@@ -134,24 +135,25 @@ def messages(fd: int) -> str:
         lines.append(line.decode("utf-8", "replace").strip().removeprefix("e "))
 
 
-def open_tree(path: bytes) -> int:
-    """A detached copy of the mount at ``path``, without what is mounted below it."""
+def open_tree(path: bytes, *, recursive: bool) -> int:
+    """A detached copy of the mount at ``path``, with or without what is mounted below it."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     result = _libc.syscall(
         ctypes.c_long(_OPEN_TREE),
         ctypes.c_int(_AT_FDCWD),
         ctypes.c_char_p(path),
-        ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC),
+        ctypes.c_uint(flags),
     )
     return _checked(result, path)
 
 
-def mount_setattr(fd: int, attributes: int) -> None:
+def mount_setattr(fd: int, attributes: int, *, recursive: bool) -> None:
     attr = _MountAttr(attr_set=attributes)
     result = _libc.syscall(
         ctypes.c_long(_MOUNT_SETATTR),
         ctypes.c_int(fd),
         ctypes.c_char_p(b""),
-        ctypes.c_uint(_AT_EMPTY_PATH),
+        ctypes.c_uint(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)),
         ctypes.byref(attr),
         ctypes.c_size_t(ctypes.sizeof(attr)),
     )
