@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from buildgraph.errors import Location
+from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
 from buildgraph.spec import stacks
 from buildgraph.spec.decode import TOP, Decoder
 from buildgraph.spec.defaults import KINDS, inherit
