@@ -6,7 +6,7 @@ is known of bases and pins comes in as values.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
@@ -82,30 +82,26 @@ class _Lowering:
         self.bases = bases
         self.pins = pins
         self.platform = platform
+        self.empty = Config.empty(platform)
         self.done: dict[m.Ref, _Lowered] = {}
         self.steps: dict[StepId, Step] = {}
         self.images: dict[str, ImageTarget] = {}
         self.errors: list[BuildgraphError] = []
 
     def graph(self) -> BuildGraph:
-        tables = [
-            *self.model.steps.values(),
-            *self.model.images.values(),
-            *self.model.groups.values(),
-        ]
-        kinds = ["step"] * len(self.model.steps) + ["image"] * len(self.model.images)
-        kinds += ["group"] * len(self.model.groups)
         return BuildGraph(
             steps=self.steps,
             images=self.images,
             groups={g.name: tuple(map(str, g.targets)) for g in self.model.groups.values()},
             default=tuple(map(str, self.model.workspace.default)),
-            descriptions={
-                f"{kind}:{table.name}": table.description
-                for kind, table in zip(kinds, tables, strict=True)
-                if table.description
-            },
+            descriptions=self._descriptions(),
         )
+
+    def _descriptions(self) -> dict[str, str]:
+        out = {f"step:{s.name}": s.description for s in self.model.steps.values()}
+        out |= {f"image:{i.name}": i.description for i in self.model.images.values()}
+        out |= {f"group:{g.name}": g.description for g in self.model.groups.values()}
+        return {target: text for target, text in out.items() if text}
 
     def attempt(self, ref: m.Ref) -> None:
         try:
@@ -136,7 +132,7 @@ class _Lowering:
     def _step(self, ref: m.Ref) -> _Lowered:
         step = self.model.steps[ref.name]
         if step.platforms and self.platform not in step.platforms:
-            return _Lowered((), Config())
+            return _Lowered((), self.empty)
         step_id = StepId(str(ref))
         match step.kind:
             case m.Run():
@@ -145,20 +141,21 @@ class _Lowering:
                 lowered = _Lowered((*stack, step_id), config)
             case m.Copy():
                 made = self._copy(step_id, step, step.kind)
-                lowered = _Lowered((step_id,), Config())
+                lowered = _Lowered((step_id,), self.empty)
             case m.Write():
                 made = WriteStep(step_id, step.kind.items, step.where)
-                lowered = _Lowered((step_id,), Config())
+                lowered = _Lowered((step_id,), self.empty)
             case m.Packages():
                 made = self._packages(step_id, step, step.kind)
-                lowered = _Lowered((step_id,), Config(env=(("PATH", DEFAULT_PATH),)))
+                config = replace(self.empty, env=(("PATH", DEFAULT_PATH),))
+                lowered = _Lowered((step_id,), config)
         self.steps[step_id] = made
         return lowered
 
     def _image(self, ref: m.Ref) -> _Lowered:
         image = self.model.images[ref.name]
         stack, inherited = self._stack(image.on, image.where)
-        config = configure(inherited, image.config, image.where)
+        config = configure(inherited, image.config, image.fields)
         self.done[ref] = lowered = _Lowered(stack, config)
         # a check may stand on this very image, so its checks come after the image is known
         checks: dict[StepId, None] = {}
@@ -191,7 +188,7 @@ class _Lowering:
             found.update(dict.fromkeys(entry.stack))
         stack = tuple(found)
         self._check_order(stack, where)
-        return stack, entries[0].config if entries else Config()
+        return stack, entries[0].config if entries else self.empty
 
     def _check_order(self, stack: Stack, where: Location) -> None:
         """No two layers may stand the other way round than under a run step that saw them (``stack-order``)."""

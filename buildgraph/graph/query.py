@@ -17,14 +17,19 @@ def rdeps(graph: BuildGraph, node: str) -> tuple[str, ...]:
     return _sorted(graph, nx.descendants(graph.dag, node))
 
 
+def direct(graph: BuildGraph, node: str, *, above: bool) -> tuple[str, ...]:
+    """One step away: what ``node`` needs, or what needs it."""
+    found = graph.dag.successors(node) if above else graph.dag.predecessors(node)
+    return _sorted(graph, set(found))
+
+
 def path(graph: BuildGraph, start: str, end: str) -> tuple[str, ...]:
-    """A shortest path along dependencies in either direction; empty when there is none."""
+    """The shortest way on which ``start`` needs ``end``, both included; empty when it does not."""
     import networkx as nx
 
-    for source, target in ((start, end), (end, start)):
-        if nx.has_path(graph.dag, source, target):
-            return tuple(nx.shortest_path(graph.dag, source, target))
-    return ()
+    if not nx.has_path(graph.dag, end, start):
+        return ()
+    return tuple(reversed(nx.shortest_path(graph.dag, end, start)))
 
 
 def levels(graph: BuildGraph) -> tuple[tuple[str, ...], ...]:

@@ -1,7 +1,7 @@
 """Recipes: what a copy or write step lays down, whatever lies below it.
 
 A recipe is a sorted tree of selected entries at their destinations, and where each file's bytes are. Parents that
-were not selected are not in it: :mod:`buildgraph.fs.place` finds out what the stack below makes of them. A selected
+were not selected are not in it: :mod:`buildgraph.fs.lay` finds out what the stack below makes of them. A selected
 directory takes the attributes of a lower one unless its part gave a mode or an owner (``FIXED_DIRECTORY``).
 """
 

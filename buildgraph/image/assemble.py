@@ -71,7 +71,7 @@ def assemble(
     created: int = EPOCH,
     annotations: Mapping[str, str] | None = None,
 ) -> Assembled:
-    """``config`` is what :func:`buildgraph.image.configure.configure` gave; its layers and history are replaced.
+    """``config`` is what :func:`buildgraph.graph.configure.configure` gave; its layers and history are replaced.
 
     When the image's first layers are those of ``base``, base history is kept; every other layer gets an entry of its
     own.

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from buildgraph.errors import Location, UsageError
-from buildgraph.image.configure import configure
+from buildgraph.graph.configure import configure
 from buildgraph.oci.config import Config, Healthcheck, History
 from buildgraph.spec import model
 from buildgraph.spec.model import EnvName, ImageConfig, Text, Unset
