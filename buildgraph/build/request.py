@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from buildgraph.errors import BuildgraphError
+from buildgraph.fs.facts import Facts
 
 OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
 
@@ -73,3 +74,5 @@ class Summary:
     metadata: Mapping[str, object]
     images: tuple[ImageResult, ...]
     failures: tuple[BuildgraphError, ...] = ()
+    facts: Facts | None = None
+    """What the answer rests on; None where the same command must not be answered from memory."""

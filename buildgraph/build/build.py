@@ -1,0 +1,155 @@
+"""``build``: what is needed is decided, run, assembled and published."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from buildgraph.build.nodes import Nodes
+from buildgraph.build.publish import metadata_of, publish, write_documents
+from buildgraph.build.request import ImageResult, Request, Summary
+from buildgraph.build.session import Session, open_session
+from buildgraph.build.workspace import choose
+from buildgraph.errors import BuildgraphError
+from buildgraph.events import BuildFinished, BuildStarted, Observer
+from buildgraph.execute.local import CancelledError, drive
+from buildgraph.execute.ops_image import codec_of
+from buildgraph.execute.scheduler import Node, Scheduler
+from buildgraph.fs.facts import Facts
+from buildgraph.graph.graph import BuildGraph, ImageTarget
+from buildgraph.graph.step import BaseStep, ContextFiles, RunStep, StepId, files_of, inputs_of
+
+_COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
+
+
+def build(request: Request, observer: Observer) -> Summary:
+    """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``."""
+    start = time.monotonic()
+    with open_session(request, observer) as session:
+        return _build(session, start)
+
+
+def _build(session: Session, start: float) -> Summary:
+    graph = session.workspace.graph
+    request = session.request
+    targets = choose(graph, request.targets)
+    images = [graph.images[t.partition(":")[2]] for t in targets if t.startswith("image:")]
+    steps = graph.needed(targets, checks=not request.no_checks)
+    prepare(session, steps, images)
+    seconds = _learned(session, steps)
+    session.observer(
+        BuildStarted(
+            tuple(target.partition(":")[2] for target in targets),
+            sum(not isinstance(graph.steps[step], BaseStep) for step in steps),
+            sum(seconds.values()) or None,
+        )
+    )
+    jobs = request.jobs or (os.cpu_count() or 1) + 2
+    needs = _needs(graph, steps, images)
+    nodes = Nodes(session, int(time.time()))
+    failures = drive(
+        Scheduler(tuple(needs), needs, jobs=jobs, keep_going=request.keep_going, seconds=seconds),
+        jobs=jobs,
+        look=nodes.look,
+        work=nodes.work,
+        skipped=nodes.skipped,
+        cancelled=session.cancelled,
+    )
+    return _finish(session, nodes, targets, images, _errors(failures), start)
+
+
+def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
+    """Scan and hash the context, compute the StepKeys, and look them all up."""
+    graph = session.workspace.graph
+    files = [f for step in steps for f in files_of(graph.steps[step])]
+    session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
+    session.workspace.cache.save()
+    session.lookups.look_up(steps)
+    for image in images:
+        if not image.squash:
+            session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
+
+
+def _learned(session: Session, steps: Sequence[StepId]) -> dict[Node, float]:
+    """Seconds that each step took when it last ran."""
+    names = {session.lookups.history.name(step): Node(step) for step in steps}
+    known = session.store.records.durations(names)
+    return {names[name]: seconds for name, seconds in known.items()}
+
+
+def _needs(
+    graph: BuildGraph, steps: Sequence[StepId], images: Sequence[ImageTarget]
+) -> dict[Node, list[Node]]:
+    """Every node with its inputs, inputs first."""
+    needs = {Node(s): [Node(i) for i in inputs_of(graph.steps[s])] for s in steps}
+    for image in images:
+        needs[Node(f"image:{image.name}")] = [Node(step) for step in image.stack]
+    return needs
+
+
+def _errors(failures: Mapping[Node, BaseException]) -> tuple[BuildgraphError, ...]:
+    """What a user is told; anything else than our own errors is a bug and is raised."""
+    errors = []
+    for error in failures.values():
+        if isinstance(error, BuildgraphError):
+            errors.append(error)
+        elif not isinstance(error, CancelledError):
+            raise error
+    return tuple(errors)
+
+
+def _finish(
+    session: Session,
+    nodes: Nodes,
+    targets: tuple[str, ...],
+    images: Sequence[ImageTarget],
+    errors: tuple[BuildgraphError, ...],
+    start: float,
+) -> Summary:
+    made = nodes.progress.images
+    ready = [i for i in images if i.name in made and _checked(session, i)]
+    settled = [
+        t
+        for t in targets
+        if t in session.stacks.settled or t.partition(":")[2] in {i.name for i in ready}
+    ]
+    results: tuple[ImageResult, ...] = ()
+    if not errors or session.request.keep_going:
+        results = publish(session, ready, made, settled)
+    counts = Counter(nodes.progress.outcomes.values())
+    steps = {name: counts.get(name, 0) for name in _COUNTED}  # type: ignore[call-overload]
+    seconds = time.monotonic() - start
+    metadata = metadata_of(session, ready, made, steps, seconds)
+    if not errors:
+        session.snapshots.settle()
+        write_documents(session, metadata, results)
+    session.observer(BuildFinished(not errors, seconds, steps, errors[0].message if errors else ""))
+    return Summary(not errors, metadata, results, errors, _facts(session))
+
+
+def _checked(session: Session, image: ImageTarget) -> bool:
+    if session.request.no_checks:
+        return True
+    return all(check in session.stacks.settled for check in image.checks)
+
+
+def _facts(session: Session) -> Facts | None:
+    """What an unchanged answer rests on; None where the next build must look at more than files."""
+    request = session.request
+    asks = (
+        request.no_cache
+        or request.rebuild
+        or request.secrets
+        or any(output.type != "store" for output in request.outputs)
+    )
+    steps = session.workspace.graph.steps.values()
+    ages = any(isinstance(s, RunStep) and (s.reuse.never or s.reuse.max_age) for s in steps)
+    if asks or ages or not session.workspace.repeatable:
+        return None
+    facts = session.workspace.facts
+    facts.include(session.context.facts())
+    generation = session.store.home / "generation"
+    with suppress(FileNotFoundError):
+        facts.read(os.fsencode(generation))
+    return facts

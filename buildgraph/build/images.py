@@ -1,0 +1,167 @@
+"""Images of the local store, for the commands that list, show, name and check them."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from buildgraph.digest import Digest
+from buildgraph.errors import ContentError, UsageError
+from buildgraph.image.archive import ImageArchive
+from buildgraph.image.layout import Layout
+from buildgraph.image.source import ImageSource, load_image
+from buildgraph.image.validate import validate as find_problems
+from buildgraph.names import Reference
+from buildgraph.oci.descriptor import Descriptor
+from buildgraph.oci.document import decode
+from buildgraph.store.local import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    tag: str
+    digest: str
+    size: int
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """``diff_id`` is empty for an entry without a layer; ``size`` is the blob's."""
+
+    created_by: str
+    size: int
+    diff_id: str
+
+
+class StoredImages:
+    """The named images of an open store, by tag or by digest (or its start)."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+        self.names = store.images
+
+    def find(self, ref: str) -> Descriptor:
+        """Raises UsageError ``unknown-image`` with near names."""
+        known = self.names.list()
+        if ref.startswith("sha256:") or (
+            len(ref) >= 6 and all(c in "0123456789abcdef" for c in ref)
+        ):
+            start = ref.removeprefix("sha256:")
+            found = {
+                d.digest: d for _, d in known if d.digest.removeprefix("sha256:").startswith(start)
+            }
+            if len(found) == 1:
+                return next(iter(found.values()))
+        name = Reference.parse(ref).familiar
+        descriptor = self.names.resolve(name)
+        if descriptor is None:
+            import difflib
+
+            near = difflib.get_close_matches(name, [tag for tag, _ in known], n=3)
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "list them with: buildgraph images"
+            )
+            raise UsageError("unknown-image", f"the store has no image {ref!r}", hint=hint)
+        return descriptor
+
+    def open(self, ref: str) -> ImageSource:
+        return self.of(self.find(ref), ref)
+
+    def of(self, descriptor: Descriptor, name: str) -> ImageSource:
+        return load_image(self._open_blob, (descriptor,), None, name)
+
+    def _open_blob(self, digest: Digest) -> BinaryIO:
+        stream = self._store.blobs.open(digest)
+        if stream is None:
+            raise ContentError("blob-missing", f"the store lacks the blob {digest}")
+        return stream
+
+
+def list_images(home: Path) -> list[ImageEntry]:
+    """Sorted by name."""
+    with LocalStore.open(home) as store:
+        images = StoredImages(store)
+        return [
+            _entry(images, tag, descriptor)
+            for tag, descriptor in sorted(images.names.list(), key=_by_name)
+        ]
+
+
+def _by_name(named: tuple[str, Descriptor]) -> str:
+    return named[0]
+
+
+def _entry(images: StoredImages, tag: str, descriptor: Descriptor) -> ImageEntry:
+    try:
+        source = images.of(descriptor, tag)
+    except ContentError:
+        return ImageEntry(tag, descriptor.digest, 0, "damaged")
+    return ImageEntry(tag, descriptor.digest, _size(source), source.config.created)
+
+
+def _size(source: ImageSource) -> int:
+    parts = (source.manifest.config, *source.manifest.layers)
+    return len(source.manifest_bytes) + sum(part.size for part in parts)
+
+
+def inspect(home: Path, ref: str) -> Mapping[str, Any]:
+    with LocalStore.open(home) as store:
+        source = StoredImages(store).open(ref)
+        return {
+            "schema": 1,
+            "digest": source.descriptor.digest,
+            "size": _size(source),
+            "manifest": decode(source.manifest_bytes, ref).rest(),
+            "config": decode(source.config_bytes, ref).rest(),
+        }
+
+
+def history(home: Path, ref: str) -> list[HistoryEntry]:
+    """Newest first."""
+    with LocalStore.open(home) as store:
+        source = StoredImages(store).open(ref)
+        layers = iter(zip(source.manifest.layers, source.config.diff_ids, strict=True))
+        found = []
+        for entry in source.config.history:
+            layer = None if entry.empty_layer else next(layers, None)
+            size, diff_id = (layer[0].size, layer[1]) if layer else (0, "")
+            found.append(HistoryEntry(entry.created_by, size, diff_id))
+        found += [HistoryEntry("", layer.size, diff_id) for layer, diff_id in layers]
+        return found[::-1]
+
+
+def tag(home: Path, source: str, name: str) -> None:
+    with LocalStore.open(home) as store:
+        images = StoredImages(store)
+        images.names.tag(Reference.parse(name).familiar, images.find(source))
+
+
+def rmi(home: Path, ref: str) -> None:
+    with LocalStore.open(home) as store:
+        images = StoredImages(store)
+        if not images.names.untag([Reference.parse(ref).familiar]):
+            images.find(ref)  # says what is near
+            raise UsageError("not-a-name", f"{ref!r} is no name: remove names, not digests")
+
+
+def validate(home: Path, ref: str) -> list[str]:
+    """What is wrong with an image of the store, a layout folder (``dir[:tag]``) or an archive; [] when nothing is."""
+    with ExitStack() as undo:
+        path, _, reference = ref.partition(":")
+        for candidate, name in ((Path(ref), ""), (Path(path), reference)):
+            if candidate.is_dir():
+                return _problems(Layout(candidate).image(name))
+            if candidate.is_file():
+                archive = undo.enter_context(ImageArchive(candidate))
+                return _problems(archive.image(name))
+        store = undo.enter_context(LocalStore.open(home))
+        return _problems(StoredImages(store).open(ref))
+
+
+def _problems(source: ImageSource) -> list[str]:
+    found = find_problems(source.open_blob, (source.descriptor,), source.name)
+    return [f"{problem.subject}: {problem.message} [{problem.code}]" for problem in found]

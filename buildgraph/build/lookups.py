@@ -1,0 +1,238 @@
+"""Keys and records of one build: what ``plan.decide`` asks about a step, answered from the store."""
+
+import fnmatch
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from buildgraph.build.request import Request
+from buildgraph.digest import ActionKey, Digest, Document, StepKey
+from buildgraph.errors import ContentError
+from buildgraph.execute.selection import Selections, recipe_of
+from buildgraph.execute.stacks import Stacks
+from buildgraph.fs import tree
+from buildgraph.fs.tree import Tree
+from buildgraph.graph.graph import BuildGraph, ImageTarget
+from buildgraph.graph.key import Inputs, document, key
+from buildgraph.graph.step import (
+    BaseStep,
+    ContextFiles,
+    CopyStep,
+    RunStep,
+    StackFiles,
+    Step,
+    StepId,
+    WriteStep,
+    files_of,
+    inputs_of,
+)
+from buildgraph.plan.explain import explain
+from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
+from buildgraph.spec.model import Owner
+from buildgraph.store.base import ActionResult
+from buildgraph.store.disk import Value
+from buildgraph.store.local import LocalStore
+
+
+def rules_for(request: Request, now: int) -> Rules:
+    """What the command line says about reuse."""
+
+    def forced(step: Step) -> str | None:
+        if isinstance(step, BaseStep):
+            return None
+        name = step.id.partition(":")[2]
+        if request.no_cache:
+            return "--no-cache"
+        for pattern in request.rebuild:
+            if fnmatch.fnmatchcase(name, pattern):
+                return f"--rebuild {pattern}"
+        if isinstance(step, RunStep) and step.reuse.never:
+            return 'reuse = "never"'
+        return None
+
+    def max_age(step: Step) -> int | None:
+        return step.reuse.max_age if isinstance(step, RunStep) else None
+
+    return Rules(forced, max_age, now)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Names of steps in the store's history: no other workspace has them."""
+
+    workspace: str
+
+    def name(self, step: str) -> str:
+        return f"{self.workspace}/{step}"
+
+
+class Lookups:
+    """Satisfies ``plan.Records``; StepKeys are computed and looked up once, for all of ``steps``."""
+
+    def __init__(
+        self,
+        graph: BuildGraph,
+        store: LocalStore,
+        stacks: Stacks,
+        selections: Selections,
+        history: History,
+    ) -> None:
+        self._graph = graph
+        self._store = store
+        self._stacks = stacks
+        self._selections = selections
+        self.history = history
+        self.keys: dict[StepId, StepKey] = {}
+        self._by_step: Mapping[StepKey, ActionResult] = {}
+
+    def look_up(self, steps: Iterable[StepId]) -> None:
+        """Compute the StepKeys of ``steps`` (inputs first) and read their records in one batch."""
+        names: dict[StepId, Document] = {}
+        for step_id in steps:
+            step = self._graph.steps[step_id]
+            if isinstance(step, BaseStep):
+                names[step_id] = list(step.layers)
+                continue
+            made = key(self._document(step, names, final=False))
+            names[step_id] = made
+            self.keys[step_id] = StepKey(made)
+        self._by_step = self._store.records.by_step(self.keys.values())
+
+    # -- plan.Records
+
+    def by_step(self, step: StepId) -> ActionResult | None:
+        result = self._by_step.get(self.keys[step])
+        return result if result is not None and self.usable(result) else None
+
+    def by_action(self, key: ActionKey) -> ActionResult | None:
+        result = self._store.records.by_action(key)
+        return result if result is not None and self.usable(result) else None
+
+    def usable(self, result: ActionResult) -> bool:
+        """Whether the bytes of a command's layer are still here, in one form or another."""
+        if result.diff_id is None or not result.size:
+            return True
+        if self._store.snapshot(f"tree-{result.tree.hex}") is not None:
+            return True
+        return bool(self._store.layers.forms(result.diff_id))
+
+    def identities(self, step: Step) -> tuple[str, ...]:
+        return tuple(name for source in inputs_of(step) for name in self._stacks.identity(source))
+
+    def action(self, step: Step) -> tuple[ActionKey, Mapping[str, Document]]:
+        names: dict[StepId, Document] = {
+            source: list(self._stacks.identity(source)) for source in inputs_of(step)
+        }
+        made = self._document(step, names, final=True)
+        return ActionKey(key(made)), made
+
+    def reason(self, step: Step, document: Mapping[str, Document]) -> Reason:
+        last = self._store.records.last(self.history.name(step.id))
+        before = self._read(str(last["document"])) if last else None
+        if before is None:
+            return NeverBuilt()
+        changes = explain(step, before, _plain(document), self.read_tree)
+        return Changed(changes) if changes else Evicted()
+
+    # -- documents
+
+    def _document(
+        self, step: Step, names: Mapping[StepId, Document], *, final: bool
+    ) -> dict[str, Document]:
+        assert not isinstance(step, BaseStep)
+        files = {
+            selected: self._selections.digest(selected)
+            for selected in files_of(step)
+            if isinstance(selected, ContextFiles) or final
+        }
+        recipe = None
+        if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
+            made = self._stacks.recipes.get(step.id)
+            if made is None:
+                made = recipe_of(step, self._selections, self._owner)
+                self._stacks.recipes[step.id] = made
+            recipe = made.digest()
+            self._stacks.keep_tree(recipe, made.tree)
+        return document(step, Inputs(names, files), recipe)
+
+    @staticmethod
+    def _alone(step: CopyStep | WriteStep) -> bool:
+        """Whether the recipe depends on the context and the Buildfile alone."""
+        return not any(isinstance(files, StackFiles) for files in files_of(step)) and not (
+            isinstance(step, CopyStep) and step.names
+        )
+
+    def _owner(self, step: CopyStep, owner: Owner) -> tuple[int, int]:
+        if isinstance(owner.user, int) and isinstance(owner.group, int):
+            return owner.user, owner.group
+        return self._stacks.owner(step.names, owner, step.where)
+
+    def read_tree(self, digest: Digest) -> Tree | None:
+        try:
+            return self._stacks.tree(digest)
+        except ContentError:
+            return None
+
+    def recorded(self, start: str) -> dict[str, Document] | None:
+        """The key document of the record whose key begins with ``start``."""
+        exact = self._read(start)
+        if exact is not None or len(start) < 6:
+            return exact
+        names = [k for k in self._store.index().keys() if k.startswith(f"document:{start}")]  # noqa: SIM118
+        return self._read(names[0].partition(":")[2]) if len(names) == 1 else None
+
+    @staticmethod
+    def plain(document: Mapping[str, Document]) -> dict[str, Document]:
+        return _plain(document)
+
+    def _read(self, name: str) -> dict[str, Document] | None:
+        content = self._store.records.document(name)
+        if content is None:
+            return None
+        plain: dict[str, Document] = json.loads(content)
+        return plain
+
+    # -- what is written
+
+    def alias(self, step: StepId, result: ActionResult) -> None:
+        """The step's StepKey finds this result from now on."""
+        mine = self.keys[step]
+        known = self._by_step.get(mine)
+        if known is None or known.action != result.action:
+            self._store.records.alias({mine: result.action})
+
+    def remember(self, step: Step, decision: Execute, seconds: float, now: int) -> None:
+        """Keep a decision to execute, with what differed from the one before, for ``why``."""
+        records = self._store.records
+        records.put_document(decision.key, dump(decision.document))
+        for files in files_of(step):
+            self._store.blobs.put(tree.encode(self._selections.listing(files)), "blake3")
+        reason = decision.reason
+        changes = reason.changes if isinstance(reason, Changed) else ()
+        entry: dict[str, Value] = {
+            "decision": "execute",
+            "reason": str(reason),
+            "changes": [[c.component, c.before, c.after] for c in changes],
+            "document": decision.key,
+            "time": now,
+        }
+        records.remember(self.history.name(step.id), entry, seconds)
+
+    def image_key(self, image: ImageTarget) -> str:
+        """``${key}``: the image's content key, known before anything runs."""
+        names: list[Document] = []
+        for step_id in image.stack:
+            step = self._graph.steps[step_id]
+            names.append(list(step.layers) if isinstance(step, BaseStep) else self.keys[step_id])
+        config = image.config.to_bytes()
+        return key({"kind": "image", "stack": names, "config": config, "squash": image.squash})[:32]
+
+
+def dump(document: Mapping[str, Document]) -> bytes:
+    return json.dumps(_plain(document), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _plain(document: Mapping[str, Document]) -> dict[str, Document]:
+    """As it comes back from JSON, so that comparing sees no tuple against a list."""
+    plain: dict[str, Document] = json.loads(json.dumps(document))
+    return plain

@@ -1,0 +1,193 @@
+"""What happens to one node of a build: looked up, executed, recorded, settled, told."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from buildgraph.build.lookups import rules_for
+from buildgraph.build.publish import tags_of
+from buildgraph.build.session import Session
+from buildgraph.errors import DifferenceError
+from buildgraph.events import ImageFinished, Outcome, StepFinished, StepStarted
+from buildgraph.execute.local import CancelledError
+from buildgraph.execute.ops_image import BuiltImage
+from buildgraph.execute.ops_run import RunOp
+from buildgraph.execute.scheduler import Node
+from buildgraph.fs import tree
+from buildgraph.graph.graph import ImageTarget
+from buildgraph.graph.step import (
+    BaseStep,
+    CopyStep,
+    PackagesStep,
+    RunStep,
+    Step,
+    StepId,
+    WriteStep,
+    inputs_of,
+    kind_of,
+)
+from buildgraph.plan.plan import Execute, Reuse, decide
+from buildgraph.store.base import ActionResult
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has happened so far; every entry is written by one thread, once."""
+
+    outcomes: dict[StepId, Outcome] = field(default_factory=dict)
+    decisions: dict[StepId, Execute] = field(default_factory=dict)
+    images: dict[str, BuiltImage] = field(default_factory=dict)
+
+
+class Nodes:
+    """``look`` is called in one thread, inputs first; ``work`` in any."""
+
+    def __init__(self, session: Session, now: int) -> None:
+        self._session = session
+        self._graph = session.workspace.graph
+        self._observe = session.observer
+        self._now = now
+        self._rules = rules_for(session.request, now)
+        self._run_op: RunOp | None = None
+        self._image_op = session.image_op()
+        self._lock = threading.Lock()
+        self.progress = Progress()
+
+    def look(self, node: Node) -> bool:
+        """Whether the node's result is known; decides steps, and settles those that are reused."""
+        step = self._graph.steps.get(StepId(node))
+        if step is None:
+            return False
+        if isinstance(step, BaseStep):
+            return True
+        decision = decide(step, self._session.lookups, self._rules)
+        if isinstance(decision, Reuse):
+            outcome: Outcome = "cutoff" if self._is_cutoff(step, decision) else "reused"
+            self._settle(step, decision.result, outcome)
+            return True
+        if self._session.request.require_cached:
+            raise DifferenceError(
+                "not-cached",
+                f"{_bare(step.id)} would run: {decision.reason}",
+                hint="build without --require-cached",
+                where=step.where,
+            )
+        self.progress.decisions[step.id] = decision
+        return False
+
+    def _is_cutoff(self, step: Step, decision: Reuse) -> bool:
+        """The wave stops here: something below ran in this build, and the result is the old one all the same."""
+        return decision.cutoff and any(
+            self.progress.outcomes.get(source) in ("executed", "cutoff")
+            for source in inputs_of(step)
+        )
+
+    def work(self, node: Node) -> None:
+        """Raises what made the node fail."""
+        if self._session.cancelled.is_set():
+            raise CancelledError
+        step = self._graph.steps.get(StepId(node))
+        if step is None:
+            self._make_image(self._graph.images[node.partition(":")[2]])
+            return
+        decision = self.progress.decisions[step.id]
+        self._observe(StepStarted(_bare(step.id), kind_of(step), str(decision.reason)))
+        began = time.monotonic()
+        try:
+            result, made = self._result(step, decision)
+        except BaseException as error:
+            outcome: Outcome = "cancelled" if isinstance(error, CancelledError) else "failed"
+            self._tell(step, outcome, time.monotonic() - began)
+            raise
+        self._settle(step, result, "executed" if made else "reused", time.monotonic() - began)
+
+    def _result(self, step: Step, decision: Execute) -> tuple[ActionResult, bool]:
+        """The step's result and whether it was made here, by whoever of all processes comes first."""
+        session = self._session
+        with session.store.single_flight(decision.key, session.cancelled) as held:
+            if not held:
+                raise CancelledError
+            if self._rules.forced(step) is None:
+                other = session.lookups.by_action(decision.key)
+                if other is not None and other.made >= self._now:
+                    return other, False
+            began = time.monotonic()
+            result = self._execute(step, decision)
+            return self._record(step, decision, result, time.monotonic() - began), True
+
+    def _execute(self, step: Step, decision: Execute) -> ActionResult:
+        session = self._session
+        identities = session.lookups.identities(step)
+        match step:
+            case RunStep():
+                return self._commands().execute(step, decision.key, identities, self._now)
+            case CopyStep() | WriteStep():
+                content = session.stacks.recipes[step.id].tree
+                made = session.store.blobs.put(tree.encode(content), "blake3")
+                size = sum(entry.size for entry in content)
+                return ActionResult(
+                    kind_of(step), decision.key, identities, made, size=size, made=self._now
+                )
+            case PackagesStep():
+                return session.packages_op().execute(step, decision.key, self._now)
+            case BaseStep():
+                raise AssertionError(step)
+
+    def _commands(self) -> RunOp:
+        with self._lock:
+            if self._run_op is None:
+                self._run_op = self._session.run_op()
+            return self._run_op
+
+    def _record(
+        self, step: Step, decision: Execute, result: ActionResult, seconds: float
+    ) -> ActionResult:
+        """Settle the record before any dependent starts: ours, or another's that was first."""
+        records = self._session.store.records
+        with records.batch():
+            if self._rules.forced(step) is None and records.by_action(decision.key) is None:
+                result = records.put_if_absent(decision.key, result)
+            else:
+                records.replace(decision.key, result)
+            self._session.lookups.remember(step, decision, seconds, self._now)
+        return result
+
+    def _settle(
+        self, step: Step, result: ActionResult, outcome: Outcome, seconds: float = 0.0
+    ) -> None:
+        self._session.stacks.settled[step.id] = result
+        self._session.lookups.alias(step.id, result)
+        self._tell(step, outcome, seconds, result)
+
+    def _tell(
+        self, step: Step, outcome: Outcome, seconds: float, result: ActionResult | None = None
+    ) -> None:
+        self.progress.outcomes[step.id] = outcome
+        decision = self.progress.decisions.get(step.id)
+        self._observe(
+            StepFinished(
+                _bare(step.id),
+                kind_of(step),
+                outcome,
+                seconds,
+                result.tree if result else "",
+                result.size if result else 0,
+                str(decision.reason) if decision else "",
+            )
+        )
+
+    def skipped(self, node: Node) -> None:
+        step = self._graph.steps.get(StepId(node))
+        if step is not None and not isinstance(step, BaseStep):
+            self._tell(step, "skipped", 0.0)
+
+    def _make_image(self, target: ImageTarget) -> None:
+        built = self._image_op.make(target)
+        self.progress.images[target.name] = built
+        made = built.assembled
+        tags = tags_of(self._session, target)
+        self._observe(ImageFinished(target.name, made.digest, made.size, built.new_bytes, tags))
+
+
+def _bare(step: StepId) -> str:
+    return step.partition(":")[2]

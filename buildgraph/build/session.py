@@ -1,0 +1,110 @@
+"""The parts of one build, put together: store, snapshots, sandbox, stacks, selections and look-ups."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from buildgraph.build.lookups import History, Lookups
+from buildgraph.build.request import Request
+from buildgraph.build.workspace import Workspace, open_workspace
+from buildgraph.events import Observer
+from buildgraph.execute.bases import BaseLayers
+from buildgraph.execute.ops_image import ImageOp
+from buildgraph.execute.ops_run import RunOp
+from buildgraph.execute.run_mounts import RunMounts
+from buildgraph.execute.secret import Secrets, SecretSource
+from buildgraph.execute.selection import Selections
+from buildgraph.execute.stacks import Stacks
+from buildgraph.fs.context import Context
+from buildgraph.fs.pack import pack
+from buildgraph.sandbox.namespace import enter_private_mounts
+from buildgraph.sandbox.runtime import Runtimes
+from buildgraph.sandbox.snapshot import Snapshots
+from buildgraph.store.local import LocalStore
+
+
+@dataclass(slots=True)
+class Session:
+    """Everything that a build or a plan works with, for as long as the block that made it."""
+
+    request: Request
+    observer: Observer
+    workspace: Workspace
+    store: LocalStore
+    stacks: Stacks
+    selections: Selections
+    lookups: Lookups
+    snapshots: Snapshots
+    context: Context
+    cancelled: threading.Event
+
+    def run_op(self) -> RunOp:
+        """For commands in a sandbox; made when the first one is due."""
+        request, workspace = self.request, self.workspace
+        given = {s.id: SecretSource(s.file, s.env) for s in request.secrets}
+        secrets = Secrets(workspace.model.secrets, given, request.environ, workspace.root)
+        mounts = RunMounts(
+            self.store, self.snapshots, self.stacks, self.selections, secrets, workspace.id
+        )
+        return RunOp(
+            self.store,
+            self.snapshots,
+            self.stacks,
+            mounts,
+            Runtimes(self.store.tmp),
+            secrets,
+            self.observer,
+            self.cancelled,
+        )
+
+    def image_op(self) -> ImageOp:
+        return ImageOp(self.workspace.graph, self.store, self.stacks)
+
+
+@contextmanager
+def open_session(request: Request, observer: Observer) -> Iterator[Session]:
+    """A session with no target chosen yet."""
+    with ExitStack() as undo:
+        privilege = enter_private_mounts()
+        store = undo.enter_context(LocalStore.open(request.home, observer))
+        store.bind_ids(privilege.mapping)
+        workspace = open_workspace(request, store, observer, undo)
+        snapshots = Snapshots(store.snapshots_dir, store.tmp)
+        bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
+        stacks = Stacks(workspace.graph, store, snapshots, bases, pack)
+        context = Context(
+            workspace.root,
+            workspace.cache,
+            workspace.model.workspace.ignore,
+            always_ignored(request, workspace),
+        )
+        selections = Selections(context, stacks)
+        lookups = Lookups(workspace.graph, store, stacks, selections, History(workspace.id))
+        yield Session(
+            request,
+            observer,
+            workspace,
+            store,
+            stacks,
+            selections,
+            lookups,
+            snapshots,
+            context,
+            threading.Event(),
+        )
+
+
+def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:
+    """What no selection takes unless an include names it: the lock, the store, and what the build itself writes."""
+    written = [request.home, workspace.root / "Buildfile.lock"]
+    written += [file for file in (request.metadata_file, request.iidfile) if file]
+    written += [request.directory / output.dest for output in request.outputs if output.dest]
+    root = os.path.realpath(workspace.root)
+    paths = [b".git"]
+    for path in written:
+        real = os.path.realpath(path)
+        if real.startswith(root + "/"):
+            paths.append(os.fsencode(os.path.relpath(real, root)))
+    return tuple(paths)

@@ -1,0 +1,109 @@
+"""The store and the machine, for the commands that look after them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from buildgraph.fs.check import differs
+from buildgraph.sandbox.doctor import examine
+from buildgraph.sandbox.namespace import enter_private_mounts
+from buildgraph.store import gc, usage
+from buildgraph.store.local import LocalStore
+from buildgraph.store.verify import verify
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """``made`` is when it was last used, as text; ``size`` in bytes on disk."""
+
+    key: str
+    step: str
+    size: int
+    seconds: float
+    made: str
+
+    def document(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    checked: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Bytes; ``lines`` explain, one a thing."""
+
+    freed: int
+    kept: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``fix`` is what to do, empty when ``ok``; ``required``: run steps do not work without it."""
+
+    capability: str
+    ok: bool
+    required: bool
+    detail: str
+    fix: str
+
+
+def cache_info(home: Path) -> Mapping[str, str | int]:
+    with LocalStore.open(home) as store:
+        found = usage.info(store)
+    facts: dict[str, str | int] = {"home": str(found.home), "images": found.images}
+    for part in found.parts:
+        facts[part.name] = part.count
+        facts[f"{part.name}_bytes"] = part.size
+    return facts | {"garbage_bytes": found.garbage, "total_bytes": found.total}
+
+
+def cache_ls(home: Path) -> list[RecordEntry]:
+    """The biggest first."""
+    with LocalStore.open(home) as store:
+        kept = sorted(usage.ls(store), key=lambda entry: (-entry.size, entry.label))
+    return [
+        RecordEntry(
+            entry.tree.partition(":")[2],
+            entry.label,
+            entry.size,
+            entry.seconds,
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last)) if entry.last else "",
+        )
+        for entry in kept
+    ]
+
+
+def cache_verify(home: Path) -> Verified:
+    enter_private_mounts()
+    with LocalStore.open(home) as store:
+        found = verify(store, differs)
+    checked = found.blobs + found.records + found.snapshots
+    return Verified(checked, tuple(f"{f.sort} {f.name}: {f.problem}" for f in found.findings))
+
+
+def cache_gc(
+    home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool, explain: bool
+) -> Collected:
+    enter_private_mounts()
+    with LocalStore.open(home) as store:
+        found = gc.collect(store, max_size, max_age, dry_run=dry_run)
+    lines = (
+        [f"{e.size:>12}  {e.name}  {e.reason}" for e in found.evicted] if explain or dry_run else []
+    )
+    if found.excess:
+        lines.append(f"{found.excess:>12}  above --max-size is kept: it is in use")
+    return Collected(found.freed, found.kept, tuple(lines))
+
+
+def doctor(home: Path) -> Sequence[Finding]:
+    """What this machine can do, each found out by trying it."""
+    privilege = enter_private_mounts()
+    with LocalStore.open(home) as store:
+        found = examine(store.tmp, privilege)
+    return [Finding(f.capability, f.ok, f.required, f.detail, f.fix) for f in found]

@@ -1,0 +1,258 @@
+"""Questions about a workspace that run and write nothing: plan, why, graph, ls, query, check."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from buildgraph.build.build import prepare
+from buildgraph.build.lookups import rules_for
+from buildgraph.build.request import Request
+from buildgraph.build.session import Session, open_session
+from buildgraph.build.workspace import choose, targets_of
+from buildgraph.errors import UsageError
+from buildgraph.events import Event, Warned
+from buildgraph.graph import query as questions
+from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.step import BaseStep, Step, StepId, inputs_of, kind_of
+from buildgraph.plan.explain import explain
+from buildgraph.plan.plan import Decision, Execute, Reuse, Wait, decide
+from buildgraph.spec.model import Base
+
+Question = Literal["deps", "rdeps", "path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    name: str
+    kind: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """``state`` is a plan's decision, empty for bases, images and groups."""
+
+    id: str
+    kind: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[tuple[str, str], ...]
+
+
+def _quiet(_event: Event) -> None:
+    """Questions have no progress."""
+
+
+def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decision]:
+    """What a build would decide now; a step above one that runs waits."""
+    graph = session.workspace.graph
+    rules = rules_for(session.request, int(time.time()))
+    found: dict[StepId, Decision] = {}
+    for step_id in steps:
+        step = graph.steps[step_id]
+        if isinstance(step, BaseStep):
+            continue
+        pending = tuple(s for s in inputs_of(step) if isinstance(found.get(s), Execute | Wait))
+        if pending:
+            found[step_id] = Wait(pending)
+            continue
+        decision = decide(step, session.lookups, rules)
+        found[step_id] = decision
+        if isinstance(decision, Reuse):
+            session.stacks.settled[step_id] = decision.result
+    return found
+
+
+def plan(request: Request) -> Mapping[str, Any]:
+    """The document of ``plan --json``, schema 1."""
+    with open_session(request, _quiet) as session:
+        graph = session.workspace.graph
+        targets = choose(graph, request.targets)
+        steps = graph.needed(targets, checks=not request.no_checks)
+        prepare(session, steps, ())
+        found = decisions(session, steps)
+        return {
+            "schema": 1,
+            "steps": [_planned(session, graph.steps[s], d) for s, d in found.items()],
+            "targets": [target.partition(":")[2] for target in targets],
+        }
+
+
+def _planned(session: Session, step: Step, decision: Decision) -> dict[str, str]:
+    word, reason = _words(decision)
+    key = decision.key if isinstance(decision, Reuse | Execute) else session.lookups.keys[step.id]
+    return {
+        "id": _bare(step.id),
+        "kind": kind_of(step),
+        "decision": word,
+        "reason": reason,
+        "key": key,
+    }
+
+
+def _words(decision: Decision) -> tuple[str, str]:
+    match decision:
+        case Reuse():
+            return "reuse", ""
+        case Execute():
+            return "execute", str(decision.reason)
+        case Wait():
+            return "wait", "waits for " + ", ".join(map(_bare, decision.on))
+
+
+def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
+    """The last decision about a step, or about all steps of a target; ``text`` is for people."""
+    with open_session(request, _quiet) as session:
+        graph = session.workspace.graph
+        targets = choose(graph, (name,))
+        steps = graph.needed(targets, checks=False)
+        prepare(session, steps, ())
+        if len(targets) == 1 and targets[0].startswith("step:"):
+            step = graph.steps[StepId(targets[0])]
+            return _why_step(session, step, decisions(session, steps)[step.id], against)
+        text, found = [], []
+        for step_id, decision in decisions(session, steps).items():
+            told = _why_step(session, graph.steps[step_id], decision, None)
+            found.append(told)
+            text += told["text"]
+        return {"schema": 1, "name": name, "steps": found, "text": text}
+
+
+def _why_step(session: Session, step: Step, now: Decision, against: str | None) -> dict[str, Any]:
+    last = session.store.records.last(session.lookups.history.name(step.id))
+    name = _bare(step.id)
+    word, reason = _words(now)
+    text = [f"{name} ({kind_of(step)}): {'would run now' if word == 'execute' else word}"]
+    if reason:
+        text[0] += f": {reason}"
+    told: dict[str, Any] = {
+        "schema": 1,
+        "step": name,
+        "decision": word,
+        "reason": reason,
+        "last": last,
+    }
+    if against is not None:
+        changes = _against(session, step, now, against)
+        told["changes"] = changes
+        text += [
+            f"  {part}: {before or 'nothing'} → {after or 'nothing'}"
+            for part, before, after in changes
+        ]
+    elif last is not None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(str(last["time"]))))
+        text.append(f"  it last ran {when}: {last['reason']}")
+        text += [f"    {line}" for line in _recorded_changes(last)]
+    else:
+        text.append("  it never ran on this machine")
+    told["text"] = text
+    return told
+
+
+def _recorded_changes(entry: Mapping[str, Any]) -> list[str]:
+    changes = entry.get("changes")
+    rows = changes if isinstance(changes, list) else []
+    return [f"{part}: {before or 'nothing'} → {after or 'nothing'}" for part, before, after in rows]
+
+
+def _against(
+    session: Session, step: Step, now: Decision, against: str
+) -> list[tuple[str, str, str]]:
+    """The current key document against a recorded one."""
+    if isinstance(now, Wait):
+        raise UsageError(
+            "why-waits", f"{_bare(step.id)} waits for its inputs: its key is not known yet"
+        )
+    _, after = session.lookups.action(step)
+    before = session.lookups.recorded(against)
+    if before is None:
+        raise UsageError(
+            "unknown-record", f"there is no record {against!r}", hint="see: buildgraph cache ls"
+        )
+    changes = explain(step, before, session.lookups.plain(after), session.lookups.read_tree)
+    return [(c.component, c.before, c.after) for c in changes]
+
+
+def graph(request: Request) -> GraphView:
+    """Nodes in an order in which they can be built."""
+    with open_session(request, _quiet) as session:
+        made = session.workspace.graph
+        targets = choose(made, request.targets)
+        steps = made.needed(targets)
+        prepare(session, steps, ())
+        known = decisions(session, steps)
+        nodes = []
+        for step_id in steps:
+            state, reason = _words(known[step_id]) if step_id in known else ("", "")
+            nodes.append(GraphNode(_bare(step_id), kind_of(made.steps[step_id]), state, reason))
+        edges = [(_bare(i), _bare(s)) for s in steps for i in inputs_of(made.steps[s])]
+        for target in targets:
+            kind, _, name = target.partition(":")
+            if kind == "image":
+                nodes.append(GraphNode(name, "image", "", ""))
+                image = made.images[name]
+                edges += [(_bare(s), name) for s in dict.fromkeys((*image.stack, *image.checks))]
+        return GraphView(tuple(nodes), tuple(edges))
+
+
+def query(
+    request: Request, question: Question, names: tuple[str, ...], *, direct: bool
+) -> tuple[str, ...]:
+    """``deps``, ``rdeps`` of one name, or the ``path`` between two; names without their kind."""
+    with open_session(request, _quiet) as session:
+        made = session.workspace.graph
+        chosen = [_node(made, name) for name in names]
+        if direct:
+            found = questions.direct(made, chosen[0], above=question == "rdeps")
+        elif question == "path":
+            found = questions.path(made, chosen[0], chosen[1])
+        else:
+            ask = questions.deps if question == "deps" else questions.rdeps
+            found = ask(made, chosen[0])
+        return tuple(node.partition(":")[2] for node in found)
+
+
+def _node(made: BuildGraph, name: str) -> str:
+    for node in (*targets_of(made), *made.steps):
+        if name in (node, node.partition(":")[2]):
+            return node
+    return choose(made, (name,))[0]
+
+
+def list_targets(request: Request) -> list[Target]:
+    with open_session(request, _quiet) as session:
+        made = session.workspace.graph
+        nodes = (*(f"base:{b}" for b in session.workspace.model.bases), *targets_of(made))
+        return [_target(made, session.workspace.model.bases, node) for node in nodes]
+
+
+def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
+    kind, _, name = node.partition(":")
+    if kind == "step":
+        kind = kind_of(made.steps[StepId(node)])
+    description = made.descriptions.get(node, "")
+    if kind == "base":
+        description = f"{bases[name].kind} {bases[name].path}".strip()
+    return Target(name, kind, description)
+
+
+def check(request: Request) -> list[str]:
+    """Warnings; mistakes are raised, all together."""
+    warnings: list[str] = []
+
+    def keep(event: Event) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+
+    with open_session(request, keep):
+        return warnings
+
+
+def _bare(node: str) -> str:
+    return node.partition(":")[2]

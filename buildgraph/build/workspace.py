@@ -1,0 +1,156 @@
+"""A workspace as a build sees it: its Buildfile read, its bases opened, its graph made, and what all that rests on."""
+
+import os
+import platform as machine
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from buildgraph.build.bases import BaseOpener, OpenBases
+from buildgraph.build.request import Request
+from buildgraph.digest import blake3_hex
+from buildgraph.errors import UsageError
+from buildgraph.events import Observer, Warned
+from buildgraph.fs.facts import Facts
+from buildgraph.fs.fingerprint import StatCache
+from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.lower import lower
+from buildgraph.names import Platform
+from buildgraph.spec import gitfacts
+from buildgraph.spec.load import Loaded, load
+from buildgraph.spec.locate import candidates, find
+from buildgraph.spec.lock import Lock
+from buildgraph.spec.model import Model
+from buildgraph.store.local import LocalStore
+
+LOCK_NAME = "Buildfile.lock"
+
+
+@dataclass(slots=True)
+class Workspace:
+    """``root`` is the folder of the Buildfile; ``facts`` grow while the build looks at more."""
+
+    root: Path
+    file: Path
+    model: Model
+    graph: BuildGraph
+    bases: OpenBases
+    lock: Lock
+    facts: Facts
+    repeatable: bool
+    """Whether an answer may be remembered: nothing was asked that no stat can prove."""
+    cache: StatCache
+
+    @property
+    def id(self) -> str:
+        """Names the workspace in this machine's history and cache mounts."""
+        return blake3_hex(os.fsencode(self.root))[:16]
+
+
+def open_workspace(
+    request: Request, store: LocalStore, observer: Observer, undo: ExitStack
+) -> Workspace:
+    """Raises ErrorGroup with every mistake in the Buildfile; ``undo`` closes what stays open."""
+    file = find(request.directory, request.file).absolute()
+    root = file.parent
+    facts = Facts(os.fsencode(root))
+    if request.file is None:
+        for candidate in candidates(request.directory):
+            if candidate == file:
+                break
+            facts.missing(os.fsencode(candidate))
+    text = facts.read(os.fsencode(file.name))
+    loaded = _load(request, root, file, text)
+    for warning in loaded.warnings:
+        observer(Warned(warning.code, f"{warning.where}: {warning.message}"))
+    repeatable = _remember(loaded, request, root, facts)
+    lock = Lock.load(_optional(facts, os.fsencode(LOCK_NAME)), root / LOCK_NAME)
+    cache = StatCache.load(store.stat / blake3_hex(os.fsencode(root))[:32], root)
+    platform = loaded.model.workspace.platform
+    opener = BaseOpener(root, platform, store, cache, facts, undo)
+    bases = opener.open_all(loaded.model)
+    pins = {name: lock.packages(name) for name in loaded.model.steps}
+    graph = lower(loaded.model, bases, pins, platform)
+    return Workspace(root, file, loaded.model, graph, bases, lock, facts, repeatable, cache)
+
+
+def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
+    here = Platform.of_machine(machine.machine())
+    return load(
+        file,
+        text,
+        sets=request.sets,
+        environ=request.environ,
+        git=lambda: gitfacts.read(root),
+        machine=here,
+        platform=Platform.parse(request.platform) if request.platform else None,
+        secrets=tuple(secret.id for secret in request.secrets),
+        exists=lambda path: (root / path).exists(),
+        shown=os.path.relpath(file, request.directory),
+    )
+
+
+def _optional(facts: Facts, path: bytes) -> bytes | None:
+    try:
+        return facts.read(path)
+    except FileNotFoundError:
+        return None
+
+
+def _remember(loaded: Loaded, request: Request, root: Path, facts: Facts) -> bool:
+    """Add what the model rests on to the facts; False when something has no proof."""
+    for name in loaded.consulted_env:
+        facts.variables[os.fsencode(name)] = (
+            os.fsencode(request.environ[name]) if name in request.environ else None
+        )
+    for path, there in (loaded.asked or {}).items():
+        if there:
+            continue  # what is there is looked at by whoever selects it
+        facts.missing(os.fsencode(path))
+    for watched in gitfacts.watched(root, loaded.used_git):
+        _optional(facts, os.fsencode(watched))
+    return "dirty" not in loaded.used_git
+
+
+def choose(graph: BuildGraph, names: Iterable[str]) -> tuple[str, ...]:
+    """Targets as nodes (``image:x``, ``step:x``), groups flattened; globs allowed; () means the default ones.
+
+    Raises UsageError ``unknown-target`` with near names.
+    """
+    names = tuple(names)
+    if not names:
+        chosen: Iterable[str] = graph.default or [f"image:{name}" for name in graph.images]
+        return graph.flatten(chosen)
+    found: dict[str, None] = {}
+    for name in names:
+        found.update(dict.fromkeys(_named(graph, name)))
+    return graph.flatten(found)
+
+
+def _named(graph: BuildGraph, name: str) -> list[str]:
+    known = targets_of(graph)
+    short = {target.partition(":")[2]: target for target in known}
+    if name in short:
+        return [short[name]]
+    if name in known:
+        return [name]
+    matching = [target for target in known if fnmatchcase(target.partition(":")[2], name)]
+    if matching:
+        return matching
+    import difflib
+
+    near = difflib.get_close_matches(name, short, n=3)
+    raise UsageError(
+        "unknown-target",
+        f"there is no target {name!r}",
+        hint=f"did you mean {' or '.join(near)}?" if near else "list them with: buildgraph ls",
+    )
+
+
+def targets_of(graph: BuildGraph) -> tuple[str, ...]:
+    """Everything that can be named on the command line, in the Buildfile's order."""
+    steps = [step for step in graph.steps if step.startswith("step:")]
+    images = [f"image:{name}" for name in graph.images]
+    return (*images, *steps, *(f"group:{name}" for name in graph.groups))

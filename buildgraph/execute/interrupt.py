@@ -1,0 +1,39 @@
+"""SIGINT and SIGTERM as one orderly request to stop, instead of an exception between any two instructions."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interruptible(notify: Callable[[], None]) -> Iterator[None]:
+    """Call ``notify`` at the first signal, which is then raised at the end of the block: KeyboardInterrupt for SIGINT,
+    SystemExit(143) for SIGTERM. A second signal acts as if this block were not there. In other threads than the main
+    one signals do not arrive, and nothing is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        restore()
+        notify()
+
+    for number in _SIGNALS:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        restore()
+        if came:
+            raise KeyboardInterrupt if came[0] == signal.SIGINT else SystemExit(143)

@@ -1,0 +1,118 @@
+"""Carries out what the scheduler says, on this machine: looks in the calling thread, work in ``jobs`` threads.
+
+The calling thread alone talks to the scheduler, so no state is shared. SIGINT and SIGTERM become a cancellation:
+nothing new starts, running commands are ended, and what was being made is discarded by the context managers around it.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import assert_never
+
+from buildgraph.errors import BuildgraphError
+from buildgraph.execute.interrupt import interruptible
+from buildgraph.execute.scheduler import (
+    Done,
+    Event,
+    Failed,
+    Hit,
+    Instruction,
+    Interrupted,
+    Look,
+    Miss,
+    Node,
+    Scheduler,
+    Skip,
+    Start,
+)
+
+
+class CancelledError(Exception):
+    """Raised by work that noticed the cancellation."""
+
+
+def drive(
+    scheduler: Scheduler,
+    *,
+    jobs: int,
+    look: Callable[[Node], bool],
+    work: Callable[[Node], None],
+    skipped: Callable[[Node], None],
+    cancelled: threading.Event,
+) -> dict[Node, BaseException]:
+    """Run until every node is settled, failed or skipped; returns the failures in the order they came.
+
+    ``look`` runs in the calling thread and says whether a result is known; ``work`` runs in a worker thread. When
+    ``look`` or ``work`` raises an error the node has failed. A signal stops the build, waits for what runs, and ends in
+    KeyboardInterrupt or SystemExit.
+    """
+    driver = _Driver(scheduler, look, work, skipped)
+
+    def stop() -> None:
+        cancelled.set()
+        driver.events.put(Interrupted())
+
+    with (
+        interruptible(stop),
+        ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="step") as pool,
+    ):
+        driver.run(pool)
+    return driver.failures
+
+
+class _Driver:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        look: Callable[[Node], bool],
+        work: Callable[[Node], None],
+        skipped: Callable[[Node], None],
+    ) -> None:
+        self.scheduler = scheduler
+        self.look = look
+        self.work = work
+        self.skipped = skipped
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.failures: dict[Node, BaseException] = {}
+
+    def run(self, pool: ThreadPoolExecutor) -> None:
+        self.carry_out(self.scheduler.start(), pool)
+        while not self.scheduler.finished:
+            self.carry_out(self.scheduler.handle(self.events.get()), pool)
+
+    def carry_out(self, todo: list[Instruction], pool: ThreadPoolExecutor) -> None:
+        """Start and skip at once; look at one node at a time, in order."""
+        waiting = deque(todo)
+        while waiting:
+            instruction = waiting.popleft()
+            match instruction:
+                case Start(node):
+                    pool.submit(self.do, node)
+                case Skip(node):
+                    self.skipped(node)
+                case Look(node):
+                    waiting += self.scheduler.handle(self.find(node))
+                case _:
+                    assert_never(instruction)
+
+    def find(self, node: Node) -> Hit | Miss:
+        try:
+            return Hit(node) if self.look(node) else Miss(node)
+        except BuildgraphError as error:
+            # the look is part of the work: the node fails when its turn to run comes
+            self.failures[node] = error
+            return Miss(node)
+
+    def do(self, node: Node) -> None:
+        if node in self.failures:
+            self.events.put(Failed(node))
+            return
+        try:
+            self.work(node)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the build must learn of it
+            self.failures[node] = error
+            self.events.put(Failed(node))
+        else:
+            self.events.put(Done(node))

@@ -1,0 +1,77 @@
+"""An image from its stack: every layer as a blob in the store, then the two documents that name them."""
+
+from dataclasses import dataclass
+
+from buildgraph.digest import Digest
+from buildgraph.execute.stacks import EMPTY_TREE, PlacedLayer, Stacks
+from buildgraph.fs.compress import Codec
+from buildgraph.graph.graph import BuildGraph, ImageTarget
+from buildgraph.graph.lower import FIXED_TIME
+from buildgraph.graph.step import BaseStep, StepId, kind_of
+from buildgraph.image.assemble import Assembled, LayerBlob, assemble
+from buildgraph.oci.config import Config
+from buildgraph.store.local import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """An image whose blobs are all in the store; ``new_bytes`` are those that were not there before."""
+
+    target: ImageTarget
+    assembled: Assembled
+    new_bytes: int
+
+
+class ImageOp:
+    def __init__(self, graph: BuildGraph, store: LocalStore, stacks: Stacks) -> None:
+        self._graph = graph
+        self._store = store
+        self._stacks = stacks
+
+    def make(self, target: ImageTarget) -> BuiltImage:
+        """Idempotent: equal inputs give equal bytes, so making it again finds every blob."""
+        codec = codec_of(target)
+        layers = [layer for layer in self._stacks.place(target.stack) if layer.tree != EMPTY_TREE]
+        blobs = [self._blob(layer, codec) for layer in self._squashed(target, layers)]
+        assembled = assemble(
+            target.config,
+            blobs,
+            base=self._base(target),
+            created=FIXED_TIME if target.epoch is None else target.epoch,
+            annotations=target.annotations,
+        )
+        fresh = sum(
+            len(content)
+            for content in (assembled.config_bytes, assembled.manifest_bytes)
+            if not self._store.blobs.has(Digest.sha256(content))
+        )
+        self._store.blobs.put(assembled.config_bytes)
+        self._store.blobs.put(assembled.manifest_bytes)
+        names = {blob.blob.digest for blob in blobs if blob.blob is not None}
+        fresh += sum(size for digest, size in self._stacks.new_blobs.items() if digest in names)
+        return BuiltImage(target, assembled, fresh)
+
+    def _squashed(self, target: ImageTarget, layers: list[PlacedLayer]) -> list[PlacedLayer]:
+        """All layers of our own as one, where the image asks for it."""
+        if not target.squash:
+            return layers
+        base = [layer for layer in layers if not layer.own]
+        return [*base, self._stacks.squashed(layers)]
+
+    def _blob(self, layer: PlacedLayer, codec: Codec) -> LayerBlob:
+        form = self._stacks.form(layer, codec)
+        step = self._graph.steps.get(layer.step)
+        kind = kind_of(step) if step is not None else "squash"
+        return LayerBlob(form.diff_id, form.blob, f"buildgraph {kind} {_bare(layer.step)}")
+
+    def _base(self, target: ImageTarget) -> Config | None:
+        first = self._graph.steps[target.stack[0]] if target.stack else None
+        return first.config if isinstance(first, BaseStep) else None
+
+
+def codec_of(target: ImageTarget) -> Codec:
+    return Codec(target.compression, target.level)
+
+
+def _bare(step: StepId) -> str:
+    return step.partition(":")[2]

@@ -1,0 +1,206 @@
+"""A run step: its stack under a writable layer, the command in a sandbox, what it changed as a layer.
+
+Nothing is recorded unless the command succeeded. The upper directory becomes the layer's snapshot by rename, after the
+walk that packs it; it is compressed in the same pass when an image of this build names the layer.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from buildgraph.digest import ActionKey
+from buildgraph.errors import StepFailedError
+from buildgraph.events import Observer, StepOutput
+from buildgraph.execute.local import CancelledError
+from buildgraph.execute.run_mounts import Mounted, RunMounts
+from buildgraph.execute.secret import Secrets
+from buildgraph.execute.stacks import PlacedLayer, Stacks
+from buildgraph.fs import changes, tree
+from buildgraph.fs.pack import Packed, pack
+from buildgraph.fs.settle import settle
+from buildgraph.graph.step import RunStep
+from buildgraph.sandbox import users
+from buildgraph.sandbox.command import Command, Exit, stubs
+from buildgraph.sandbox.runtime import Runtimes
+from buildgraph.sandbox.snapshot import Active, Snapshots
+from buildgraph.store.base import ActionResult
+from buildgraph.store.local import LocalStore
+
+_KEPT_LINES = 20
+_NETWORK_SIGNS = (
+    b"Temporary failure resolving",
+    b"Temporary failure in name resolution",
+    b"Could not resolve host",
+    b"Name or service not known",
+    b"Network is unreachable",
+    b"Connection timed out",
+    b"Connection reset by peer",
+    b"bad address",
+)
+"""What commands say when the network, not the step, is to blame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    exit: Exit
+    last: tuple[bytes, ...]
+
+    @property
+    def network(self) -> bool:
+        return any(sign in line for line in self.last for sign in _NETWORK_SIGNS)
+
+
+class RunOp:
+    def __init__(
+        self,
+        store: LocalStore,
+        snapshots: Snapshots,
+        stacks: Stacks,
+        mounts: RunMounts,
+        runtimes: Runtimes,
+        secrets: Secrets,
+        observer: Observer,
+        cancelled: threading.Event,
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._stacks = stacks
+        self._mounts = mounts
+        self._runtimes = runtimes
+        self._secrets = secrets
+        self._observe = observer
+        self._cancelled = cancelled
+
+    def execute(
+        self, step: RunStep, key: ActionKey, identities: tuple[str, ...], now: int
+    ) -> ActionResult:
+        """Raises StepFailedError (``step-failed``, ``step-timeout``) or CancelledError."""
+        start = time.monotonic()
+        attempts = step.retry.attempts if step.retry else 1
+        for attempt in range(1, attempts + 1):
+            with ExitStack() as undo:
+                outcome, active = self._run(step, undo)
+                if outcome.exit.ok:
+                    packed = self._commit(step, active)
+                    break
+            if self._cancelled.is_set() or outcome.exit.cancelled:
+                raise CancelledError
+            if attempt == attempts or not _again(step, outcome):
+                raise _failure(step, outcome, self._secrets)
+            self._say(step, f"attempt {attempt} of {attempts} failed; trying again".encode())
+        made = tree.digest(packed.tree)
+        self._stacks.keep_tree(made, packed.tree)
+        size = sum(entry.size for entry in packed.tree)
+        seconds = time.monotonic() - start
+        return ActionResult("run", key, identities, made, packed.diff_id, size, seconds, now)
+
+    def _run(self, step: RunStep, undo: ExitStack) -> tuple[Outcome, Active]:
+        lowers = self._stacks.mountable(step.tools) + self._stacks.mountable(step.stack)
+        view = undo.enter_context(self._snapshots.view(lowers))
+        user = users.look_up(view, step.user)
+        mounted = self._mounts.open(step, user, undo)
+        active = undo.enter_context(self._snapshots.prepare(lowers, stubs(tuple(mounted.points))))
+        command = _command(step, active, user, mounted)
+        last: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        lines = _Lines(lambda line: self._say(step, line, last))
+        exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
+        lines.end()
+        return Outcome(exited, tuple(last)), active
+
+    def _say(self, step: RunStep, line: bytes, last: deque[bytes] | None = None) -> None:
+        masked = self._secrets.mask(line)
+        if last is not None:
+            last.append(masked)
+        text = masked.decode("utf-8", "replace")
+        self._observe(StepOutput(step.id.partition(":")[2], text))
+
+    def _commit(self, step: RunStep, active: Active) -> Packed:
+        active.quiesce()
+        items = changes.scan(active.upper, active.below, keep_times=step.keep_time)
+        items = changes.select(items, step.outputs or (), step.discard)
+        codec = self._stacks.codecs.get(step.id)
+        temp = self._store.blobs.temp() if codec is not None else None
+        packed = pack(items, codec=codec, blob=temp)
+        settle(active.upper, items, None)
+        made = self._store.blobs.put(tree.encode(packed.tree), "blake3")
+        layer = PlacedLayer(step.id, made)
+        self._store.lease.name(layer.snapshot)
+        active.commit(layer.snapshot)
+        if codec is not None and temp is not None:
+            self._stacks.record(made, packed, codec, temp)
+        else:
+            self._stacks.record_tar(made, packed)
+        return packed
+
+
+class _Lines:
+    """Bytes in pieces become whole lines; carriage returns end a line like on a terminal."""
+
+    def __init__(self, say: Callable[[bytes], None]) -> None:
+        self._say = say
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
+        for line in lines:
+            self._say(line.rpartition(b"\r")[2])
+        if len(self._rest) > 1 << 16:
+            self._say(self._rest)
+            self._rest = b""
+
+    def end(self) -> None:
+        if self._rest:
+            self._say(self._rest)
+
+
+def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) -> Command:
+    env = {"HOME": user.home, **dict(step.env), **mounted.env}
+    return Command(
+        root=active.root,
+        argv=step.argv,
+        env=env,
+        workdir=step.workdir,
+        uid=user.uid,
+        gid=user.gid,
+        groups=user.groups,
+        network=step.network,
+        mounts=tuple(mounted.points),
+        hosts=dict(step.hosts),
+        timeout=step.timeout,
+        cpus=step.cpus,
+        memory=step.memory,
+    )
+
+
+def _again(step: RunStep, outcome: Outcome) -> bool:
+    if step.retry is None:
+        return False
+    on = step.retry.on
+    return not on or outcome.exit.code in on or ("network" in on and outcome.network)
+
+
+def _failure(step: RunStep, outcome: Outcome, secrets: Secrets) -> StepFailedError:
+    name = step.id.partition(":")[2]
+    last = [secrets.mask(line).decode("utf-8", "replace") for line in outcome.last]
+    if outcome.exit.timed_out:
+        return StepFailedError(
+            "step-timeout",
+            f"step {name} ran longer than its timeout of {step.timeout} s",
+            hint="raise `timeout`, or find out what it waits for",
+            where=step.where,
+            detail=last,
+        )
+    said = f"was killed by signal {outcome.exit.signal}" if outcome.exit.signal else ""
+    hint = f"run `buildgraph build {name} --shell-on-failure` for a shell where it failed"
+    if step.network == "none" and outcome.network:
+        hint = 'the step has no network: write network = "host" if it needs one'
+    return StepFailedError(
+        "step-failed",
+        f"step {name} {said or f'failed with exit code {outcome.exit.code}'}",
+        hint=hint,
+        where=step.where,
+        detail=last,
+    )

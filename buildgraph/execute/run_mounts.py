@@ -1,0 +1,198 @@
+"""The mounts of a run step on this machine: binds as snapshots, caches, scratch space and secrets.
+
+The live context is never mounted: a bind is a snapshot of exactly the selected files, so that what was hashed is what
+the command sees. Whatever has to be undone is pushed on the caller's ExitStack.
+"""
+
+import os
+import secrets as random
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from buildgraph.errors import UsageError
+from buildgraph.execute.secret import Secrets
+from buildgraph.execute.selection import Selections
+from buildgraph.execute.stacks import Stacks
+from buildgraph.fs import tree
+from buildgraph.fs.mode import apply_mode
+from buildgraph.fs.pack import Item, pack
+from buildgraph.graph.recipe import Found
+from buildgraph.graph.step import (
+    BindFiles,
+    CacheDir,
+    ContextFiles,
+    RunStep,
+    SecretFile,
+    StackFiles,
+    TmpfsDir,
+)
+from buildgraph.sandbox.command import BindPoint, MountPoint, TmpfsPoint
+from buildgraph.sandbox.points import secret_dir
+from buildgraph.sandbox.snapshot import Snapshots
+from buildgraph.sandbox.users import User
+from buildgraph.spec.model import Mode, Owner
+from buildgraph.store.local import LocalStore
+
+_SINGLE = b"file"
+"""The name of a single bound file inside its snapshot."""
+
+
+@dataclass(slots=True)
+class Mounted:
+    """``targets`` are the mount points with whether they are directories; ``env`` holds secrets for the command."""
+
+    points: list[MountPoint] = field(default_factory=list)
+    targets: list[tuple[str, bool]] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class RunMounts:
+    def __init__(
+        self,
+        store: LocalStore,
+        snapshots: Snapshots,
+        stacks: Stacks,
+        selections: Selections,
+        secrets: Secrets,
+        workspace: str,
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._stacks = stacks
+        self._selections = selections
+        self._secrets = secrets
+        self._workspace = workspace
+
+    def open(self, step: RunStep, user: User, undo: ExitStack) -> Mounted:
+        """Everything of ``step.mounts``, in order; a later mount lies over an earlier one."""
+        mounted = Mounted()
+        for mount in step.mounts:
+            match mount:
+                case BindFiles():
+                    source = self._bind(mount, undo)
+                    if mount.write:
+                        active = undo.enter_context(self._snapshots.prepare([source]))
+                        source = active.root
+                    mounted.points.append(BindPoint(source, mount.target, mount.write))
+                    mounted.targets.append((mount.target, source.is_dir()))
+                case CacheDir():
+                    point = BindPoint(self._cache(step, mount, user, undo), mount.target, True)  # noqa: FBT003
+                    mounted.points.append(point)
+                    mounted.targets.append((mount.target, True))
+                case TmpfsDir():
+                    uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o1777)
+                    mounted.points.append(TmpfsPoint(mount.target, mount.size, mode, uid, gid))
+                    mounted.targets.append((mount.target, True))
+                case SecretFile():
+                    self._secret(mount, user, undo, mounted)
+                case _:
+                    assert_never(mount)
+        return mounted
+
+    # -- binds
+
+    def _bind(self, mount: BindFiles, undo: ExitStack) -> Path:
+        files = mount.files
+        if (
+            isinstance(files, StackFiles)
+            and not files.include
+            and not files.exclude
+            and not mount.write
+        ):
+            view = undo.enter_context(self._snapshots.view(self._stacks.mountable(files.stack)))
+            path, _ = self._stacks.merged(files.stack).resolve(os.fsencode(files.path))
+            return Path(os.fsdecode(os.path.join(os.fsencode(view), path)))
+        found = self._selections.found(files)
+        single = len(found) == 1 and not found[0].entry.path and found[0].entry.kind == tree.FILE
+        if mount.write and single:
+            raise UsageError(
+                "bind-write-file",
+                f"the bind of the single file {files.path} cannot be written",
+                hint="bind its folder, or copy the file in the command",
+            )
+        if not found and isinstance(files, ContextFiles):
+            raise UsageError("source-missing", f"nothing is selected below {files.path}")
+        items = [self._item(mount, one, single=single) for one in found]
+        name = f"tree-{tree.digest(item.entry for item in items).hex}"
+        self._store.lease.name(name)
+        folder = self._snapshots.path(name)
+        if folder is None:
+            folder = self._made(name, items)
+        return folder / _SINGLE.decode() if single else folder
+
+    def _item(self, mount: BindFiles, found: Found, *, single: bool) -> Item:
+        entry = found.entry._replace(path=_SINGLE) if single else found.entry
+        if mount.executable:
+            entry = entry._replace(mode=0o755)
+        return self._stacks.item(entry, found.origin) if entry.kind == tree.FILE else Item(entry)
+
+    def _made(self, name: str, items: list[Item]) -> Path:
+        with self._store.single_flight(name):
+            if self._snapshots.path(name) is None:
+                with self._snapshots.create(name) as folder:
+                    packed = pack(items, snapshot=folder, tar=False)
+                self._store.blobs.put(tree.encode(packed.tree), "blake3")
+        return self._snapshots.dir / name
+
+    # -- caches
+
+    def _cache(self, step: RunStep, mount: CacheDir, user: User, undo: ExitStack) -> Path:
+        name = "-".join(_plain(part) for part in (self._workspace, step.platform, mount.id))
+        folder = self._store.volumes / name
+        if mount.sharing == "private":
+            folder = self._store.tmp / f"cache-{random.token_hex(6)}"
+            undo.callback(self._store.trash.remove, folder)
+        elif mount.sharing == "locked":
+            undo.enter_context(self._store.single_flight(f"volume-{name}"))
+        uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o755)
+        if not folder.exists():
+            fresh = self._store.tmp / f"volume-{random.token_hex(6)}"
+            fresh.mkdir()
+            os.chown(fresh, uid, gid)
+            fresh.chmod(mode)
+            _rename_if_first(fresh, folder)
+        return folder
+
+    # -- secrets
+
+    def _secret(self, mount: SecretFile, user: User, undo: ExitStack, mounted: Mounted) -> None:
+        value = self._secrets.value(mount.id, required=mount.required)
+        if value is None:
+            return
+        if mount.env:
+            mounted.env[mount.env] = value.decode("utf-8", "surrogateescape")
+            return
+        folder = undo.enter_context(secret_dir(self._store.tmp))
+        uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o400)
+        path = folder / "secret"
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with open(fd, "wb") as file:
+            file.write(value)
+            os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+        mounted.points.append(BindPoint(path, mount.target, False))  # noqa: FBT003
+        mounted.targets.append((mount.target, False))
+
+
+def _owned(
+    owner: Owner | None, mode: Mode | None, user: User, default: int
+) -> tuple[int, int, int]:
+    """What is mounted belongs to the step's user unless the mount says otherwise."""
+    uid, gid = (int(owner.user), int(owner.group)) if owner else (user.uid, user.gid)
+    return uid, gid, apply_mode(default, mode, directory=False)
+
+
+def _rename_if_first(fresh: Path, folder: Path) -> None:
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        fresh.rmdir()
+
+
+def _plain(text: str) -> str:
+    """``text`` as part of a file name; two texts never give the same."""
+    return "".join(c if c.isalnum() else f"%{ord(c):x}." for c in text)

@@ -1,0 +1,215 @@
+"""Which step next? A pure state machine: events in, instructions out; no clock, no thread, no I/O.
+
+A node is a step or an image. Its states, each in one sentence:
+
+    waiting   an input is not settled
+    looking   all inputs are settled; the shell is asked whether a result is known
+    ready     no result is known; it waits for one of the ``jobs`` places
+    running   the shell executes it
+    settled   it has a result
+    failed    it was executed and failed
+    skipped   an input failed, or the build stopped before it started
+
+Ready nodes start by the longest remaining path (seconds learned from earlier builds), then in graph order, so the
+order of starts is the same in every run with the same history.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+Node = NewType("Node", str)
+State = Literal["waiting", "looking", "ready", "running", "settled", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A result for the node is known."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No result is known: the node must run."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Nothing new may start."""
+
+
+Event = Hit | Miss | Done | Failed | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Find out whether a result for the node is known; answer with Hit or Miss."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Execute the node; answer with Done or Failed."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The node will not run."""
+
+    node: Node
+
+
+Instruction = Look | Start | Skip
+
+_MOVES: Mapping[type, tuple[State, State]] = {
+    Hit: ("looking", "settled"),
+    Miss: ("looking", "ready"),
+    Done: ("running", "settled"),
+    Failed: ("running", "failed"),
+}
+
+
+class IllegalTransitionError(Exception):
+    """A bug in the shell; carries the node's whole story."""
+
+
+class Scheduler:
+    """``needs`` names every node's inputs, all of them nodes; ``order`` has inputs first."""
+
+    def __init__(
+        self,
+        order: Sequence[Node],
+        needs: Mapping[Node, Iterable[Node]],
+        *,
+        jobs: int,
+        keep_going: bool = False,
+        seconds: Mapping[Node, float] | None = None,
+    ) -> None:
+        self.state: dict[Node, State] = dict.fromkeys(order, "waiting")
+        self._order = {node: index for index, node in enumerate(order)}
+        self._needs = {node: tuple(dict.fromkeys(needs[node])) for node in order}
+        self._missing = {node: len(self._needs[node]) for node in order}
+        self._dependents: dict[Node, list[Node]] = {node: [] for node in order}
+        for node in order:
+            for need in self._needs[node]:
+                self._dependents[need].append(node)
+        self._jobs = jobs
+        self._running = 0
+        self._keep_going = keep_going
+        self._stopped = False
+        self._ready: list[tuple[float, int, Node]] = []
+        self._remaining = _remaining(order, self._dependents, seconds or {})
+        self._story: dict[Node, list[str]] = {node: [] for node in order}
+
+    def start(self) -> list[Instruction]:
+        return [self._look(node) for node in self._order if not self._missing[node]]
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """What to do next; raises :class:`IllegalTransitionError` for an event that cannot follow the last ones."""
+        if isinstance(event, Interrupted):
+            self._stopped = True
+            return self._skip_waiting()
+        self._move(event)
+        match event:
+            case Hit(node) | Done(node):
+                out: list[Instruction] = self._settle(node)
+            case Miss(node):
+                heapq.heappush(self._ready, (-self._remaining[node], self._order[node], node))
+                out = self._skip_waiting() if self._stopped else []
+            case Failed(node):
+                if self._keep_going:
+                    out = self._skip_dependents(node)
+                else:
+                    self._stopped = True
+                    out = self._skip_waiting()
+        return out + self._fill()
+
+    @property
+    def finished(self) -> bool:
+        return all(state in ("settled", "failed", "skipped") for state in self.state.values())
+
+    def _move(self, event: Hit | Miss | Done | Failed) -> None:
+        before, after = _MOVES[type(event)]
+        self._story[event.node].append(type(event).__name__)
+        if self.state[event.node] != before:
+            story = " → ".join(self._story[event.node])
+            raise IllegalTransitionError(
+                f"{event.node} is {self.state[event.node]}, not {before}: {story}"
+            )
+        self.state[event.node] = after
+        if before == "running":
+            self._running -= 1
+
+    def _look(self, node: Node) -> Look:
+        self.state[node] = "looking"
+        self._story[node].append("Look")
+        return Look(node)
+
+    def _settle(self, node: Node) -> list[Instruction]:
+        out: list[Instruction] = []
+        for dependent in self._dependents[node]:
+            self._missing[dependent] -= 1
+            if not self._missing[dependent] and self.state[dependent] == "waiting":
+                out.append(Skip(dependent) if self._stopped else self._look(dependent))
+                if self._stopped:
+                    self.state[dependent] = "skipped"
+        return out
+
+    def _fill(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        while self._ready and self._running < self._jobs and not self._stopped:
+            node = heapq.heappop(self._ready)[2]
+            self.state[node] = "running"
+            self._running += 1
+            self._story[node].append("Start")
+            out.append(Start(node))
+        return out
+
+    def _skip_waiting(self) -> list[Instruction]:
+        self._ready.clear()
+        idle = [node for node, state in self.state.items() if state in ("waiting", "ready")]
+        return [self._skip(node) for node in idle]
+
+    def _skip_dependents(self, node: Node) -> list[Instruction]:
+        out: list[Instruction] = []
+        todo = list(self._dependents[node])
+        while todo:
+            dependent = todo.pop(0)
+            if self.state[dependent] == "waiting":
+                out.append(self._skip(dependent))
+                todo += self._dependents[dependent]
+        return out
+
+    def _skip(self, node: Node) -> Skip:
+        self.state[node] = "skipped"
+        return Skip(node)
+
+
+def _remaining(
+    order: Sequence[Node],
+    dependents: Mapping[Node, Sequence[Node]],
+    seconds: Mapping[Node, float],
+) -> dict[Node, float]:
+    """Per node, the seconds of the longest path that starts with it; 1 s where nothing was learned."""
+    out: dict[Node, float] = {}
+    for node in reversed(order):
+        after = max((out[dependent] for dependent in dependents[node]), default=0.0)
+        out[node] = seconds.get(node, 1.0) + after
+    return out

@@ -1,0 +1,77 @@
+"""Secrets: values that a command may see and nothing else may hold. They are masked wherever output passes."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildgraph.errors import UsageError
+from buildgraph.spec.model import Secret
+
+_LEAST_MASKED = 4
+"""Shorter values would mask half of every line and give away nothing by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a value comes from: a file or a variable; exactly one is set."""
+
+    file: str = ""
+    env: str = ""
+
+
+class Secrets:
+    """Values are read when a step needs them, and again for the next: none is kept but for masking."""
+
+    def __init__(
+        self,
+        declared: Mapping[str, Secret],
+        given: Mapping[str, SecretSource],
+        environ: Mapping[str, str],
+        root: Path,
+    ) -> None:
+        self._sources = {name: SecretSource(s.file, s.env) for name, s in declared.items()} | dict(
+            given
+        )
+        self._environ = environ
+        self._root = root
+        self._masked: list[bytes] = []
+
+    def value(self, name: str, *, required: bool) -> bytes | None:
+        """Raises UsageError (``secret-missing``) when there is none and the step requires it."""
+        found = self._read(self._sources.get(name))
+        if found is None and required:
+            raise UsageError(
+                "secret-missing",
+                f"the secret {name} is required and has no value here",
+                hint=f"give it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE",
+            )
+        if found is not None:
+            self._mask(found)
+        return found
+
+    def mask(self, line: bytes) -> bytes:
+        for value in self._masked:
+            line = line.replace(value, b"***")
+        return line
+
+    def _mask(self, value: bytes) -> None:
+        parts = [part.strip() for part in (value, *value.splitlines())]
+        for part in parts:
+            if len(part) >= _LEAST_MASKED and part not in self._masked:
+                self._masked.append(part)
+        self._masked.sort(key=len, reverse=True)
+
+    def _read(self, source: SecretSource | None) -> bytes | None:
+        if source is None:
+            return None
+        if source.env:
+            text = self._environ.get(source.env)
+            return None if text is None else text.encode("utf-8", "surrogateescape")
+        path = self._root / os.path.expanduser(source.file)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UsageError("secret-unreadable", f"{path}: {error.strerror}") from error

@@ -1,0 +1,115 @@
+"""Which files does a step read? Selections of the context and of stacks, as listings with a digest.
+
+The digest of a selection is that of its listing: paths relative to the selection's root, kinds, modes, contents and
+link targets, and for files of a stack their owners. It is what keys hold, so a step is keyed by exactly the files that
+it can see; the listing's object is kept as a blob so that ``why`` can name the file that differs.
+"""
+
+from collections.abc import Callable, Iterable
+
+from buildgraph.digest import Digest
+from buildgraph.errors import UsageError
+from buildgraph.execute.stacks import Stacks
+from buildgraph.fs import tree
+from buildgraph.fs.context import Context, Selected
+from buildgraph.fs.ignore import Globs
+from buildgraph.fs.scan import Selection
+from buildgraph.fs.tree import Entry
+from buildgraph.graph.recipe import Found, Origin, Recipe, of_copy, of_write
+from buildgraph.graph.step import ContextFiles, CopyStep, Files, StackFiles, WriteStep
+from buildgraph.spec.model import Owner
+
+
+class Selections:
+    """Each selection is found once per build; safe to ask from several threads."""
+
+    def __init__(self, context: Context, stacks: Stacks) -> None:
+        self._context = context
+        self._stacks = stacks
+        self._found: dict[Files, tuple[Found, ...]] = {}
+        self._digests: dict[Files, Digest] = {}
+
+    def prefetch(self, files: Iterable[ContextFiles]) -> None:
+        """Scan and hash all of them at once, in parallel where that pays."""
+        self._context.prefetch([Selection(f.path, f.include, f.exclude, f.follow) for f in files])
+
+    def found(self, files: Files) -> tuple[Found, ...]:
+        """Sorted by path. Raises UsageError (``source-missing``) where there is nothing to select from."""
+        if files not in self._found:
+            match files:
+                case ContextFiles():
+                    selected = self._context.select(
+                        files.path, files.include, files.exclude, follow=files.follow
+                    )
+                    self._found[files] = tuple(map(_of_context, selected))
+                case StackFiles():
+                    self._found[files] = _of_stack(files, self._stacks)
+        return self._found[files]
+
+    def listing(self, files: Files) -> tree.Tree:
+        return tuple(found.entry for found in self.found(files))
+
+    def digest(self, files: Files) -> Digest:
+        if files not in self._digests:
+            self._digests[files] = tree.digest(self.listing(files))
+        return self._digests[files]
+
+
+def _asked(files: ContextFiles) -> Selection:
+    return Selection(files.path, files.include, files.exclude, files.follow)
+
+
+def _of_context(selected: Selected) -> Found:
+    """Git's modes: what a checkout can know (BUILDFILE "normalize")."""
+    mode = 0o777
+    if selected.kind != tree.SYMLINK:
+        mode = 0o755 if selected.executable or selected.kind == tree.DIRECTORY else 0o644
+    entry = Entry(
+        selected.path,
+        selected.kind,
+        mode,
+        size=selected.size,
+        content=selected.content,
+        link=selected.link,
+    )
+    return Found(entry, Origin(host=selected.source))
+
+
+def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
+    merged = stacks.merged(files.stack)
+    root, _ = merged.resolve(files.path.encode("utf-8", "surrogateescape"))
+    keep: Callable[[bytes, bool], bool] | None = None
+    if files.include or files.exclude:
+        keep = Globs.compile(files.include, files.exclude).matches
+    placed = merged.subtree(root, keep)
+    if not placed and root:
+        near = stacks.near(files.stack, root)
+        raise UsageError(
+            "source-missing",
+            f"{files.name} has nothing at {files.path}",
+            hint=f"there is {near}" if near else "look with `buildgraph build -o type=local`",
+        )
+    out = []
+    for entry, layer in placed:
+        if entry.path == root and entry.kind == tree.DIRECTORY and not root:
+            continue
+        path = entry.path[len(root) :].lstrip(b"/") if root else entry.path
+        link = entry.link
+        if entry.kind == tree.HARDLINK:
+            link = link[len(root) :].lstrip(b"/") if root else link
+        origin = Origin(stack=files.stack, layer=layer, path=entry.path)
+        out.append(Found(entry._replace(path=path, link=link), origin))
+    return tuple(out)
+
+
+def recipe_of(
+    step: CopyStep | WriteStep,
+    selections: Selections,
+    owners: Callable[[CopyStep, Owner], tuple[int, int]],
+) -> Recipe:
+    """The recipe of a step whose inputs, if any, are settled."""
+    match step:
+        case WriteStep():
+            return of_write(step)
+        case CopyStep():
+            return of_copy(step, selections.found, lambda owner: owners(step, owner))
