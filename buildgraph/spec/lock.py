@@ -35,11 +35,15 @@ _HEAD = "# Written by buildgraph; keep it under version control.\nlock = 1\n"
 
 @dataclass(frozen=True, slots=True)
 class PackagesPin:
-    """``packages`` are ``name:architecture=version``, sorted."""
+    """``packages`` are ``name:architecture=version``, sorted. Stale once a step asks for something else."""
 
     suite: str
     requested: tuple[str, ...]
     packages: tuple[str, ...]
+
+    def answers(self, packages: Collection[str], suite: str) -> bool:
+        """Was this what the step asks for?"""
+        return set(self.requested) == set(packages) and suite in ("", self.suite)
 
     @property
     def digest(self) -> str:
@@ -49,39 +53,46 @@ class PackagesPin:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """``packages`` by the step's name and the architecture."""
+    """``pins`` by the step's name and the architecture. An immutable value: what changes it makes another."""
 
-    packages: Mapping[tuple[str, str], PackagesPin] = field(default_factory=dict)
+    pins: Mapping[tuple[str, str], PackagesPin] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, content: bytes | None, file: Path) -> "Lock":
+        """``content`` None means that there is no lock. Raises :class:`UsageError` (``bad-lock``)."""
+        return cls() if content is None else parse(file.name, content)
+
+    def packages(self, step: str, arch: str = "") -> tuple[str, ...]:
+        """What the step installed when it was locked, ``()`` if it was not; ``arch`` may be left out if it is one."""
+        pin = self.find(step, arch)
+        return pin.packages if pin else ()
+
+    def find(self, step: str, arch: str = "") -> PackagesPin | None:
+        if arch:
+            return self.pins.get((step, arch))
+        found = [pin for (name, _), pin in self.pins.items() if name == step]
+        return found[0] if len(found) == 1 else None
 
     def pin(self, step: str, arch: str, pin: PackagesPin) -> "Lock":
-        return Lock({**self.packages, (step, arch): pin})
+        return Lock({**self.pins, (step, arch): pin})
 
     def without(self, steps: Collection[str]) -> "Lock":
         """For ``lock --update NAME…``."""
-        return Lock({key: pin for key, pin in self.packages.items() if key[0] not in steps})
+        return Lock({key: pin for key, pin in self.pins.items() if key[0] not in steps})
 
     def keep(self, steps: Collection[str]) -> "Lock":
         """Without the pins of steps that the Buildfile no longer has."""
-        return Lock({key: pin for key, pin in self.packages.items() if key[0] in steps})
+        return Lock({key: pin for key, pin in self.pins.items() if key[0] in steps})
 
     def to_bytes(self) -> bytes:
         parts = [_HEAD]
-        for (step, arch), pin in sorted(self.packages.items()):
+        for (step, arch), pin in sorted(self.pins.items()):
             parts.append(f"\n[packages.{_key(step)}.{_key(arch)}]\n")
             parts.append(f"suite = {_string(pin.suite)}\n")
             parts.append(f"requested = [{', '.join(_string(name) for name in pin.requested)}]\n")
             lines = "".join(f"    {_string(name)},\n" for name in sorted(pin.packages))
             parts.append(f"packages = [\n{lines}]\n")
         return "".join(parts).encode()
-
-
-def read(file: Path) -> Lock:
-    """An absent file is an empty lock. Raises :class:`UsageError` (``bad-lock``) for what buildgraph did not write."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return Lock()
-    return parse(file.name, content)
 
 
 def parse(name: str, content: bytes) -> Lock:
@@ -95,11 +106,11 @@ def parse(name: str, content: bytes) -> Lock:
     tables = document.pop("packages", {})
     for key in document:
         _refuse(positions, (key,), f"{key!r} is not known to this version of buildgraph")
-    packages: dict[tuple[str, str], PackagesPin] = {}
+    pins: dict[tuple[str, str], PackagesPin] = {}
     for step, arches in _table(tables, positions, ("packages",)).items():
         for arch, pin in _table(arches, positions, ("packages", step)).items():
-            packages[step, arch] = _pin(pin, positions, ("packages", step, arch))
-    return Lock(packages)
+            pins[step, arch] = _pin(pin, positions, ("packages", step, arch))
+    return Lock(pins)
 
 
 def write(file: Path, lock: Lock) -> bool:
@@ -109,7 +120,7 @@ def write(file: Path, lock: Lock) -> bool:
         if file.read_bytes() == content:
             return False
     except FileNotFoundError:
-        if not lock.packages:
+        if not lock.pins:
             return False
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
