@@ -105,12 +105,13 @@ class _Sweep:
             with self._store.lock("gc"):
                 try:
                     self._throw(batch, thrown)
-                    spared = self._named_since(batch)
+                    while fresh := self._named_since([c for c in batch if c not in spared]):
+                        self._restore(fresh, thrown)
+                        spared += fresh  # a manifest that is back leads to layers
                 except BaseException:
+                    self._restore(batch, thrown)
                     spared = batch
                     raise
-                finally:
-                    self._restore(spared, thrown)
         finally:
             self._write_back(spared, records)
             for path in thrown.values():
@@ -128,7 +129,6 @@ class _Sweep:
         names = relied_on(self._store.home / "leases", but=self._ended)
         images = self._store.images.roots()
         if images != self._images:
-            self._images = images
             self._rooted = frozenset(r.digest for r in reached(self._store.home, images))
         return [
             candidate

@@ -76,9 +76,11 @@ class RecordIndex:
 
     def set(self, key: str, value: Value) -> None:
         packed = pack(key, value)
+        self._follow()
         self._run(lambda cache: cache.set(key, packed))
 
     def delete(self, key: str) -> None:
+        self._follow()
         self._run(lambda cache: cache.delete(key))
 
     def keys(self) -> tuple[str, ...]:
@@ -109,6 +111,7 @@ class RecordIndex:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside become visible together; other writers wait, so keep it short. Nests."""
+        self._follow()
         cache = self._cache()
         block = cache.transact()
         try:
@@ -152,6 +155,11 @@ class RecordIndex:
                 if self._current is None:
                     self._current = self._open()
         return self._current
+
+    def _follow(self) -> None:
+        """Another process may have set the index aside; what is written to the old one is lost."""
+        if self._current is not None and _identity(self._folder) != self._identity:
+            self._current = None
 
     def _open(self) -> Any:
         with translated(self._folder), locked(self._lock_file):

@@ -112,10 +112,13 @@ class LocalStore:
             if self._opened is not None:
                 self._opened.close()
                 self._opened = None
-            if self._temp_made:
-                self.trash.remove(self.home / "tmp" / self.session)
-            self.lease.release()
-            clean(self)
+            try:
+                if self._temp_made:
+                    self.trash.remove(self.home / "tmp" / self.session)
+                    self._temp_made = False
+                clean(self)
+            finally:
+                self.lease.release()
 
     @cached_property
     def images(self) -> "LocalImages":

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from buildgraph.store.local import LocalStore
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """``size`` is in bytes on disk."""
 
     name: str
