@@ -21,11 +21,9 @@ from buildgraph.names import Platform
 from buildgraph.spec import gitfacts
 from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.locate import candidates, find
-from buildgraph.spec.lock import Lock
-from buildgraph.spec.model import Model
+from buildgraph.spec.lock import NAME, Lock, parse
+from buildgraph.spec.model import Model, Packages
 from buildgraph.store.local import LocalStore
-
-LOCK_NAME = "Buildfile.lock"
 
 
 @dataclass(slots=True)
@@ -66,13 +64,12 @@ def open_workspace(
     for warning in loaded.warnings:
         observer(Warned(warning.code, f"{warning.where}: {warning.message}"))
     repeatable = _remember(loaded, request, root, facts)
-    lock = Lock.load(_optional(facts, os.fsencode(LOCK_NAME)), root / LOCK_NAME)
+    lock = _lock(facts)
     cache = StatCache.load(store.stat / blake3_hex(os.fsencode(root))[:32], root)
     platform = loaded.model.workspace.platform
     opener = BaseOpener(root, platform, store, cache, facts, undo)
     bases = opener.open_all(loaded.model)
-    pins = {name: lock.packages(name) for name in loaded.model.steps}
-    graph = lower(loaded.model, bases, pins, platform)
+    graph = lower(loaded.model, bases, pinned(lock, loaded.model, platform), platform)
     return Workspace(root, file, loaded.model, graph, bases, lock, facts, repeatable, cache)
 
 
@@ -90,6 +87,21 @@ def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
         exists=lambda path: (root / path).exists(),
         shown=os.path.relpath(file, request.directory),
     )
+
+
+def _lock(facts: Facts) -> Lock:
+    content = _optional(facts, os.fsencode(NAME))
+    return Lock() if content is None else parse(NAME, content)
+
+
+def pinned(lock: Lock, model: Model, platform: Platform) -> dict[str, tuple[str, ...]]:
+    """The pins that still answer what the Buildfile asks for."""
+    found = {}
+    for name, step in model.steps.items():
+        pin = lock.find(name, platform.arch)
+        if pin and isinstance(step.kind, Packages) and pin.answers(step.kind.packages, step.kind.suite):
+            found[name] = pin.packages
+    return found
 
 
 def _optional(facts: Facts, path: bytes) -> bytes | None:
