@@ -23,7 +23,7 @@ from struct import pack, unpack, unpack_from
 from zlib import crc32
 
 from buildgraph.fs.recheck import Change, Check
-from buildgraph.fs.rows import SIZE, Row, is_racy, moment, pack_rows, prove, row_of
+from buildgraph.fs.rows import SIZE, Row, is_racy, moment, pack_rows, prove_bytes, row_of
 
 _MAGIC = b"buildgraph-facts 1\n"
 _PARTS = 9
@@ -80,9 +80,7 @@ class Facts:
         except (FileNotFoundError, NotADirectoryError):
             self.absent.add(path)
             raise
-        from blake3 import blake3
-
-        self.add(real, row, blake3(content).hexdigest())
+        self.add(real, row, prove_bytes(content))
         return content
 
     def follow(self, path: bytes) -> bytes:
@@ -101,8 +99,8 @@ class Facts:
             if not S_ISLNK(row[3]):
                 at = here
                 continue
-            self.add(here, row, prove(full, row[3]))
             target = os.readlink(full)
+            self.add(here, row, prove_bytes(target))
             todo += target.split(b"/")[::-1]
             at = b"/" if target.startswith(b"/") else at
         raise OSError(ELOOP, os.strerror(ELOOP), path)

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
 from struct import iter_unpack, pack
-from typing import Final, Self
+from typing import Final, Self, cast
 from zlib import crc32
 
 from buildgraph.errors import ContentError, UsageError
@@ -55,7 +55,7 @@ class StatCache:
 
     def digest_many(self, paths: Sequence[bytes]) -> list[str]:
         """The hex BLAKE3 of each regular file of ``paths`` (absolute); errors as :meth:`digest`."""
-        return self.digest(paths, [self._row(path) for path in paths])
+        return self.digest(paths, self.rows(paths))
 
     def digest(self, paths: Sequence[bytes], rows: list[Row]) -> list[str]:
         """The same for rows that were just taken; replaces in ``rows`` those of files that changed meanwhile.
@@ -64,20 +64,29 @@ class StatCache:
         regular file, ``source-unreadable`` for what cannot be opened.
         """
         self._asked.append(rows)
-        found = list(map(self._known.get, rows))
-        unknown = [i for i, content in enumerate(found) if content is None]
-        if unknown:
-            self._new = True
-            hashed = hash_files([paths[i] for i in unknown], [rows[i] for i in unknown])
-            for i, content in zip(unknown, hashed, strict=True):
-                if not content:
-                    rows[i], content = self._settle(paths[i])  # noqa: PLW2901
-                found[i] = self._known[rows[i]] = content
-        return [content or "" for content in found]
+        known = self._known
+        found = list(map(known.get, rows))
+        if None in found:
+            both = zip(rows, paths, strict=True)
+            self._learn({row: path for row, path in both if row not in known}, rows)
+            found = list(map(known.get, rows))
+        return cast("list[str]", found)
 
-    def known(self, row: Row) -> str:
-        """The content of a row that was digested in this run."""
-        return self._known[row]
+    def _learn(self, unknown: dict[Row, bytes], rows: list[Row]) -> None:
+        self._new = True
+        hashed = hash_files(list(unknown.values()), list(unknown))
+        settled = {}
+        for (row, path), content in zip(unknown.items(), hashed, strict=True):
+            if content:
+                self._known[row] = content
+            else:
+                settled[row], again = self._settle(path)
+                self._known[settled[row]] = again
+        if settled:
+            rows[:] = [settled.get(row, row) for row in rows]
+
+    def rows(self, paths: Sequence[bytes]) -> list[Row]:
+        return [self._row(path) for path in paths]
 
     def save(self) -> None:
         """Writes what is new; a home that cannot be written costs time, not the build."""

@@ -58,9 +58,25 @@ class _Side:
         literals, tests = self._folders if is_dir else self._files
         return name in literals or any(test(name) for test in tests)
 
-    def can_match(self) -> bool:
-        """Whether any *file* of this very folder can match."""
-        return self.full or bool(self._files[0] or self._files[1])
+    def only(self, names: list[bytes]) -> list[bytes]:
+        """Those of the files ``names`` that match."""
+        if self.full or not names:
+            return names
+        literals, tests = self._files
+        if not tests:
+            return [name for name in names if name in literals] if literals else []
+        return [name for name in names if name in literals or any(test(name) for test in tests)]
+
+    def without(self, names: list[bytes]) -> list[bytes]:
+        """Those of the files ``names`` that do not match; mostly all."""
+        if self.full:
+            return []
+        literals, tests = self._files
+        if not literals.isdisjoint(names):
+            names = [name for name in names if name not in literals]
+        for test in tests:
+            names = [name for name in names if not test(name)]
+        return names
 
     def enter(self, name: bytes) -> frozenset[_State] | None:
         """The positions in the folder ``name``; None when everything in it matches."""
@@ -98,7 +114,7 @@ def _closure(patterns: Sequence[Pattern], states: Iterable[_State]) -> frozenset
 class Node:
     """What the patterns mean in one folder. Nodes are shared: equal positions are one object."""
 
-    __slots__ = ("_exclude", "_globs", "_include", "dead", "plain", "whole")
+    __slots__ = ("_exclude", "_globs", "_include", "dead", "whole")
 
     def __init__(self, globs: "Globs", include: _Side, exclude: _Side) -> None:
         self._globs = globs
@@ -106,8 +122,6 @@ class Node:
         self._exclude = exclude
         self.dead = exclude.full or not (include.full or include.states)
         """Nothing below the folder is meant."""
-        self.plain = include.full and not self.dead and not exclude.can_match()
-        """Every file of this very folder is meant."""
         self.whole = include.full and not exclude.full and not exclude.states
         """Everything below the folder is meant."""
 
@@ -116,13 +130,9 @@ class Node:
             name, is_dir=is_dir
         )
 
-    def files(self, names: Iterable[bytes]) -> Iterable[bytes]:
+    def files(self, names: list[bytes]) -> list[bytes]:
         """Those of the files ``names`` that are meant."""
-        if self.plain:
-            return names
-        if self.dead or not self._include.can_match():
-            return ()
-        return [name for name in names if self.takes(name)]
+        return self._exclude.without(self._include.only(names))
 
     def names(self, name: bytes) -> bool:
         """Whether a pattern spells ``name`` out, here."""

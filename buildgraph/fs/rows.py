@@ -113,13 +113,12 @@ def is_racy(row: tuple[int, ...], since: int) -> bool:
 
 def prove(path: bytes, mode: int) -> str:
     """Hex BLAKE3 of a file's bytes, a link's target, or a folder's names and their kinds."""
-    from blake3 import blake3  # a check without racy rows needs no hash
+    from blake3 import blake3  # a check in which all rows are the same needs no hash
 
     if S_ISLNK(mode):
-        return blake3(os.readlink(path)).hexdigest()
+        return prove_bytes(os.readlink(path))
     if S_ISDIR(mode):
-        with os.scandir(path) as entries:
-            return prove_names([(entry.name, kind_of(entry)) for entry in entries])
+        return _prove_folder(path)
     if not S_ISREG(mode):
         return ""
     hasher = blake3()
@@ -130,16 +129,26 @@ def prove(path: bytes, mode: int) -> str:
     return hasher.hexdigest()
 
 
-def kind_of(entry: "os.DirEntry[bytes]") -> bytes:
-    if entry.is_file(follow_symlinks=False):
-        return b"f"
-    if entry.is_dir(follow_symlinks=False):
-        return b"d"
-    return b"l" if entry.is_symlink() else b"?"
+def _prove_folder(path: bytes) -> str:
+    lists: list[list[bytes]] = [[], [], [], []]
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                lists[0].append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                lists[1].append(entry.name)
+            else:
+                lists[2 if entry.is_symlink() else 3].append(entry.name)
+    return prove_names(lists)
 
 
-def prove_names(names: list[tuple[bytes, bytes]]) -> str:
-    """The proof of a folder with these (name, kind), kind being one of ``f d l ?``."""
+def prove_names(lists: "list[list[bytes]] | tuple[list[bytes], ...]") -> str:
+    """The proof of a folder with these files, folders, links, and others (FIFOs, sockets, devices)."""
+    return prove_bytes(b"//".join([b"/".join(sorted(names)) for names in lists]))
+
+
+def prove_bytes(content: bytes) -> str:
+    """The proof of a file with this content, or of a link with this target."""
     from blake3 import blake3
 
-    return blake3(b"\0".join(sorted(kind + name for name, kind in names))).hexdigest()
+    return blake3(content).hexdigest()
