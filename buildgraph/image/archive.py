@@ -30,6 +30,7 @@ from buildgraph.image.layout import (
     check_layout_version,
     copy,
     entries,
+    is_called,
     named,
     names_of,
 )
@@ -137,7 +138,9 @@ class ImageArchive:
         """The image of that name (or ``sha256:…`` digest); without one, the only image there is."""
         name = f"{self.path}:{reference}" if reference else str(self.path)
         images = self._layout_images()
-        if images and (not reference or any(reference in (*names_of(i), i.digest) for i in images)):
+        if images and (
+            not reference or any(is_called(reference, (*names_of(i), i.digest)) for i in images)
+        ):
             return load_image(self.open_blob, named(images, reference, name), platform, name)
         if "manifest.json" in self.members:
             return _docker_image(self.members, self._docker_entry(reference, name), platform, name)
@@ -168,7 +171,11 @@ class ImageArchive:
         """The entry of manifest.json that ``reference`` means."""
         found = decode_list(self._read("manifest.json"), f"{self.path}, manifest.json")
         tags = [entry.texts("RepoTags") or () for entry in found]
-        fit = [e for e, has in zip(found, tags, strict=True) if not reference or reference in has]
+        fit = [
+            e
+            for e, has in zip(found, tags, strict=True)
+            if not reference or is_called(reference, has)
+        ]
         known = ", ".join(sorted(tag for has in tags for tag in has))
         if not fit:
             hint = f"it holds: {known}" if known else "the images in it have no names"

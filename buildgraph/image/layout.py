@@ -11,7 +11,7 @@ is replaced under a lock on the folder. Readers open regular files only, so that
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +91,7 @@ def named(choices: Sequence[Descriptor], reference: str, name: str) -> tuple[Des
     """
     known = sorted({text for choice in choices for text in names_of(choice)})
     if reference:
-        choices = [c for c in choices if reference in (*names_of(c), c.digest)]
+        choices = [c for c in choices if is_called(reference, (*names_of(c), c.digest))]
         if not choices:
             hint = "it holds: " + ", ".join(known) if known else "the images in it have no names"
             raise UsageError("image-missing", f"{name}: there is no such image", hint=hint)
@@ -105,6 +105,17 @@ def named(choices: Sequence[Descriptor], reference: str, name: str) -> tuple[Des
             hint="name one: " + (", ".join(known) or "by its digest"),
         )
     return tuple(choices)
+
+
+def is_called(reference: str, names: Iterable[str]) -> bool:
+    """Whether ``reference`` is one of ``names``, or one of them after a host that other tools put before it."""
+    meant = (reference, f"library/{reference}")
+    return any(name == reference or _without_host(name) in meant for name in names)
+
+
+def _without_host(name: str) -> str:
+    head, _, rest = name.partition("/")
+    return rest if "." in head or ":" in head or head == "localhost" else ""
 
 
 def open_regular(path: Path) -> BinaryIO:

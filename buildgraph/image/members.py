@@ -121,6 +121,7 @@ class _Seeking:
         self._fd = file.fileno()
         self._end = os.fstat(self._fd).st_size
         self.size = 0
+        self.left = _MOST_BYTES
 
     def take(self, count: int) -> memoryview:
         content = os.pread(self._fd, min(count, _PIECE), self.size)

@@ -8,7 +8,15 @@ from support.images import AMD, blobs_of, image
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
-from buildgraph.image.layout import FULL_NAME, REF_NAME, Layout, entries, named, write_layout
+from buildgraph.image.layout import (
+    FULL_NAME,
+    REF_NAME,
+    Layout,
+    entries,
+    is_called,
+    named,
+    write_layout,
+)
 from buildgraph.image.source import load_image
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
@@ -264,6 +272,25 @@ def test_several_images_need_a_name():
     with pytest.raises(UsageError, match="holds 2 images"):
         named([one, two], "", "x")
     assert named([one, one], "", "x") == (one, one)
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "expected"),
+    [
+        ("a/b:1", "a/b:1", True),
+        ("a/b:1", "host.example/a/b:1", True),
+        ("b:1", "host.example/library/b:1", True),
+        ("b:1", "host.example/b:1", True),
+        ("b:1", "host.example/a/b:1", False),
+        ("b:1", "localhost/b:1", True),
+        ("b:1", "a/b:1", False),
+        ("a/b:1", "xa/b:1", False),
+        ("1", "a/b:1", False),
+        ("b", "b:1", False),
+    ],
+)
+def test_names_with_a_host_that_other_tools_put_before_them(reference, name, expected):
+    assert is_called(reference, [name]) is expected
 
 
 def test_documents_are_pretty_plain_json(tmp_path):
