@@ -150,7 +150,7 @@ def _entries(found: Iterable[tuple[bytes, Node]], *, record_times: bool) -> Iter
             link,
             node.xattrs,
             node.device,
-            node.mtime if record_times else None,
+            node.mtime if record_times and kind != tree.WHITEOUT else None,
         )
 
 
