@@ -13,9 +13,11 @@ than a piece of it, whatever the stream claims.
 """
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, Final, Literal, Protocol, cast
 
 from buildgraph.digest import Digest
@@ -143,11 +145,11 @@ def open_decompressor(stream: BinaryIO, media_type: str = "") -> BinaryIO:
     ``media_type`` says what was promised: a compression that the first bytes belie is refused. Damage raises
     :class:`ContentError` (``bad-compression``) while reading. Closing the answer closes ``stream``.
     """
-    start = _read_exactly(stream, 6)
-    for name, magic, make in _FORMATS:
-        if start.startswith(magic):
+    start = _read_exactly(stream, 10)
+    for name, magic, load in _FORMATS:
+        if magic.match(start):
             return cast(
-                "BinaryIO", io.BufferedReader(_Inflating(stream, start, name, make), 1 << 20)
+                "BinaryIO", io.BufferedReader(_Inflating(stream, start, name, load()), 1 << 20)
             )
     promised = media_type.rpartition("+")[2] if "+" in media_type else ""
     if promised:
@@ -172,6 +174,10 @@ class _Decompressor(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+_Format = tuple[Callable[[], _Decompressor], type[Exception]]
+"""What reads one member, and what it raises when that is damaged."""
 
 
 class _Prefixed(io.RawIOBase):
@@ -200,13 +206,11 @@ class _Prefixed(io.RawIOBase):
 class _Inflating(_Prefixed):
     """Concatenated members of one format; nothing else may follow them."""
 
-    def __init__(
-        self, stream: BinaryIO, start: bytes, name: str, make: Callable[[], _Decompressor]
-    ) -> None:
+    def __init__(self, stream: BinaryIO, start: bytes, name: str, form: _Format) -> None:
         super().__init__(stream, start)
         self._name = name
-        self._make = make
-        self._member: _Decompressor | None = make()
+        self._make, self._error = form
+        self._member: _Decompressor | None = self._make()
 
     def readinto(self, buffer: Any) -> int:
         while (member := self._member) is not None:
@@ -221,11 +225,7 @@ class _Inflating(_Prefixed):
                     raise self._bad("it ends too early")
             try:
                 content = member.decompress(given, len(buffer))
-            except (OSError, EOFError, ValueError) as error:
-                raise self._bad(str(error)) from error
-            except Exception as error:
-                if type(error).__name__ not in _ERRORS:
-                    raise
+            except self._error as error:
                 raise self._bad(str(error)) from error
             if content:
                 buffer[: len(content)] = content
@@ -241,35 +241,37 @@ class _Inflating(_Prefixed):
         return ContentError("bad-compression", f"the {self._name} stream is damaged: {why}")
 
 
-_ERRORS: Final = frozenset(("IsalError", "ZstdError", "LZMAError"))
-
-
-def _gzip() -> _Decompressor:
+def _gzip() -> _Format:
     isal = _load_isal().igzip_lib
-    return cast("_Decompressor", isal.IgzipDecompressor(flag=isal.DECOMP_GZIP))
+    return partial(isal.IgzipDecompressor, flag=isal.DECOMP_GZIP), isal.IsalError
 
 
-def _zstd() -> _Decompressor:
-    return cast("_Decompressor", _load_zstd().ZstdDecompressor())
+def _zstd() -> _Format:
+    zstd = _load_zstd()
+    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
-def _xz() -> _Decompressor:
-    from lzma import FORMAT_XZ, LZMADecompressor
+def _xz() -> _Format:
+    from lzma import FORMAT_XZ, LZMADecompressor, LZMAError
 
-    return LZMADecompressor(FORMAT_XZ, memlimit=1 << 28)
+    return partial(LZMADecompressor, FORMAT_XZ, memlimit=1 << 28), LZMAError
 
 
-def _bzip2() -> _Decompressor:
+def _bzip2() -> _Format:
     from bz2 import BZ2Decompressor
 
-    return BZ2Decompressor()
+    return BZ2Decompressor, OSError
 
 
-_FORMATS: Final[tuple[tuple[str, bytes, Callable[[], _Decompressor]], ...]] = (
-    ("gzip", b"\x1f\x8b", _gzip),
-    ("zstd", b"\x28\xb5\x2f\xfd", _zstd),
-    ("xz", b"\xfd7zXZ\0", _xz),
-    ("bzip2", b"BZh", _bzip2),
+_FORMATS: Final[tuple[tuple[str, re.Pattern[bytes], Callable[[], _Format]], ...]] = (
+    ("gzip", re.compile(rb"\x1f\x8b\x08"), _gzip),
+    (
+        "zstd",
+        re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
+        _zstd,
+    ),  # or a skippable frame
+    ("xz", re.compile(rb"\xfd7zXZ\0"), _xz),
+    ("bzip2", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), _bzip2),
 )
 
 

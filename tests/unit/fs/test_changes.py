@@ -215,10 +215,7 @@ def test_other_attributes_stay_sorted(stack):
 
 
 def make_socket(place):
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place))
+    os.mknod(place, stat.S_IFSOCK | 0o600)
 
 
 def test_sockets_count_as_absent(stack):

@@ -45,7 +45,12 @@ def test_reads_concatenated_members(name):
     assert read(squeeze(name, b"one") + squeeze(name, b"") + squeeze(name, TEXT)) == b"one" + TEXT
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\x1f", b"tar" * 1000])
+def test_skippable_frames_of_zstd_hold_nothing():
+    skipped = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"skip!"
+    assert read(skipped + squeeze("zstd", TEXT) + skipped) == TEXT
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\x1f", b"BZh9.txt" + bytes(504)])
 def test_what_is_not_compressed_is_handed_on(content):
     assert read(content) == content
 

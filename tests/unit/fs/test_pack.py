@@ -7,6 +7,7 @@ import stat
 import tarfile
 import threading
 import time
+import zlib
 
 import pytest
 from backports import zstd
@@ -130,8 +131,6 @@ def test_gzip_is_one_member_with_a_fixed_head(tmp_path):
     pack([file("f", noise(3 << 20))], codec=Codec("gzip"), blob=tmp_path / "blob")
     content = (tmp_path / "blob").read_bytes()
     assert content[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-    import zlib
-
     inflater = zlib.decompressobj(31)
     inflater.decompress(content)
     assert inflater.eof
@@ -174,10 +173,7 @@ def make_fifo(place):
 
 
 def make_socket(place):
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place))
+    os.mknod(place, stat.S_IFSOCK | 0o600)
 
 
 @pytest.mark.parametrize(
