@@ -87,7 +87,7 @@ def in_private_network(call: Callable[[], T]) -> T:
         inside.thread.join()
         if slirp:
             slirp.terminate()
-            slirp.wait()
+            slirp.communicate()
         if inside.namespace >= 0:
             os.close(inside.namespace)
     if inside.error:

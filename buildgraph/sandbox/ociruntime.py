@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from buildgraph.fs.rooted import Rooted
@@ -53,6 +54,7 @@ class OciRuntime:
     def run(
         self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
     ) -> Exit:
+        sweep()
         if command.network == "private":
             return in_private_network(lambda: self._run(command, on_output, cancelled))
         return self._run(command, on_output, cancelled)
@@ -150,8 +152,9 @@ def _errors(log: Path) -> str:
     return "\n".join(found)
 
 
+@cache
 def sweep() -> None:
-    """Remove the control groups of processes that are dead."""
+    """Remove the control groups of processes that are dead; once per process is enough."""
     for group in _groups("*"):
         pid = os.path.basename(group).removeprefix(_GROUP).partition("-")[0]
         if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):

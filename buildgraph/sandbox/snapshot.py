@@ -9,16 +9,18 @@ once, complete as soon as it is visible, never changed. Whiteouts in it are char
 Whatever is under way lives in ``<tmp>/active-<pid>-…``; what is thrown away is renamed to ``<tmp>/trash-<pid>-…``
 first, so that a half-deleted directory is never taken for anything. Both are left-overs once that process is dead.
 
-**Power cuts.** Nothing is synced while a command runs or when it is committed. A mark ``<dir>/.unsynced/<name>``
+**Power cuts.** Nothing is synced while a command runs or when it is committed. A mark ``<dir>.unsynced/<name>``
 (holding the boot ID) is set before a snapshot becomes visible; :meth:`Snapshots.settle` syncs the file system once
 and takes the marks away. A mark of an earlier boot means that the snapshot may be torn: it is dropped when the
-folder is opened, and whoever needs it makes it again.
+folder is opened, and whoever needs it makes it again. Marks that are a minute old are settled then: by that time the
+kernel has written nearly everything anyway.
 """
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -27,19 +29,28 @@ from buildgraph.sandbox.flatten import flatten
 from buildgraph.sandbox.mounts import Bind, Overlay, attached, detach, most_lowers
 from buildgraph.sandbox.stubs import RootAttributes, Stub, make_stubs, root_attributes
 
-_UNSYNCED = ".unsynced"
+_WRITTEN_BACK = 60.0
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Snapshots:
-    """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share them."""
+    """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share ``dir``.
 
-    def __init__(self, dir: Path, tmp: Path) -> None:  # noqa: A002 - the noun of the layout
+    ``claim`` is told the name of every snapshot that is used without the caller having named it.
+    """
+
+    def __init__(
+        self,
+        dir: Path,  # noqa: A002 - the noun of the layout
+        tmp: Path,
+        claim: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self.dir = dir
         self.tmp = tmp
-        self._unsynced = dir / _UNSYNCED
+        self._claim = claim
+        self._unsynced = dir.with_name(dir.name + ".unsynced")
         self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
-        self._drop_torn()
+        self._look_at_marks()
 
     def path(self, name: str) -> Path | None:
         path = self.dir / name
@@ -122,13 +133,18 @@ class Snapshots:
                 raise
         return final
 
-    def _drop_torn(self) -> None:
-        with suppress(FileNotFoundError):
-            for name in os.listdir(self._unsynced):
-                mark = self._unsynced / name
-                if mark.read_text(encoding="ascii", errors="replace").strip() != self._boot:
-                    self.discard(self.dir / name)
-                    mark.unlink(missing_ok=True)
+    def _look_at_marks(self) -> None:
+        oldest = time.time()
+        with suppress(FileNotFoundError), os.scandir(self._unsynced) as marks:
+            for entry in marks:
+                mark = Path(entry.path)
+                if mark.read_text(encoding="ascii", errors="replace").strip() == self._boot:
+                    oldest = min(oldest, mark.stat().st_mtime)
+                    continue
+                self.discard(self.dir / entry.name)
+                mark.unlink(missing_ok=True)
+        if oldest < time.time() - _WRITTEN_BACK:
+            self.settle()
 
     def _workplace(self) -> Path:
         path = self.tmp / f"active-{os.getpid()}-{secrets.token_hex(6)}"
@@ -149,6 +165,7 @@ class Snapshots:
         from buildgraph.digest import key_of
 
         name = "merged-" + key_of([os.fsencode(path.name) for path in parents])
+        self._claim(name)
         if found := self.path(name):
             return found
         with self.create(name) as fresh:

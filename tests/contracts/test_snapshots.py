@@ -165,6 +165,8 @@ def test_the_same_layer_twice_counts_at_its_top(store: Snapshots) -> None:
 
 @pytest.mark.parametrize("count", [130, 500])
 def test_deep_stacks(store: Snapshots, count: int) -> None:
+    claimed: list[str] = []
+    store = Snapshots(store.dir, store.tmp, lambda name: claimed.append(name.partition("-")[0]))
     layers = []
     for n in range(count):
         name = f"sha256-{n:064}"
@@ -177,6 +179,7 @@ def test_deep_stacks(store: Snapshots, count: int) -> None:
         sandboxes.write(active.root / "new", "")
         active.quiesce()
         assert names(active.upper) == ["new"]
+    assert claimed == ["merged"] * (count > mounts.most_lowers())
     merged = [name for name in names(store.dir) if name.startswith("merged-")]
     assert len(merged) == (count > mounts.most_lowers())
 
@@ -218,7 +221,7 @@ def test_a_power_cut_drops_what_was_not_synced(store: Snapshots) -> None:
     sandboxes.layer(store, "safe", {"a": ""})
     store.settle()
     sandboxes.layer(store, "torn", {"a": ""})
-    mark = store.dir / ".unsynced" / "torn"
+    mark = store.dir.with_name("snapshots.unsynced") / "torn"
     assert names(mark.parent) == ["torn"]
     sandboxes.snapshots(store.dir.parent)
     assert store.path("torn")  # the same boot: nothing was lost
@@ -227,6 +230,15 @@ def test_a_power_cut_drops_what_was_not_synced(store: Snapshots) -> None:
     assert store.path("torn") is None
     assert store.path("safe")
     assert names(mark.parent) == names(store.tmp) == []
+
+
+def test_old_marks_are_settled_when_the_folder_is_opened(store: Snapshots) -> None:
+    sandboxes.layer(store, "one", {"a": ""})
+    mark = store.dir.with_name("snapshots.unsynced") / "one"
+    os.utime(mark, (0, 0))
+    sandboxes.snapshots(store.dir.parent)
+    assert store.path("one")
+    assert not mark.exists()
 
 
 def test_many_threads_share_one_folder(store: Snapshots) -> None:

@@ -14,7 +14,7 @@ from buildgraph.sandbox.snapshot import Snapshots
 
 APPLETS = (
     "sh wc cat chmod chown cp dd echo env false find grep hostname id ip ls mkdir mknod mount mv "
-    "nc nslookup ps pwd readlink rm rmdir sed setsid sleep sort stat test touch true umount unshare wget"
+    "nc route nslookup ps pwd readlink rm rmdir sed setsid sleep sort stat test touch true umount unshare wget"
 )
 
 
