@@ -1,5 +1,6 @@
 """Small stores with known content."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,8 +39,11 @@ def make(
     form = Compressed(store.blobs.put(content), size, LAYER)
     snapshot = store.snapshots_dir / f"sha256-{layer.hex}"
     store.lease.name(snapshot.name)
-    snapshot.mkdir()
-    (snapshot / "file").write_bytes(content)
+    filling = store.temp()
+    filling.mkdir()
+    (filling / "file").write_bytes(content)
+    with suppress(OSError):  # there is one already
+        filling.rename(snapshot)
     store.layers.put_facts(layer, LayerFacts(tree, size))
     store.layers.put_compressed(layer, CODEC, form)
     result = ActionResult("run", ActionKey(f"a-{name}"), below, tree, layer, size, seconds, made)
