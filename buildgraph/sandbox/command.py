@@ -112,7 +112,7 @@ def _stub(mount: MountPoint) -> Stub:
 
 def check_target(target: str) -> None:
     """Raises UsageError ``bad-mount-target`` for what no command may mount over."""
-    plain = os.path.normpath(target)
+    plain = os.path.normpath("/" + target.lstrip("/"))
     if not target.startswith("/") or plain in _RESERVED or plain.startswith(("/proc/", "/sys/")):
         raise UsageError(
             "bad-mount-target",
