@@ -66,10 +66,9 @@ def run(arguments: list[str], screen: Screen) -> int:
     try:
         with _signals():
             return _invoke(arguments, settings)
-    except Terminated as stop:
-        return 128 + stop.number
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        screen.note("interrupted", settings.progress)
+        return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter's own last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ parsing here, except ``--home``, which says where to look.
 An answer is a row of named sections, each ``name NUL length NUL content``:
 
     progress, color      what ``--progress`` and ``--color`` said
-    plain, styled, json  what to print in that mode; ``@SECONDS@`` and ``@TIME@`` are filled in
+    plain, styled, json  what to print in that mode; ``@TOOK@``, ``@SECONDS@`` and ``@TIME@`` are filled in
     file:PATH            the new content of a file (``--metadata-file``, ``--iidfile``)
 
 Loaded by every command before anything else: only modules that the interpreter has at its start, or light ones.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Sections = dict[str, bytes]
 
+TOOK = b"@TOOK@"
 SECONDS = b"@SECONDS@"
 TIME = b"@TIME@"
 
@@ -79,14 +80,17 @@ def answer(arguments: list[str], began: float) -> bool:
 
 
 def _repeat(sections: Sections, began: float) -> None:
-    seconds = b"%.3f" % (time.monotonic() - began)
+    passed = time.monotonic() - began
+    seconds = b"%.3f" % passed
+    took = b"%.0f ms" % (passed * 1000) if passed < 0.0995 else b"%.1f s" % passed
     for name, content in sections.items():
         if name.startswith("file:"):
             write_output(name[5:], content.replace(SECONDS, seconds))
     text = sections.get(_mode(sections), b"")
     if text:
         stamp = b"%.3f" % time.time()
-        sys.stderr.buffer.write(text.replace(SECONDS, seconds).replace(TIME, stamp))
+        filled = text.replace(TOOK, took).replace(SECONDS, seconds).replace(TIME, stamp)
+        sys.stderr.buffer.write(filled)
         sys.stderr.flush()
 
 

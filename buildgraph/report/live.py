@@ -111,7 +111,7 @@ class Live:
             parts.append(words.paint(words.seconds(event.seconds), "dim", on=self._styled))
         if event.outcome == "executed":
             parts.append(words.paint(words.size(event.size), "dim", on=self._styled))
-        elif event.reason:
+        elif event.outcome in ("cutoff", "reused", "skipped") and event.reason:
             parts.append(words.paint(event.reason, "dim", on=self._styled))
         return "  ".join(parts)
 
@@ -128,7 +128,7 @@ class Live:
         for at, one in enumerate(shown):
             last = at == len(shown) - 1 and len(shown) == len(running)
             twig = ("`- " if last else "|- ") if ascii_only else ("└─ " if last else "├─ ")
-            lines.append(Text(twig, "dim") + self._branch(one, name, now))
+            lines.append(Text.assemble((twig, "dim"), self._branch(one, name, now)))
         if len(running) > len(shown):
             lines.append(Text(f"   and {len(running) - len(shown)} more", "dim"))
         for line in lines:
@@ -154,8 +154,7 @@ class Live:
         passed = words.seconds(now - one.since)
         if one.event.expected:
             passed += f" of {words.seconds(one.event.expected)}"
-        text = Text(one.event.step.ljust(name), "cyan")
-        text.append(f"  {passed}", "default")
+        text = Text.assemble((one.event.step.ljust(name), "cyan"), f"  {passed}")
         return text.append(f"  {one.line or one.event.reason}", "dim")
 
     def _open(self) -> None:

@@ -62,8 +62,10 @@ class Plain:
                 return words.paint(text, "red", on=self._styled)
             case "cutoff":
                 return self._dim("cut off" + (f": {event.reason}" if event.reason else ""))
-            case "reused" | "skipped" | "cancelled":
+            case "reused" | "skipped":
                 return self._dim(event.outcome + (f": {event.reason}" if event.reason else ""))
+            case "cancelled":
+                return self._dim("cancelled")
 
     def _say(self, step: str, text: str) -> None:
         name = words.paint(step, "cyan", on=self._styled)

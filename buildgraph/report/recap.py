@@ -106,8 +106,7 @@ def unchanged_lines(
 ) -> list[str]:
     """The end of a build that had nothing to do; ``took`` stands where the time goes."""
     word = words.paint("up to date", "green", on=styled)
-    reused = words.count(finished.steps["reused"], "step")
-    head = f"{word} in {took} s: {reused} reused"
+    head = f"{word} in {took}: {finished.steps['reused']} reused"
     return [head, *image_lines(images, styled=styled)]
 
 

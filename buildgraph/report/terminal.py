@@ -30,7 +30,7 @@ class Watch:
         finished, images = self.recap.unchanged()
 
         def text(*, styled: bool) -> bytes:
-            lines = recap.unchanged_lines(finished, images, took="@SECONDS@", styled=styled)
+            lines = recap.unchanged_lines(finished, images, took="@TOOK@", styled=styled)
             return ("\n".join(lines) + "\n").encode()
 
         events: list[Event] = [*images, finished]

@@ -36,10 +36,6 @@ def seconds(amount: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def paint(text: str, style: str, *, on: bool) -> str:
     """``style`` is a name such as ``bold`` or ``red``."""
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if on and text else text

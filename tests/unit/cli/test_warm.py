@@ -75,11 +75,11 @@ def test_an_answer_is_repeated_in_the_mode_that_was_asked_for(tmp_path, words, c
 
 def test_seconds_and_files_are_filled_in(tmp_path, words, capfd):
     file = tmp_path / "meta.json"
-    sections = {f"file:{file}": b'{"seconds": @SECONDS@}', "plain": b"in @SECONDS@ s\n"}
+    sections = {f"file:{file}": b'{"seconds": @SECONDS@}', "plain": b"in @TOOK@\n"}
     remember(tmp_path, words, **sections)
     assert warm.answer(words, time.monotonic() - 2)
     assert file.read_text().startswith('{"seconds": 2.')
-    assert capfd.readouterr().err.startswith("in 2.")
+    assert capfd.readouterr().err.startswith("in 2.0 s")
     assert [path.name for path in tmp_path.glob("meta*")] == ["meta.json"]
 
 

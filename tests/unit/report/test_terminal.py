@@ -150,7 +150,7 @@ def test_an_aborted_build_has_no_recap():
 def test_what_the_next_build_will_say():
     sections = show("plain")[1].unchanged()
     assert sections["plain"].decode() == (
-        "up to date in @SECONDS@ s: 3 steps reused\n"
+        "up to date in @TOOK@: 3 reused\n"
         f"  image:api  {DIGEST}  31.0 MB, nothing new  shop/api:latest\n"
     )
     assert b"\x1b[32mup to date" in sections["styled"]
