@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildgraph.spec.position import Path
-from buildgraph.spec.problems import Problems, dotted, either
+from buildgraph.spec.problems import Problems, dotted, either, mean
 
 _EXPECTED = {
     "string_type": "a string",
@@ -71,18 +71,17 @@ class Decoder:
             self._wrong(path, "a table", table)
             return Decoded({}, {path})
         table, broken = self._supported(kind, table, path)
-        self._landed(table, path)
-        if failed:
-            bad = {place[len(path) :] for place in failed}
-            broken.update(failed)
-            table = _without(table, bad)
+        landed = self._landed(table, path)
+        broken.update((*path, place[-1]) for place in landed)
+        broken.update(failed)
+        table = _without(table, landed | {place[len(path) :] for place in failed})
         adapter = self._shape.adapter(kind)
         for _ in range(8):
             try:
                 return Decoded(adapter.validate_python(table), broken)
             except ValidationError as error:
                 problems = error.errors(include_url=False, include_context=True)
-                bad = self._report(problems, table, path, raw=raw)
+                bad = self._report(problems, table, path, broken, raw=raw)
             broken.update((*path, *place) for place in bad)
             table = _without(table, bad)
         return Decoded({}, {path})
@@ -132,14 +131,16 @@ class Decoder:
                 )
         return ""
 
-    def unknown(self, path: Path, known: Iterable[str]) -> None:
-        """Report the last key of ``path`` as none of ``known``."""
+    def unknown(self, path: Path, known: Iterable[str]) -> Path | None:
+        """Report the last key of ``path`` as none of ``known``; the path of the key that was probably meant."""
         key, parent = str(path[-1]), dotted(self._problems.origin(path)[:-1])
         moved = self.landed(path)
         code = "misplaced-key" if moved else "unknown-key"
         where = f"[{parent}]" if parent else "the file"
-        hint = moved or self._problems.near(key, known)
+        meant = () if moved else self._problems.near(key, known)
+        hint = moved or mean(meant)
         self._problems.add(code, f"{where} has no key {key!r}", path, hint=hint)
+        return (*path[:-1], meant[0]) if meant else None
 
     def unsupported(self, path: Path, what: str) -> None:
         self._problems.add("unsupported", f"{what} is not supported yet", path)
@@ -172,7 +173,9 @@ class Decoder:
         broken.add(path)
         return {key: value for key, value in mount.items() if key not in refused}
 
-    def _landed(self, table: Mapping[str, Any], path: Path) -> None:
+    def _landed(self, table: Mapping[str, Any], path: Path) -> set[Path]:
+        """Keys of the table that stand among the names that people choose in one of its sub-tables."""
+        found: set[Path] = set()
         for name in _FREE:
             below = (*path, name)
             inner = table.get(name)
@@ -181,6 +184,7 @@ class Decoder:
             for key in self.known(path).intersection(inner) - {"description", "name"}:
                 hint = self.landed((*below, key))
                 if hint:
+                    found.add((name, key))
                     inline = f"{name} = {{ {key} = … }}"
                     self._problems.add(
                         "misplaced-key",
@@ -188,9 +192,16 @@ class Decoder:
                         (*below, key),
                         hint=f"{hint}; if it is meant, write {inline}",
                     )
+        return found
 
     def _report(
-        self, errors: Iterable[Mapping[str, Any]], table: Any, path: Path, *, raw: bool
+        self,
+        errors: Iterable[Mapping[str, Any]],
+        table: Any,
+        path: Path,
+        broken: set[Path],
+        *,
+        raw: bool,
     ) -> set[Path]:
         """Returns the places, relative to ``table``, of what is wrong."""
         expected: dict[Path, list[str]] = {}
@@ -199,8 +210,8 @@ class Decoder:
             place, value = _place(error["loc"], table)
             bad.add(place)
             if error["type"] == "extra_forbidden":
-                known = {**self._keys_at(place[:-1], path)}
-                self.unknown((*path, *place), known)
+                meant = self.unknown((*path, *place), self._keys_at(place[:-1], path))
+                broken.update({meant} if meant else ())
             elif error["type"] == "literal_error":
                 words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
                 if not (raw and isinstance(value, str) and "${" in value):
@@ -226,7 +237,7 @@ class Decoder:
         if not isinstance(value, str):
             self._wrong(path, either(words), value)
             return
-        hint = self._problems.near(value, words)
+        hint = mean(self._problems.near(value, words))
         message = f'{path[-1]} is {either(words)}, not "{value}"'
         self._problems.add("wrong-value", message, path, hint=hint)
 

@@ -9,6 +9,7 @@ from buildgraph.spec import when
 from buildgraph.spec.expand import Holed, Parts, Use, expand_all, join
 from buildgraph.spec.model import EnvName
 from buildgraph.spec.position import Path
+from buildgraph.spec.problems import mean
 from buildgraph.spec.variables import GIT, PLATFORM, Target, Variables, platform_value
 
 _FROM_STACK = frozenset(
@@ -73,7 +74,8 @@ class Filling:
         fine = fine and not (key == "mounts" and last != "target")
         fine = fine and not (key == "run" and last == "file")
         if not fine:
-            problems.add("unsupported", f"{use.written} in {key!r} is not supported yet", path)
+            message = f"{use.written} in {key!r} is not supported yet"
+            problems.add("unsupported", message, path, written=use.written)
         return fine
 
     def _malformed(self, use: Use, path: Path, *, shell: bool) -> None:
@@ -81,7 +83,11 @@ class Filling:
         if shell:
             hint = f"for the shell write ${use.written}"
         self.variables.problems.add(
-            "bad-variable", f"{use.written!r} is not a variable of the Buildfile", path, hint=hint
+            "bad-variable",
+            f"{use.written!r} is not a variable of the Buildfile",
+            path,
+            hint=hint,
+            written=use.written,
         )
 
     def _refuse(self, key: str, path: Path) -> None:
@@ -120,7 +126,7 @@ class Conditions:
         known = [f"vars.{key}" for key in declared] + [f"git.{key}" for key in GIT] + [*PLATFORM]
         if name in known:
             return True
-        hint = self.variables.problems.near(name, known)
+        hint = mean(self.variables.problems.near(name, known))
         if space in declared:
             hint = f"write vars.{space}"
         elif not rest:

@@ -74,8 +74,8 @@ def _level(source: Source, compression: str) -> int | None:
 
 def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
     repository: str = source.table.get("repository", "")
-    if repository:
-        source.get("repository", _repository)
+    if repository and source.get("repository", _repository) is None:
+        return ()
     tags: dict[str, None] = {}
     for at, value in enumerate(source.table.get("tags", ())):
         text: Any = value

@@ -5,7 +5,7 @@ import re
 from buildgraph.errors import UsageError
 from buildgraph.spec.expand import Holed
 from buildgraph.spec.model import BindMount, CacheMount, Mount, SecretMount, Text, TmpfsMount
-from buildgraph.spec.problems import either
+from buildgraph.spec.problems import either, mean
 from buildgraph.spec.source import Source
 from buildgraph.spec.values import size, variable_name
 
@@ -91,12 +91,13 @@ def _secret(item: Source) -> SecretMount | None:
     name = str(item.table.get("secret", ""))
     known = item.around.secrets
     if name and name not in known:
-        hint = item.around.problems.near(name, known)
+        near = mean(item.around.problems.near(name, known))
+        cure = f"add [secret.{name}] with 'file' or 'env', or give --secret id={name}"
         item.wrong(
             "unknown-secret",
             f"there is no secret {name!r}",
             "secret",
-            hint=hint or f"add [secret.{name}] with 'file' or 'env', or give --secret id={name}",
+            hint=" ".join(filter(None, (near, cure))),
         )
     env = item.get("env", variable_name) or ""
     if "env" in item and "target" in item:

@@ -68,11 +68,18 @@ class Positions:
         self._arrays: dict[Path, int] = {}
         self._scan()
 
-    def location(self, path: Path) -> Location:
-        """The line of the key (or array item) at ``path``, else of what holds it; the whole file for ``()``."""
+    def location(self, path: Path, within: str = "") -> Location:
+        """The line of the key (or array item) at ``path``, else of what holds it; the whole file for ``()``.
+
+        ``within``: text of the value; where it is found there, its own line.
+        """
         offset = self._find(path)
         if offset is None:
             return Location(self.file)
+        value = self._find(path, value=True) if within else None
+        if value is not None:
+            found = self._text.find(within, value, skip(self._text, value))
+            offset = found if found >= 0 else offset
         return self.at(offset)
 
     def at(self, offset: int) -> Location:

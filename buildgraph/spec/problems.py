@@ -34,11 +34,13 @@ class Problems:
         *,
         hint: str = "",
         detail: Iterable[str] = (),
+        written: str = "",
     ) -> None:
+        """``written`` is the part of the value at ``path`` that is wrong: in a long text, its line is shown."""
         if len(self._found) >= _MOST:
             self._unshown += 1
             return
-        where = self.location(path)
+        where = self.positions.location(self.origin(path), written)
         key = (code, message, where.file, where.line)
         if key not in self._found:
             self._found[key] = UsageError(code, message, hint=hint, where=where, detail=detail)
@@ -57,9 +59,9 @@ class Problems:
                 return self.moved[path[:known]] + path[known:]
         return path
 
-    def near(self, name: str, known: Iterable[str]) -> str:
-        """A hint such as ``did you mean "deps"?``, empty when nothing is near or enough was said."""
-        return "" if len(self._found) >= _MOST else near(name, known)
+    def near(self, name: str, known: Iterable[str]) -> tuple[str, ...]:
+        """Up to three of ``known`` that look like ``name``; none once enough was said."""
+        return () if len(self._found) >= _MOST else near(name, known)
 
     def raise_all(self) -> None:
         """Raises :class:`ErrorGroup` in the order of the lines, if there is anything to tell."""
@@ -76,13 +78,18 @@ def _order(error: UsageError) -> tuple[str, int]:
     return (error.where.file, error.where.line) if error.where else ("", 0)
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """A hint that names up to three of ``known`` that look like ``name``; empty when none does."""
+def near(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Up to three of ``known`` that look like ``name``, the most similar first."""
     from difflib import get_close_matches
 
     names = {word.lower(): word for word in known}
-    found = [names[word] for word in get_close_matches(name.lower(), list(names), n=3, cutoff=0.6)]
-    return f"did you mean {either(found)}?" if found else ""
+    close = get_close_matches(name.lower(), list(names), n=3, cutoff=0.6)
+    return tuple(names[word] for word in close)
+
+
+def mean(words: Sequence[str]) -> str:
+    """A hint such as ``did you mean "deps"?``; empty when there are no words."""
+    return f"did you mean {either(words)}?" if words else ""
 
 
 def either(words: Sequence[str], *, quote: str = '"') -> str:

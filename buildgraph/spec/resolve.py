@@ -5,15 +5,14 @@ condition switched off is remembered, so that a reference to it says so.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import get_args
 
-from buildgraph.errors import Location
 from buildgraph.spec.model import Ref, RefKind
 from buildgraph.spec.position import Path
-from buildgraph.spec.problems import Problems, either
+from buildgraph.spec.problems import Problems, either, mean
 
 KINDS: tuple[RefKind, ...] = get_args(RefKind)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -46,7 +45,7 @@ class Names:
             line = self.problems.location(self.places[name]).line
             self.problems.add(
                 "duplicate-name",
-                f"{name!r} is the name of a {kind} and of a {other.kind}",
+                f"{name!r} is the name of {an(kind)} and of {an(other.kind)}",
                 path,
                 hint=f"bases, steps, images and groups share their names; the {other.kind} is in line {line}",
             )
@@ -66,9 +65,9 @@ class Names:
             return None
         if (wanted and ref.kind != wanted) or ref.kind not in kinds:
             takes = either([str(kind) for kind in KINDS if kind in kinds], quote="")
-            message = f"{text!r} is a {ref.kind}; {what} takes a {takes}"
+            message = f"{text!r} is {an(ref.kind)}; {what} takes {an(takes)}"
             if wanted and ref.kind != wanted:
-                message = f"{name!r} is a {ref.kind}, not a {wanted}"
+                message = f"{name!r} is {an(ref.kind)}, not {an(wanted)}"
             self.problems.add("wrong-kind", message, path)
             return None
         return ref
@@ -102,7 +101,8 @@ class Names:
         if not colon:
             return "", text
         if prefix not in KINDS:
-            hint = self.problems.near(prefix, KINDS) or f"prefixes are {either(KINDS)}"
+            near = [f"{kind}:{name}" for kind in self.problems.near(prefix, KINDS)]
+            hint = mean(near) or f"prefixes are {either(KINDS)}"
             self.problems.add("unknown-name", f"{text!r} names nothing", path, hint=hint)
             return "", None
         return prefix, name
@@ -119,10 +119,9 @@ class Names:
         elif not self.open_ended:
             known = [ref.name for ref in self.refs.values() if ref.kind in kinds]
             what = either([str(kind) for kind in KINDS if kind in kinds], quote="")
-            hint = self.problems.near(name, known)
+            hint = mean(self.problems.near(name, known))
             self.problems.add("unknown-name", f"there is no {what} named {name!r}", path, hint=hint)
 
 
-def locations(paths: Iterable[Path], problems: Problems) -> Mapping[str, Location]:
-    """By the last part of each path."""
-    return {str(path[-1]): problems.location(path) for path in paths}
+def an(noun: str) -> str:
+    return f"{'an' if noun.startswith('image') else 'a'} {noun}"

@@ -56,7 +56,7 @@ def _retry(source: Source) -> Retry | None:
     attempts = item.table.get("attempts", 0)
     if "attempts" not in item:
         item.wrong("missing-key", "retry needs 'attempts'", hint="retry = { attempts = 3 }")
-    elif not 1 <= attempts <= 100:
+    elif "attempts" in item.table and not 1 <= attempts <= 100:
         item.wrong("wrong-value", f"attempts is {attempts}; it is 1 to 100", "attempts")
     return Retry(attempts, item.each("on", _retried))
 
@@ -84,7 +84,7 @@ def _reuse(source: Source) -> Reuse:
 def _cpus(value: float) -> float:
     if math.isfinite(value) and 0 < value <= 4096:
         return float(value)
-    raise UsageError("wrong-value", f"{value} is no number of processors")
+    raise UsageError("wrong-value", f"{value:g} is no number of processors")
 
 
 def _hosts(source: Source) -> dict[str, str]:

@@ -31,6 +31,7 @@ KIND_OF = {
     "fetch": "fetch",
     "git": "git",
 }
+_WRITTEN = ("run", "copy", "write", "dirs", "links", "packages")
 Kind = Literal["run", "copy", "write", "packages", "fetch", "git", ""]
 
 
@@ -50,7 +51,7 @@ def kind_of(source: Source) -> Kind:
         source.wrong(
             "no-kind",
             f"step {name!r} does nothing",
-            hint=f"give it one of {either(list(KIND_OF), quote='')}",
+            hint=f"give it one of {either(list(_WRITTEN), quote='')}",
         )
     return kinds[0] if len(kinds) == 1 else ""  # type: ignore[return-value]
 
@@ -114,7 +115,8 @@ def _run(source: Source) -> Run | None:
         source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
     command = _command(source)
     mounts = lower_mounts(source)
-    return runs.lower(source, command, mounts) if command is not None else None
+    made = runs.lower(source, command or Text(()), mounts)
+    return made if command is not None else None
 
 
 def _command(source: Source) -> Text | tuple[Text, ...] | Script | None:

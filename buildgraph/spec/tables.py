@@ -83,7 +83,7 @@ def lower_base(source: Source) -> Base | None:
             "two-kinds" if kinds else "no-kind",
             f"base {name!r} brings {told}",
             *kinds[-1:],
-            hint="give it exactly one of image, layout, archive, rootfs, scratch",
+            hint=f"give it exactly one of {', '.join(_BASES)}",
         )
         return None
     kind = kinds[0]

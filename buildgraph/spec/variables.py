@@ -17,7 +17,7 @@ from buildgraph.spec.expand import Parts, Use, join, parse, uses
 from buildgraph.spec.gitfacts import GitFacts
 from buildgraph.spec.model import EnvName
 from buildgraph.spec.position import Path
-from buildgraph.spec.problems import Problems
+from buildgraph.spec.problems import Problems, mean
 
 GIT = ("commit", "short", "branch", "tag", "dirty")
 PLATFORM = ("platform", "platform.os", "platform.arch", "platform.uname")
@@ -97,7 +97,7 @@ class Variables:
             if name in self.declared:
                 self._choose(name, value, "--set")
             else:
-                hint = self.problems.near(name, self.declared) or "add it to [vars]"
+                hint = mean(self.problems.near(name, self.declared)) or "add it to [vars]"
                 self.problems.add(
                     "unknown-variable", f"--set {name}=… names no variable of [vars]", hint=hint
                 )
@@ -130,13 +130,12 @@ class Variables:
         if name.startswith("matrix."):
             self.problems.add("unsupported", f"${{{name}}}: matrix is not supported yet", path)
             return
-        near = self.problems.near(name, self.known())
+        near = mean(self.problems.near(name, self.known()))
         hints = "; ".join(text for text in (near, hint) if text)
         if not hints:
             hints = f'add it to [vars]: {name} = "…"'
-        self.problems.add(
-            "undefined-variable", f"there is no variable ${{{name}}}", path, hint=hints
-        )
+        message = f"there is no variable ${{{name}}}"
+        self.problems.add("undefined-variable", message, path, hint=hints, written="${" + name)
 
     def _check_use(self, use: Use, path: Path) -> None:
         if use.name is None:
