@@ -15,7 +15,7 @@ import hashlib
 import io
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
@@ -137,7 +137,7 @@ class ImageArchive:
     def image(self, reference: str = "", platform: Platform | None = None) -> ImageSource:
         """The image of that name (or ``sha256:…`` digest); without one, the only image there is."""
         name = f"{self.path}:{reference}" if reference else str(self.path)
-        images = self._layout_images()
+        images = self.listed()
         if images and (
             not reference or any(is_called(reference, (*names_of(i), i.digest)) for i in images)
         ):
@@ -152,13 +152,19 @@ class ImageArchive:
             hint="an archive of an image is made by docker save, skopeo copy or buildgraph save",
         )
 
-    def _layout_images(self) -> tuple[Descriptor, ...] | None:
+    def listed(self) -> tuple[Descriptor, ...] | None:
         """What the archive's index.json lists; None when it is no OCI layout."""
         if "oci-layout" not in self.members or "index.json" not in self.members:
             return None
         layout = decode(self._read("oci-layout"), f"{self.path}, oci-layout")
         check_layout_version(layout.text("imageLayoutVersion"), str(self.path))
         return Index.parse(self._read("index.json"), "", f"{self.path}, index.json").manifests
+
+    def docker_images(self) -> Iterator[ImageSource]:
+        """The images of ``manifest.json``, in its order; none without that file."""
+        if "manifest.json" in self.members:
+            for entry in decode_list(self._read("manifest.json"), f"{self.path}, manifest.json"):
+                yield _docker_image(self.members, entry, None, str(self.path))
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         return self.members.open(_blob_path(digest))

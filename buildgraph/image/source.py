@@ -19,12 +19,25 @@ from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIGS, Descriptor
 from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import Manifest, parse
+from buildgraph.store.base import BlobStore
 
 OpenBlob = Callable[[Digest], BinaryIO]
 """Opens a blob for reading; the caller closes. Raises ContentError (``blob-missing``)."""
 
 _DEEPEST: Final = 4
 _ATTESTATION: Final = "vnd.docker.reference.type"
+
+
+def stored(blobs: BlobStore) -> OpenBlob:
+    """The blobs of a store."""
+
+    def open_blob(digest: Digest) -> BinaryIO:
+        stream = blobs.open(digest)
+        if stream is None:
+            raise ContentError("blob-missing", f"the store lacks the blob {digest}")
+        return stream
+
+    return open_blob
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError
+from buildgraph.errors import BuildgraphError, ContentError
 from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.unpack import index
+from buildgraph.image.archive import ImageArchive
+from buildgraph.image.layout import Layout
 from buildgraph.image.source import OpenBlob, read_document, verified
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
@@ -45,6 +48,29 @@ def validate(open_blob: OpenBlob, roots: Sequence[Descriptor], name: str) -> tup
     for root in roots:
         checked.root(root, _DEEPEST)
     return tuple(checked.problems)
+
+
+def validate_path(path: Path, tmp: Path | None = None) -> tuple[Problem, ...]:
+    """The same for all images of the layout or archive at ``path``; raises what :class:`Layout` and others raise.
+
+    Of an archive in both forms, the layout is validated, and that docker's form leads to readable images.
+    """
+    if path.is_dir():
+        layout = Layout(path)
+        return validate(layout.open_blob, layout.index().manifests, str(path))
+    with ImageArchive(path, tmp) as archive:
+        listed = archive.listed()
+        problems = list(validate(archive.open_blob, listed or (), str(path)))
+        found = 0
+        try:
+            for found, image in enumerate(archive.docker_images(), 1):  # noqa: B007 - counts them
+                if listed is None:
+                    problems += validate(image.open_blob, [image.descriptor], str(path))
+        except BuildgraphError as error:
+            problems.append(Problem(error.code, str(path), error.message))
+        if not (problems or listed or found):
+            raise ContentError("not-an-archive", f"{path} holds no image")
+        return tuple(problems)
 
 
 class _Check:

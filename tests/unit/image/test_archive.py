@@ -200,7 +200,7 @@ def test_compressed_archives(tmp_path, suffix):
         (b"", "not-an-archive"),
         (b"\0" * 10240, "not-an-archive"),
         (b"<html>" * 1000, None),
-        (b"\x1f\x8b" + b"x" * 1000, "bad-compression"),
+        (b"\x1f\x8b\x08\0" + b"x" * 1000, "bad-compression"),
         (tar_of({"some": "file"}), "not-an-archive"),
         (tar_of({"manifest.json": "{}"}), "bad-document"),
         (tar_of({"manifest.json": "[]"}), "image-missing"),

@@ -7,8 +7,11 @@ import pytest
 from support.images import AMD, Blobs, blobs_of, image, layer, tar_of
 
 from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
+from buildgraph.image.archive import write_archive
 from buildgraph.image.assemble import LayerBlob, assemble
-from buildgraph.image.validate import validate
+from buildgraph.image.layout import write_layout
+from buildgraph.image.validate import validate, validate_path
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, History
 from buildgraph.oci.descriptor import LAYER, MANIFEST
@@ -162,3 +165,51 @@ def test_a_variant_named_by_one_side_is_no_contradiction():
     source = image(config=Config("arm64", "linux"))
     root = replace(source.descriptor, platform=Platform("linux", "arm64", "v8"))
     assert problems(source, root) == []
+
+
+def test_places_are_validated_whole(tmp_path):
+    one, two = image([{"a": "1"}]), image([{"b": "1"}])
+    for source in (one, two):
+        write_layout(tmp_path / "out", source, [f"x:{source.descriptor.digest.short}"])
+    assert validate_path(tmp_path / "out") == ()
+    for kind in ("oci", "docker"):
+        write_archive(tmp_path / kind, [(one, ["x:1"]), (two, ["x:2"])], kind)
+        assert validate_path(tmp_path / kind) == ()
+    (tmp_path / "out/blobs/sha256" / two.manifest.layers[0].digest.hex).write_bytes(b"x")
+    (problem,) = validate_path(tmp_path / "out")
+    assert problem.subject == two.manifest.layers[0].digest
+
+
+def test_damage_in_an_archive_is_found(tmp_path):
+    source = image([{"a": "1"}], compress=False)
+    write_archive(tmp_path / "x.tar", [(source, ["x:1"])], "docker")
+    content = bytearray((tmp_path / "x.tar").read_bytes())
+    content[content.rindex(b"ustar") - 200] ^= 1
+    (tmp_path / "x.tar").write_bytes(content)
+    (problem,) = validate_path(tmp_path / "x.tar")
+    assert problem.subject == source.manifest.layers[0].digest
+
+
+def test_archives_of_older_dockers_are_validated(tmp_path):
+    tar = tar_of({"a": "1"})
+    config = replace(SCRATCH, diff_ids=(Digest.sha256(tar),)).to_bytes()
+
+    def written(layer):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            entry = b'[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]'
+            for name, content in (("c.json", config), ("l.tar", layer), ("manifest.json", entry)):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        (tmp_path / "x.tar").write_bytes(out.getvalue())
+        return validate_path(tmp_path / "x.tar")
+
+    assert written(tar) == ()
+    assert [p.code for p in written(tar_of({"a": "2"}))] == ["blob-damaged"]
+
+
+def test_what_holds_no_image_is_no_archive(tmp_path):
+    (tmp_path / "x.tar").write_bytes(tar_of({"a": "1"}))
+    with pytest.raises(ContentError, match="holds no image"):
+        validate_path(tmp_path / "x.tar")
