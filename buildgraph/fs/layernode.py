@@ -10,7 +10,8 @@ from buildgraph.fs.tarball import EPOCH_NS
 from buildgraph.fs.tarheader import Member
 
 _MOST_VALUE: Final = 1 << 16  # XATTR_SIZE_MAX
-_OVERLAY_XATTRS: Final = (b"trusted.overlay.", b"user.overlay.")
+_FOREIGN: Final = (b"trusted.overlay.", b"user.overlay.", b"security.", b"system.nfs4_acl")
+_CAPABILITY: Final = b"security.capability"
 KINDS: Final = {
     tarheader.FILE: tree.FILE,
     tarheader.SYMLINK: tree.SYMLINK,
@@ -75,10 +76,11 @@ def describe(node: Node, member: Member) -> None:
 
 
 def _xattrs(member: Member) -> tuple[tuple[bytes, bytes], ...]:
-    """Those that are content; overlayfs' own would change what a mount of the layer shows."""
+    """Those that are content. Overlayfs' own would change what a mount of the layer shows, and labels of security
+    modules are the machine's."""
     kept = []
     for name, value in member.xattrs:
-        if name.startswith(_OVERLAY_XATTRS):
+        if name.startswith(_FOREIGN) and name != _CAPABILITY:
             continue
         if not name or b"\0" in name or len(name) > MOST_NAME or len(value) > _MOST_VALUE:
             raise ContentError(

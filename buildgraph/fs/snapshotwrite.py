@@ -24,14 +24,17 @@ from buildgraph.fs.tarread import Archive
 
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_INITIAL_USER_NAMESPACE: Final = 0xEFFFFFFD  # PROC_USER_INIT_INO
 _FORMATS: Final = {tree.CHAR: S_IFCHR, tree.BLOCK: S_IFBLK, tree.FIFO: S_IFIFO}
 
 
 class SnapshotWriter:
     """A context manager; leaving it with an error empties the directory again. Raises ``OSError``."""
 
-    def __init__(self, root: Path, *, userxattr: bool, keep_times: bool) -> None:
+    def __init__(self, root: Path, *, userxattr: bool | None, keep_times: bool) -> None:
         self._root = Rooted(root)
+        if userxattr is None:
+            userxattr = os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE
         self._opaque = b"user.overlay.opaque" if userxattr else b"trusted.overlay.opaque"
         self._keep_times = keep_times
         self._current: Node | None = None

@@ -48,19 +48,19 @@ def unpack(
     *,
     whiteouts: bool = True,
     below: Lookup | None = None,
-    userxattr: bool = False,
+    userxattr: bool | None = None,
     keep_times: bool = True,
     record_times: bool = False,
     limits: Limits = LIMITS,
 ) -> Unpacked:
     """Make the archive's files in ``root``, an empty directory, whose own attributes it sets.
 
-    ``whiteouts``: whether ``.wh.`` names mean deletions (a layer) or are refused (any other archive). ``below`` knows
-    the stack that the layer lies on, for parents that the archive leaves out. ``userxattr``: mark opaque directories
-    for mounts in a user namespace. ``keep_times=False`` gives every file the fixed time. ``record_times``: fill
-    ``Entry.mtime``.
+    * ``whiteouts``: ``.wh.`` names are deletions (a layer), or are refused (any other archive);
+    * ``below``: knows the stack that the layer lies on, for parents that the archive leaves out;
+    * ``userxattr``: mark opaque directories for overlays mounted in a user namespace; None: if this is one;
+    * ``keep_times=False`` gives every file the fixed time; ``record_times`` fills ``Entry.mtime``.
 
-    Raises :class:`ContentError` (``archive-…``) or :class:`MachineError` (``no-space``, ``cannot-unpack``).
+    Raises :class:`ContentError` (``archive-…``, or the stream's own) or :class:`MachineError` (``no-space``).
     """
     with (
         ReadAhead(stream, limits.stream) as source,

@@ -214,6 +214,7 @@ def _special(out: bytes) -> dict:
                     (b"SCHILY.xattr.trusted.overlay.opaque", b"y"),
                     (b"SCHILY.xattr.trusted.overlay.redirect", out),
                     (b"SCHILY.xattr.user.overlay.opaque", b"y"),
+                    (b"SCHILY.xattr.security.selinux", b"label"),
                 ]
             )
             + folder(b"d"),
