@@ -1,0 +1,133 @@
+"""The program as a process, on a workspace that needs no sandbox: copies onto nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+BUILDFILE = """
+buildfile = 1
+[workspace]
+name = "shop"
+default = ["api"]
+[base.none]
+scratch = true
+[step.src]
+copy = [{ from = "src", to = "/app/" }]
+[image.api]
+on = ["none", "src"]
+tags = ["shop/api:latest"]
+"""
+
+
+class Place:
+    def __init__(self, root):
+        self.root = root
+        self.home = root / "home"
+        self.ws = root / "ws"
+        (self.ws / "src").mkdir(parents=True)
+        (self.ws / "Buildfile.toml").write_text(BUILDFILE)
+        (self.ws / "src/main.py").write_text("one\n")
+
+    def run(self, *words, code=0):
+        done = subprocess.run(
+            [sys.executable, "-m", "buildgraph", *words],
+            cwd=self.ws,
+            env={**os.environ, "BUILDGRAPH_HOME": str(self.home), "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    def build(self, *words):
+        meta = self.root / "meta.json"
+        self.run("build", "--metadata-file", str(meta), *words)
+        document = json.loads(meta.read_text())
+        meta.unlink()
+        return document
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def test_the_second_build_says_the_same_from_memory(place):
+    first, second, third = place.build(), place.build(), place.build()
+    assert (first["steps"]["executed"], first["steps"]["reused"]) == (1, 0)
+    for later in (second, third):
+        assert later["steps"] == {**first["steps"], "executed": 0, "reused": 1}
+        assert later["targets"] == first["targets"]
+    assert len(os.listdir(place.home / "plans")) == 1
+    assert place.run("build", "--metadata-file", f"{place.root}/meta.json").stderr.startswith(
+        "up to date in "
+    )
+
+
+def test_every_event_of_a_build_is_documented(place):
+    shown = place.run("build", "--progress", "json").stderr
+    again = place.run("build", "--progress", "json").stderr
+    last = place.run("build", "--progress", "json").stderr
+    for text in (shown, again, last):
+        events = [json.loads(line) for line in text.splitlines()]
+        assert {event["schema"] for event in events} == {1}
+        assert (events[0]["event"], events[-1]["event"]) == ("build-started", "build-finished")
+        assert "image-finished" in {event["event"] for event in events}
+
+
+def test_a_changed_file_is_named(place):
+    place.build()
+    (place.ws / "src/main.py").write_text("two\n")
+    plan = json.loads(place.run("plan", "--json").stdout)
+    assert [(s["id"], s["decision"]) for s in plan["steps"]] == [("src", "execute")]
+    assert "main.py" in plan["steps"][0]["reason"]
+    assert place.build()["steps"]["executed"] == 1
+    assert "main.py" in place.run("why", "src").stdout
+
+
+def test_a_touched_environment_or_new_file_is_seen(place):
+    before = place.build()
+    (place.ws / "src/new.py").write_text("new\n")
+    after = place.build()
+    assert after["steps"]["executed"] == 1
+    assert after["targets"] != before["targets"]
+    (place.ws / "src/new.py").unlink()
+    assert place.build()["targets"] == before["targets"]
+
+
+def test_results_on_stdout_and_messages_on_stderr(place):
+    assert place.run("build").stdout == ""
+    listed = place.run("ls", "--json")
+    assert {t["name"] for t in json.loads(listed.stdout)["targets"]} == {"none", "src", "api"}
+    assert "shop/api:latest" in place.run("images").stdout
+    assert place.run("validate", "shop/api:latest").stdout == ""
+    assert json.loads(place.run("inspect", "shop/api:latest").stdout)["schema"] == 1
+    assert "copy src" in place.run("history", "shop/api:latest").stdout
+
+
+def test_init_writes_what_check_accepts(place):
+    (place.ws / "Buildfile.toml").unlink()
+    place.run("init")
+    place.run("check")
+    assert "app" in place.run("ls").stdout
+    place.run("init", code=2)
+
+
+def test_a_mistake_is_exit_code_2_and_builds_nothing(place):
+    text = BUILDFILE.replace("copy =", "copi =") + "[image.web]\non = ['sorce']\n"
+    (place.ws / "Buildfile.toml").write_text(text)
+    said = place.run("build", code=2).stderr
+    assert "Buildfile.toml:" in said
+    assert "copi" in said
+    assert "sorce" in said
+
+
+def test_the_store_is_sound_afterwards(place):
+    place.build()
+    place.run("cache", "verify")
+    place.run("cache", "gc", "--max-size", "1GB")
+    assert place.build()["steps"]["executed"] == 0
