@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,25 @@ def test_every_event_of_a_build_is_documented(place):
         assert {event["schema"] for event in events} == {1}
         assert (events[0]["event"], events[-1]["event"]) == ("build-started", "build-finished")
         assert "image-finished" in {event["event"] for event in events}
+
+
+def keys(value):
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield key
+            yield from keys(below)
+    if isinstance(value, list):
+        for each in value:
+            yield from keys(each)
+
+
+def test_every_key_of_a_document_is_documented(place):
+    metadata = place.build()
+    page = (Path(__file__).parents[2] / "docs/reference/metadata.md").read_text()
+    found = set(keys(metadata)) - set(metadata["targets"])
+    for words in ("plan", "why src", "ls", "images", "cache verify", "query deps api"):
+        found |= set(keys(json.loads(place.run(*words.split(), "--json").stdout)))
+    assert not {key for key in found if f"`{key}`" not in page and f'"{key}"' not in page}
 
 
 def test_a_changed_file_is_named(place):
