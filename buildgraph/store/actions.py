@@ -6,7 +6,7 @@ Keys in the record index, with their values::
     step:STEPKEY        the ACTIONKEY (text) whose result the step has
     document:KEY        the key document's bytes
     use:ACTIONKEY       {"count": reuses, "last": seconds since 1970}
-    history:STEP        {"entries": [newest first], "seconds": last duration or null}
+    history:STEP        {"entries": [newest first], "last": second of the newest, "seconds": last duration or null}
 """
 
 import time

@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from buildgraph.store.inventory import Inventory, Unit
+from buildgraph.store.grouping import Unit
+from buildgraph.store.inventory import Inventory
 
 _DAY: Final = 86_400
+_BYTES_A_SECOND: Final = 100_000_000
+"""Nothing is cheaper to make again than this: packing, unpacking."""
+_HISTORY_SECONDS: Final = 10.0
+"""What it is worth to explain a step's last decisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Choice:
         self._inventory = inventory
         self._evicted: list[tuple[Unit, tuple[str, ...], str]] = []
         self._loose = [name for name in inventory.loose if not pinned.intersection(spellings(name))]
-        self.freed = sum(inventory.sizes[name] for name in self._loose)
+        self.freed = self._bytes(self._loose)
         self._sharers = inventory.sharers()
         self._all_sharers = inventory.sharers()
         self._above = inventory.dependents()
@@ -51,7 +56,9 @@ class Choice:
 
     def older(self, now: int, max_age: float) -> None:
         """Choose what was last used more than ``max_age`` seconds ago; a time in the future counts as now."""
-        for unit in self._leaves(lambda unit: unit.last, lambda unit: now - unit.last > max_age):
+        for unit in self._leaves(
+            lambda unit: (0, unit.last), lambda unit: now - unit.last > max_age
+        ):
             days = (now - unit.last) // _DAY
             self._evict(unit, f"not used for {days} days" if unit.last else "nothing uses it")
 
@@ -61,10 +68,10 @@ class Choice:
         def too_big(_unit: Unit) -> bool:
             return self._inventory.total - self.freed > max_size
 
-        for unit in self._leaves(self._worth, too_big):
+        for unit in self._leaves(self._rank, too_big):
             self._evict(unit, self._why(unit))
         # Results that were computed from each other have no leaf; the size is a hard number.
-        for unit in sorted(self._free.values(), key=self._worth):
+        for unit in sorted(self._free.values(), key=self._rank):
             if too_big(unit):
                 self._evict(unit, self._why(unit))
 
@@ -84,7 +91,7 @@ class Choice:
             yield Candidate(name, (name,), (), names, self._bytes([name]), "nothing refers to it")
 
     def _leaves(
-        self, rank: Callable[[Unit], float], wanted: Callable[[Unit], bool]
+        self, rank: Callable[[Unit], tuple[float, int]], wanted: Callable[[Unit], bool]
     ) -> Iterator[Unit]:
         """Wanted leaves, the lowest rank first; when the caller evicts one, those below it may become leaves."""
         heap = [(rank(unit), name) for name, unit in self._free.items() if not self._above[name]]
@@ -109,20 +116,28 @@ class Choice:
         for lower in self._below[unit.name]:
             self._above[lower].discard(unit.name)
 
+    def _rank(self, unit: Unit) -> tuple[float, int]:
+        return self._worth(unit), unit.last
+
     def _worth(self, unit: Unit) -> float:
-        return unit.seconds * (1 + unit.reuses) / max(self._share(unit), 1.0)
+        share = max(self._share(unit), 1.0)
+        seconds = max(unit.seconds, share / _BYTES_A_SECOND)
+        if unit.name.startswith("history:"):
+            seconds = _HISTORY_SECONDS
+        return seconds * (1 + unit.reuses) / share
 
     def _share(self, unit: Unit) -> float:
         """The bytes it is answerable for; of what it shares with others, its part."""
         things = unit.things - self._inventory.rooted
-        return sum(self._inventory.sizes[thing] / self._all_sharers[thing] for thing in things)
+        known = self._inventory.things
+        return sum(known[thing].size / self._all_sharers[thing] for thing in things)
 
     def _why(self, unit: Unit) -> str:
         uses = "never reused" if not unit.reuses else f"reused {unit.reuses} times"
         return f"{unit.seconds:.1f} s to make, {uses}, {int(self._share(unit))} bytes"
 
     def _bytes(self, things: list[str] | tuple[str, ...]) -> int:
-        return sum(self._inventory.sizes[thing] for thing in things)
+        return sum(self._inventory.things[thing].size for thing in things)
 
 
 def spellings(thing: str) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ class Usage:
 def info(store: "LocalStore") -> Usage:
     """Measures file by file; seconds for a big store."""
     inventory = take(store)
-    blobs = [size for name, size in inventory.sizes.items() if ":" in name]
-    snapshots = [size for name, size in inventory.sizes.items() if ":" not in name]
+    blobs = [thing.size for name, thing in inventory.things.items() if ":" in name]
+    snapshots = [thing.size for name, thing in inventory.things.items() if ":" not in name]
     parts = [
         Part("blobs", len(blobs), sum(blobs)),
         Part("snapshots", len(snapshots), sum(snapshots)),
@@ -59,7 +59,7 @@ def info(store: "LocalStore") -> Usage:
     for name in ("volumes", "plans", "stat", "tmp", "trash"):
         folder = store.home / name
         parts.append(Part(name, sum(1 for _ in folder.iterdir()), folder_size(folder)))
-    garbage = sum(inventory.sizes[name] for name in inventory.loose)
+    garbage = sum(inventory.things[name].size for name in inventory.loose)
     return Usage(store.home, tuple(parts), len(store.images.list()), garbage)
 
 
@@ -72,11 +72,12 @@ def ls(store: "LocalStore") -> Iterable[Kept]:
             tuple(sorted({result.kind for result in unit.results})),
             unit.name,
             tuple(sorted(unit.layers)),
-            sum(inventory.sizes[thing] for thing in unit.things),
+            sum(inventory.things[thing].size for thing in unit.things),
             unit.seconds,
             unit.reuses,
             unit.last,
         )
         for unit in inventory.units.values()
+        if not unit.name.startswith("history:")
     ]
     return sorted(kept, key=lambda unit: (-unit.size, unit.label))

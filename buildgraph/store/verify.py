@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from buildgraph.digest import Digest
 from buildgraph.store.actions import decode_result
 from buildgraph.store.blobs import ALGORITHMS, hasher, listed
+from buildgraph.store.choose import spellings
 from buildgraph.store.layers import decode_facts, decode_forms, encode_forms, parsed
 from buildgraph.store.reach import blob_path, reached
 
@@ -64,7 +65,7 @@ class _Verifier:
         self._findings: list[Finding] = []
         self._counts: Counter[str] = Counter()
         self._bereft: set[Digest] = set()
-        """Layers that lost a snapshot or a compressed form."""
+        """Layers and trees that lost a snapshot or a compressed form."""
 
     def run(self) -> Verification:
         self._blobs()
@@ -127,8 +128,8 @@ class _Verifier:
             if problem is not None and path.exists():
                 self._found("snapshot", name, problem)
                 self._store.trash.remove(path)
-                layer = parsed(name.replace("-", ":", 1))
-                self._bereft |= {layer} if layer else set()
+                lost = parsed(spellings(name)[-1])
+                self._bereft |= {lost} if lost else set()
 
     def _tree_of(self, name: str) -> bytes | None:
         sort, _, hex_ = name.partition("-")
@@ -151,13 +152,13 @@ class _Verifier:
         for key in keys:
             if key.startswith("compressed:"):
                 self._forms(key, index.get(key))
-        lost = {layer for layer in self._bereft if not self._has_bytes(layer)}
         doomed = []
         for key in keys:
-            missing = [
-                *self._missing(_trees(key, index.get(key))),
-                *(f"layer {layer}" for layer in _layers(key, index.get(key)) if layer in lost),
-            ]
+            value = index.get(key)
+            trees, layers = _trees(key, value), _layers(key, value)
+            missing = list(self._missing(trees))
+            if self._bereft.intersection((*trees, *layers)):
+                missing += [f"layer {layer}" for layer in layers if not self._bytes(layer, trees)]
             if missing:
                 self._found("record", key, f"lacks {missing[0]}")
                 doomed.append(key)
@@ -179,9 +180,12 @@ class _Verifier:
             layer = parsed(key.partition(":")[2])
             self._bereft |= {layer} if layer else set()
 
-    def _has_bytes(self, layer: Digest) -> bool:
-        snapshot = self._store.snapshots_dir / f"{layer.algorithm}-{layer.hex}"
-        return snapshot.is_dir() or self._store.index().get(f"compressed:{layer}") is not None
+    def _bytes(self, layer: Digest, trees: list[Digest]) -> bool:
+        """Whether the layer is still here in one form or another."""
+        names = [f"{layer.algorithm}-{layer.hex}", *(f"tree-{tree.hex}" for tree in trees)]
+        if any((self._store.snapshots_dir / name).is_dir() for name in names):
+            return True
+        return self._store.index().get(f"compressed:{layer}") is not None
 
     def _missing(self, trees: Iterable[Digest]) -> Iterator[str]:
         for tree in trees:

@@ -286,12 +286,60 @@ def test_a_base_layer_stays_as_long_as_something_stands_on_it(home):
     assert total(home) == 0
 
 
-def test_documents_stay_while_a_history_points_at_them(home, built):
-    entry = {"decision": "execute", "key": "a-two"}
-    look(home, lambda store: store.records.remember("ws/two", entry))
-    collect(home, max_size=0)
-    assert look(home, lambda store: store.records.document("a-two")) == b"document of two"
+def test_a_history_outlives_the_results_it_tells_of(home, built):
+    """Its key documents, and the listings that they name, are for explanations."""
+
+    def remember(store):
+        listing = store.blobs.put(b"what was selected", "blake3")
+        store.records.put_document("a-two", b'{"files":"%s"}' % listing.encode())
+        store.records.remember("ws/two", {"decision": "execute", "document": "a-two"})
+        return listing
+
+    listing = look(home, remember)
+    collect(home)
+    assert blob_path(home, listing).exists()
+    done = collect(home, max_size=5 * KIB)
+    assert len(done.evicted) == 4
+    assert names(home) == set()
+    assert look(home, lambda store: store.records.history("ws/two"))
+    assert look(home, lambda store: store.records.document("a-two"))
     assert look(home, lambda store: store.records.document("a-one")) is None
+    assert blob_path(home, listing).exists()
+    assert [e.name for e in collect(home, max_size=0).evicted] == ["history of ws/two"]
+    assert look(home, lambda store: store.index().keys()) == ()
+
+
+def test_a_placed_recipe_and_a_bind_are_kept_until_the_size_says_no(home):
+    def place(store):
+        placed = store.blobs.put(b"a recipe as it lies on its stack", "blake3")
+        layer = Digest.sha256(b"its tar")
+        store.layers.put_recipe(placed, "", layer)
+        store.layers.put_facts(layer, LayerFacts(placed, 7))
+        (store.snapshots_dir / f"tree-{placed.hex}").mkdir()
+        bind = store.blobs.put(b"a selection", "blake3")
+        (store.snapshots_dir / f"tree-{bind.hex}").mkdir()
+
+    look(home, place)
+    assert collect(home).evicted == ()
+    assert collect(home, max_age=10**12).evicted == ()
+    done = collect(home, max_size=1)
+    assert len(done.evicted) == 2
+    assert done.kept == 0
+
+
+def test_a_document_about_a_base_goes_with_the_base(home):
+    def describe(store):
+        base = Digest.sha256(b"base tar")
+        store.layers.put_facts(base, LayerFacts(store.blobs.put(b"tree", "blake3"), 7))
+        store.records.put_document("rootfs-00", b'{"diff_id":"%s"}' % base.encode())
+        store.records.put_document("rootfs-11", b'{"diff_id":"gone"}')
+
+    look(home, describe)
+    collect(home)
+    assert look(home, lambda store: store.records.document("rootfs-00"))
+    assert look(home, lambda store: store.records.document("rootfs-11")) is None
+    collect(home, max_size=0)
+    assert look(home, lambda store: store.index().keys()) == ()
 
 
 def test_what_is_told_names_the_step(home, built):

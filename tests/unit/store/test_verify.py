@@ -131,3 +131,16 @@ def test_a_record_of_something_that_never_was_is_named(store):
     assert check(store) == [
         Finding("record", f"recipe:{nothing}:r", f"lacks the tree object {nothing}")
     ]
+
+
+def test_a_result_whose_only_bytes_were_a_damaged_snapshot_is_made_again(store):
+    """Snapshots of built layers are named by their tree."""
+    one = make(store, "one")
+    store.blobs.delete(one.form.digest)
+    store.index().delete(f"compressed:{one.layer}")
+    one.snapshot.rename(store.snapshots_dir / f"tree-{one.result.tree.hex}")
+    (store.snapshots_dir / f"tree-{one.result.tree.hex}" / "file").write_bytes(b"other")
+    assert [(f.sort, f.name) for f in check(store)] == [
+        ("snapshot", f"tree-{one.result.tree.hex}"),
+        ("record", "action:a-one"),
+    ]
