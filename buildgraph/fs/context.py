@@ -6,6 +6,7 @@ selected. What it looked at, it can tell (:meth:`Context.facts`).
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat, starmap
@@ -43,7 +44,7 @@ _make = cast("Callable[[Iterable[object]], Selected]", partial(tuple.__new__, Se
 
 class Context:
     """``always_ignored`` are paths below ``root`` (``.git``: in every folder) that only an include that spells
-    them out selects; ``ignore`` are globs below ``root`` that nothing overrides.
+    them out selects; ``ignore`` are globs below ``root`` that nothing overrides. Threads may share a context.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Context:
         self._singles: dict[bytes, tuple[Row, str]] = {}
         """Rows and contents of files that were selected by name or through a link."""
         self._found: dict[Selection, Found] = {}
+        self._lock = threading.Lock()
 
     def select(
         self,
@@ -90,10 +92,11 @@ class Context:
 
     def prefetch(self, selections: Iterable[Selection]) -> None:
         """Scans for all selections, then reads what is unknown, at once; :meth:`select` finds it done."""
-        new = [one for one in dict.fromkeys(selections) if one not in self._found]
-        found = [self._scan.collect(selection) for selection in new]
-        self._digest(found)
-        self._found.update(zip(new, found, strict=True))
+        with self._lock:
+            new = [one for one in dict.fromkeys(selections) if one not in self._found]
+            found = [self._scan.collect(selection) for selection in new]
+            self._digest(found)
+            self._found.update(zip(new, found, strict=True))
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is there; if not, that is remembered as a fact."""
