@@ -71,7 +71,7 @@ def open_session(request: Request, observer: Observer) -> Iterator[Session]:
         store = undo.enter_context(LocalStore.open(request.home, observer))
         store.bind_ids(privilege.mapping)
         workspace = open_workspace(request, store, observer, undo)
-        snapshots = Snapshots(store.snapshots_dir, store.tmp)
+        snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
         stacks = Stacks(workspace.graph, store, snapshots, bases, pack)
         context = Context(
