@@ -67,9 +67,8 @@ def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str
         decision: sum(step["decision"] == decision for step in steps)
         for decision in ("execute", "wait", "reuse")
     }
-    lines.append(
-        f"{number['execute']} to run, {number['wait']} waiting on them, {number['reuse']} reused"
-    )
+    waiting = f"{number['wait']} waiting on them, " if number["wait"] else ""
+    lines.append(f"{number['execute']} to run, {waiting}{number['reuse']} reused")
     return lines
 
 

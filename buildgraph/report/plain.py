@@ -61,7 +61,7 @@ class Plain:
                 text = f"failed after {words.seconds(event.seconds)}"
                 return words.paint(text, "red", on=self._styled)
             case "cutoff":
-                return self._dim("cut off" + (f": {event.reason}" if event.reason else ""))
+                return self._dim(f"cut off: {event.reason or 'its inputs came out as before'}")
             case "reused" | "skipped":
                 return self._dim(event.outcome + (f": {event.reason}" if event.reason else ""))
             case "cancelled":
