@@ -28,7 +28,7 @@ integration:
 	$(PYTEST) tests/integration tests/conformance
 
 golden:
-	BUILDGRAPH_GOLDEN=write $(PYTEST) tests/golden
+	UPDATE_GOLDEN=1 $(PYTEST) tests/golden
 
 bench:
 	$(BIN)/python benchmarks/run
