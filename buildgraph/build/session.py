@@ -10,6 +10,7 @@ from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.request import Request
 from buildgraph.build.workspace import Workspace, open_workspace
 from buildgraph.events import Observer
+from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
@@ -45,8 +46,16 @@ class Session:
         request, workspace = self.request, self.workspace
         given = {s.id: SecretSource(s.file, s.env) for s in request.secrets}
         secrets = Secrets(workspace.model.secrets, given, request.environ, workspace.root)
+        ca = workspace.model.workspace.ca
+        authority = Authority(ca, workspace.root, request.environ, self.store.tmp)
         mounts = RunMounts(
-            self.store, self.snapshots, self.stacks, self.selections, secrets, workspace.id
+            self.store,
+            self.snapshots,
+            self.stacks,
+            self.selections,
+            secrets,
+            authority,
+            workspace.id,
         )
         return RunOp(
             self.store,

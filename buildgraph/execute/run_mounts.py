@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 from buildgraph.errors import UsageError
+from buildgraph.execute.authority import Authority
 from buildgraph.execute.secret import Secrets
 from buildgraph.execute.selection import Selections
 from buildgraph.execute.stacks import Stacks
@@ -41,7 +42,10 @@ _SINGLE = b"file"
 
 @dataclass(slots=True)
 class Mounted:
-    """``targets`` are the mount points with whether they are directories; ``env`` holds secrets for the command."""
+    """``targets`` are the mount points with whether they are directories.
+
+    ``env`` comes on top of what the step declares: secrets, and what this machine grants (proxies, a CA bundle).
+    """
 
     points: list[MountPoint] = field(default_factory=list)
     targets: list[tuple[str, bool]] = field(default_factory=list)
@@ -56,6 +60,7 @@ class RunMounts:
         stacks: Stacks,
         selections: Selections,
         secrets: Secrets,
+        authority: Authority,
         workspace: str,
     ) -> None:
         self._store = store
@@ -63,11 +68,18 @@ class RunMounts:
         self._stacks = stacks
         self._selections = selections
         self._secrets = secrets
+        self._authority = authority
         self._workspace = workspace
 
     def open(self, step: RunStep, user: User, undo: ExitStack) -> Mounted:
         """Everything of ``step.mounts``, in order; a later mount lies over an earlier one."""
-        mounted = Mounted()
+        declared = dict(step.env)
+        grant = self._authority.grant(step.network, undo)
+        mounted = Mounted(
+            list(grant.points),
+            [(point.target, True) for point in grant.points],
+            {name: value for name, value in grant.env.items() if name not in declared},
+        )
         for mount in step.mounts:
             match mount:
                 case BindFiles():
