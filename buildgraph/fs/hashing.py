@@ -37,11 +37,19 @@ def hash_files(paths: list[bytes], rows: list[Row]) -> list[str]:
     if total < _WORTH_A_FORK or len(os.sched_getaffinity(0)) < 2:
         return hash_here(paths, rows)
     cut = next(i for i, cost in enumerate(costs, 1) if cost >= total // 2)
-    if len(os.listdir("/proc/self/task")) == 1:
+    if _is_alone():
         return _with_fork(paths, rows, cut)
     if total >= _WORTH_A_SERVER:
         return _with_server(paths, rows, cut)
     return hash_here(paths, rows)
+
+
+def _is_alone() -> bool:
+    """Whether this process has one thread, those that Python does not know of included."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 def hash_here(paths: list[bytes], rows: list[Row]) -> list[str]:

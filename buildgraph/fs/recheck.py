@@ -86,14 +86,15 @@ class Check:
                     ]
                 if len(suspects) + len(changes) > _MOST_PROOFS:
                     return None
-                changes += map(self.prove, suspects)
+                if suspects:
+                    since = moment(b".", self.home)
+                    changes += [self.prove(index, since) for index in suspects]
             except (OSError, ValueError):
                 return None
         return changes
 
-    def prove(self, index: int) -> Change:
+    def prove(self, index: int, since: int) -> Change:
         """Raises ``ValueError`` if the path is not what it was."""
-        since = moment(b".", self.home)
         row = row_of(os.lstat(self.paths[index]))
         was = unpack_from("6q", self.known, SIZE * index)
         mask = 0o170000 if S_ISDIR(row[3]) else 0o177777
