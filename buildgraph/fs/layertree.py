@@ -40,7 +40,8 @@ Lookup = Callable[[bytes], Entry | None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one archive: its length, its members with the parents implied by them, and bytes of names to keep."""
+    """Bounds of one archive: its length, its members with the parents implied by them, and bytes of names to keep
+    (and, once more, of symlinks' targets to follow)."""
 
     stream: int = 1 << 37
     entries: int = 1_000_000
@@ -85,6 +86,7 @@ class LayerTree:
         self._entries = 0
         self._bytes = 0
         self._last: tuple[list[bytes] | None, _Directory] = (None, (self.root, {}))
+        self._followed = 0
         self._borrowed = False
         """Whether a symlink of the stack below was followed; a later member may cover it."""
         if below is not None and (found := below(b"")) is not None:
@@ -241,6 +243,9 @@ class LayerTree:
                 trail.append(found)
                 continue
             links += 1
+            self._followed += len(found)
+            if self._followed > self._limits.names:
+                raise ContentError("archive-too-big", "the archive leads through too many links")
             if links > MOST_LINKS or steps > _MOST_STEPS:
                 raise ContentError(
                     "archive-link", f"too many symbolic links in the path of {shown(name)}"

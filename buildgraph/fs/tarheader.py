@@ -27,11 +27,16 @@ BLOCK: Final = b"4"
 DIRECTORY: Final = b"5"
 FIFO: Final = b"6"
 
-HEADER: Final = Struct("100s8s8s8s12s12s8sc100s6s2x32x32x8s8s155s12x")
+HEADER: Final = Struct("100s24s12s12s8sc100s6s2x32x32x8s8s155s12x")
+"""name, mode with uid and gid, size, mtime, checksum, type, link, magic, major, minor, prefix"""
 
 _XATTR: Final = b"SCHILY.xattr."
 _MOST_ID: Final = 2**32 - 2  # the last one means "unchanged" in chown(2)
-_TIMES: Final = range(-(2**31), 15_032_385_536)  # seconds: what ext4 can keep
+_MOST_SIZE: Final = 2**63 - 1
+_SECOND: Final = 1_000_000_000
+_FIRST: Final = -(2**31) * _SECOND  # what ext4 can keep
+_LAST: Final = 15_032_385_535 * _SECOND
+_NO_DEVICE: Final = (0, 0)
 _DECIMAL: Final = re.compile(rb"(-?)([0-9]{1,30})(?:\.([0-9]{0,40}))?")
 
 Records = Mapping[bytes, bytes]
@@ -59,34 +64,45 @@ class Member(NamedTuple):
 
 def member_of(block: memoryview, records: Records) -> Member:
     """Raises :class:`ContentError` (``archive-…``) that names the member."""
-    raw, mode, uid, gid, size, mtime, _, kind, link, magic, major, minor, prefix = HEADER.unpack(
-        block
-    )
+    raw, ids, size, mtime, _, kind, link, magic, major, minor, prefix = HEADER.unpack(block)
     name = text(raw)
-    if magic == b"ustar\0" and prefix[0]:
+    if prefix[0] and magic == b"ustar\0":
         name = text(prefix) + b"/" + name
-    link = text(link)
+    link = text(link) if link[0] else b""
     if records:
         name = records.get(b"path") or name
         link = records.get(b"linkpath") or link
         if b"\0" in name or b"\0" in link:
             raise ContentError("archive-name", f"{shown(name)} has a zero byte in its name")
-    device = (0, 0)
+    try:
+        mode, uid, gid = _known_ids(ids)
+        seconds = _known_number(mtime)
+        length = number(size, "size", b"")
+    except ContentError:  # again, to name the member
+        mode, uid, gid = _ids(ids, name)
+        seconds, length = number(mtime, "mtime", name), number(size, "size", name)
+    kind = _type(kind, name)
     if kind in b"34":
         device = (number(major, "major", name), number(minor, "minor", name))
-    member = Member(
-        name,
-        _type(kind, name),
-        _cached(mode, "mode", name) & 0o7777,
-        _cached(uid, "uid", name),
-        _cached(gid, "gid", name),
-        number(size, "size", name),
-        _cached(mtime, "mtime", name) * 1_000_000_000,
-        link,
-        (),
-        device,
-    )
+        if not (0 <= device[0] < 1 << 12 and 0 <= device[1] < 1 << 20):
+            raise ContentError("archive-device", f"{shown(name)} is a device that cannot be")
+    else:
+        device = _NO_DEVICE
+    member = Member(name, kind, mode, uid, gid, length, seconds * _SECOND, link, (), device)
     return _ranged(_extended(member, records) if records else member)
+
+
+def _ids(field: bytes, name: bytes) -> tuple[int, int, int]:
+    return (
+        number(field[:8], "mode", name) & 0o7777,
+        number(field[8:16], "uid", name),
+        number(field[16:], "gid", name),
+    )
+
+
+# Modes, owners and times repeat from member to member.
+_known_ids = lru_cache(maxsize=512)(lambda field: _ids(field, b""))
+_known_number = lru_cache(maxsize=512)(lambda field: number(field, "mtime", b""))
 
 
 def checked(block: memoryview, offset: int) -> bool:
@@ -97,6 +113,8 @@ def checked(block: memoryview, offset: int) -> bool:
         return False
     field = bytes(block[148:156])
     total = low + high - 2 - sum(field) + 8 * 32
+    if field == b"%06o\0 " % total:
+        return True
     claimed = _octal(field)
     if claimed != total and claimed != _signed(block):
         raise ContentError(
@@ -137,17 +155,6 @@ def number(field: bytes, what: str, name: bytes) -> int:
     if number < 0:
         _bad(what, field, name)
     return number
-
-
-_known = lru_cache(maxsize=512)(lambda field: number(field, "", b""))
-
-
-def _cached(field: bytes, what: str, name: bytes) -> int:
-    """Owners, modes and times repeat from member to member."""
-    try:
-        return _known(field)
-    except ContentError:
-        return number(field, what, name)
 
 
 def _bad(what: str, value: bytes, name: bytes) -> NoReturn:
@@ -227,24 +234,20 @@ def _seconds(value: bytes, name: bytes) -> int:
     if match is None:
         _bad("mtime", value, name)
     fraction = (match[3] or b"")[:9].ljust(9, b"0")
-    total = int(match[2]) * 1_000_000_000 + int(fraction)
+    total = int(match[2]) * _SECOND + int(fraction)
     return -total if match[1] else total
 
 
 def _ranged(member: Member) -> Member:
-    name, kind, _, uid, gid, size, mtime, _, _, (major, minor) = member
+    name, kind, _, uid, gid, size, mtime, *_ = member
     if not 0 <= uid <= _MOST_ID:
         _bad("uid", b"%d" % uid, name)
     if not 0 <= gid <= _MOST_ID:
         _bad("gid", b"%d" % gid, name)
-    if not 0 <= size < 1 << 63:
+    if not 0 <= size <= _MOST_SIZE:
         _bad("size", b"%d" % size, name)
-    if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
-        raise ContentError("archive-device", f"{shown(name)} is a device that cannot be")
     if size and kind != FILE:
         member = member._replace(size=0)
-    seconds = mtime // 1_000_000_000
-    if seconds not in _TIMES:
-        limit = _TIMES.start if seconds < 0 else _TIMES.stop - 1
-        return member._replace(mtime=limit * 1_000_000_000)
-    return member
+    if _FIRST <= mtime <= _LAST:
+        return member
+    return member._replace(mtime=_FIRST if mtime < _FIRST else _LAST)

@@ -102,7 +102,7 @@ class Archive:
         """What an extended header says about the next member (type g: about all that follow)."""
         fields = HEADER.unpack(block)
         self._member = name = text(fields[0])
-        size = number(fields[4], "size", name)
+        size = number(fields[2], "size", name)
         if not 0 <= size <= MOST_META:
             raise ContentError(
                 "archive-header",
@@ -118,7 +118,8 @@ class Archive:
         if kind == b"K":
             return {**records, b"linkpath": text(body)}
         found = records_of(body, name)
-        if kind != b"g":  # GNU long names before it hold, another extended header before it does not
+        if kind != b"g":
+            # GNU long names before it hold, another extended header before it does not
             return {**records, **found} if records.keys() <= _LONG else found
         if any(key in found for key in _NEVER_GLOBAL):
             raise ContentError(

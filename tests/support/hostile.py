@@ -296,7 +296,7 @@ def _damage(_: bytes) -> dict:
 
 
 def _changes(_: bytes) -> dict:
-    many = 20_000
+    many = 5_000
     deep = b"d/" * 1900
     return {
         "duplicate": lambda: _applied(
@@ -324,7 +324,7 @@ def _changes(_: bytes) -> dict:
     }
 
 
-def bomb(size: int = 1 << 27) -> bytes:
+def bomb(size: int = 1 << 26) -> bytes:
     """A gzip of little that holds a file of ``size`` zeros."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     zeros = bytes(1 << 20)

@@ -126,7 +126,7 @@ def test_memory_is_bounded(name: str, watchdog: None) -> None:
     tracemalloc.start()
     try:
         with opened(hostile.archive) as stream:
-            index(stream, limits=Limits(stream=1 << 26))
+            index(stream, limits=Limits(stream=1 << 25))
     except ContentError:
         pass
     finally:

@@ -235,6 +235,10 @@ def test_umask_and_setgid_do_not_matter(root: Path) -> None:
         (Limits(entries=3), file(b"a/b/c/d")),
         (Limits(names=1000), b"".join(file(b"n" * 90 + b"%d" % i) for i in range(12))),
         (Limits(names=1000), symlink(b"s", b"d/" * 400) + file(b"s/x")),
+        (
+            Limits(names=900),
+            symlink(b"s", b"/" * 90) + b"".join(file(b"s/%d/x" % i) for i in range(12)),
+        ),
         (Limits(names=1000), pax([(b"SCHILY.xattr.user.x", bytes(1001))]) + file(b"x")),
     ],
 )
