@@ -12,7 +12,7 @@ from buildgraph.build.request import ImageResult, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import choose
 from buildgraph.errors import BuildgraphError
-from buildgraph.events import BuildFinished, BuildStarted, Observer
+from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
 from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Node, Scheduler
@@ -117,6 +117,10 @@ def _finish(
     results: tuple[ImageResult, ...] = ()
     if not errors or session.request.keep_going:
         results = publish(session, ready, made, settled)
+    for image in results:
+        session.observer(
+            ImageFinished(image.target, image.digest, image.size, image.new_bytes, image.tags)
+        )
     counts = Counter(nodes.progress.outcomes.values())
     steps = {name: counts.get(name, 0) for name in _COUNTED}  # type: ignore[call-overload]
     seconds = time.monotonic() - start

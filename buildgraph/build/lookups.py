@@ -140,11 +140,11 @@ class Lookups:
         self, step: Step, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
-        files = {
-            selected: self._selections.digest(selected)
-            for selected in files_of(step)
-            if isinstance(selected, ContextFiles) or final
-        }
+        files = {}
+        for selected in files_of(step):
+            if isinstance(selected, ContextFiles) or final:
+                files[selected] = self._selections.digest(selected)
+                self._stacks.keep_tree(files[selected], self._selections.listing(selected))
         recipe = None
         if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
             made = self._stacks.recipes.get(step.id)

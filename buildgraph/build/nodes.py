@@ -5,10 +5,9 @@ import time
 from dataclasses import dataclass, field
 
 from buildgraph.build.lookups import rules_for
-from buildgraph.build.publish import tags_of
 from buildgraph.build.session import Session
 from buildgraph.errors import DifferenceError
-from buildgraph.events import ImageFinished, Outcome, StepFinished, StepStarted
+from buildgraph.events import Outcome, StepFinished, StepStarted
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
@@ -182,11 +181,7 @@ class Nodes:
             self._tell(step, "skipped", 0.0)
 
     def _make_image(self, target: ImageTarget) -> None:
-        built = self._image_op.make(target)
-        self.progress.images[target.name] = built
-        made = built.assembled
-        tags = tags_of(self._session, target)
-        self._observe(ImageFinished(target.name, made.digest, made.size, built.new_bytes, tags))
+        self.progress.images[target.name] = self._image_op.make(target)
 
 
 def _bare(step: StepId) -> str:

@@ -99,7 +99,11 @@ def pinned(lock: Lock, model: Model, platform: Platform) -> dict[str, tuple[str,
     found = {}
     for name, step in model.steps.items():
         pin = lock.find(name, platform.arch)
-        if pin and isinstance(step.kind, Packages) and pin.answers(step.kind.packages, step.kind.suite):
+        if (
+            pin
+            and isinstance(step.kind, Packages)
+            and pin.answers(step.kind.packages, step.kind.suite)
+        ):
             found[name] = pin.packages
     return found
 

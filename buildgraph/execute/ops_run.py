@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from buildgraph.digest import ActionKey
 from buildgraph.errors import StepFailedError
@@ -99,8 +100,7 @@ class RunOp:
 
     def _run(self, step: RunStep, undo: ExitStack) -> tuple[Outcome, Active]:
         lowers = self._stacks.mountable(step.tools) + self._stacks.mountable(step.stack)
-        view = undo.enter_context(self._snapshots.view(lowers))
-        user = users.look_up(view, step.user)
+        user = self._user(step, lowers)
         mounted = self._mounts.open(step, user, undo)
         active = undo.enter_context(self._snapshots.prepare(lowers, stubs(tuple(mounted.points))))
         command = _command(step, active, user, mounted)
@@ -109,6 +109,13 @@ class RunOp:
         exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
         lines.end()
         return Outcome(exited, tuple(last)), active
+
+    def _user(self, step: RunStep, lowers: list[Path]) -> users.User:
+        """Root needs no look-up and has no further groups, so that every runtime shows it the same."""
+        if step.user in ("", "root", "0", "0:0", "root:root"):
+            return users.User()
+        with self._snapshots.view(lowers) as root:
+            return users.look_up(root, step.user)
 
     def _say(self, step: RunStep, line: bytes, last: deque[bytes] | None = None) -> None:
         masked = self._secrets.mask(line)

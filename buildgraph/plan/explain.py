@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from buildgraph.digest import Digest, Document
 from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry, Tree
-from buildgraph.graph.step import PackagesStep, RunStep, Step
+from buildgraph.graph.step import BindFiles, PackagesStep, RunStep, Step, StepMount
 from buildgraph.plan.plan import Change
 
 TreeReader = Callable[[Digest], Tree | None]
@@ -37,15 +37,30 @@ class _Path:
     def __truediv__(self, part: str | int) -> "_Path":
         return _Path(self.step, (*self.parts, part))
 
+    def file(self, name: str) -> str:
+        """A file of the selection that this component is: from the context as it is there, else as it is laid down."""
+        mount = self._mount()
+        if mount is None or not isinstance(mount, BindFiles):
+            return f"/{name}"
+        return "/".join(filter(None, (mount.files.path.rstrip("/"), name)))
+
+    def _mount(self) -> StepMount | None:
+        if isinstance(self.step, RunStep) and self.parts[0] == "mounts" and len(self.parts) > 1:
+            at = self.parts[1]
+            if isinstance(at, int) and at < len(self.step.mounts):
+                return self.step.mounts[at]
+        return None
+
     def __str__(self) -> str:
         head, *rest = self.parts
         if isinstance(self.step, RunStep) and rest and isinstance(rest[0], int):
             stack = {"stack": self.step.stack, "with": self.step.tools}.get(str(head), ())
             if rest[0] < len(stack):
                 return f"input {stack[rest[0]].partition(':')[2]}"
-            if head == "mounts" and rest[0] < len(self.step.mounts):
+            mount = self._mount()
+            if mount is not None:
                 more = "".join(f" {part}" for part in rest[1:] if part != "files")
-                return f"mount {self.step.mounts[rest[0]].target}{more}"
+                return f"mount {mount.target}{more}"
         return ".".join(str(part) for part in self.parts)
 
 
@@ -101,7 +116,7 @@ def _files(path: _Path, before: Document, after: Document, trees: TreeReader) ->
         a, b = one.get(name), two.get(name)
         if a == b:
             continue
-        shown = where + "/" + name.decode("utf-8", "backslashreplace")
+        shown = where + path.file(name.decode("utf-8", "backslashreplace"))
         if a is None or b is None:
             yield Change(shown, "file" if a else "", "file" if b else "")
         else:

@@ -1,9 +1,10 @@
 """bubblewrap as a runtime: the fastest way into a sandbox, for commands that run as root without resource limits.
 
 Options travel in an anonymous file (``--args``), so neither the environment nor a mount shows in the process list.
-bubblewrap has no masks of its own: they are binds of /dev/null and of an empty directory, in that order::
+bubblewrap has no masks of its own: they are binds of /dev/null and of an empty directory. What can be mounted before
+is (:mod:`~buildgraph.sandbox.stage`); the rest is in this order::
 
-    root ─ /proc ─ /dev ─ /sys ─ masks ─ /etc files ─ the command's mounts ─ capabilities ─ seccomp ─ exec
+    root with all that is mounted on it ─ /proc ─ its masks ─ capabilities ─ seccomp ─ exec
 """
 
 import json
@@ -13,14 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from buildgraph.fs.rooted import Rooted
 from buildgraph.sandbox import profile, seccomp
-from buildgraph.sandbox.command import Command, Exit, environment, make_workdir
-from buildgraph.sandbox.mounts import Sysfs, Tmpfs, in_initial_user_namespace
-from buildgraph.sandbox.network import etc_files, in_private_network
+from buildgraph.sandbox.command import Command, Exit, environment
+from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
-from buildgraph.sandbox.points import Placed, mounted_folder, placed, resolved_target
 from buildgraph.sandbox.process import Ended, supervise
+from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
 _BARE = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
@@ -60,14 +59,11 @@ class Bubblewrap:
                 first.extend(chunk[:_SETUP_OUTPUT])
             on_output(chunk)
 
-        if not command.readonly_root:
-            make_workdir(command)
         with ExitStack() as stack:
-            places = stack.enter_context(placed(command, self._scratch))
-            room = stack.enter_context(mounted_folder(Tmpfs(), self._scratch))
+            stage = stack.enter_context(staged(command, self._scratch, system=True))
             files = _Files(stack)
             status, writer = files.pipe()
-            options = [*_options(command, places, room, files), "--json-status-fd", str(writer)]
+            options = [*_options(command, stage, files), "--json-status-fd", str(writer)]
             argv = [self.binary, "--args", str(files.memory(_joined(options))), "--", *command.argv]
             ended = supervise(
                 argv,
@@ -105,27 +101,13 @@ class _Files:
         return reader, writer
 
 
-def _options(
-    command: Command, places: Iterable[Placed], room: Path, files: _Files
-) -> Iterator[str]:
-    """``room`` is a fresh tmpfs for what this one command needs."""
+def _options(command: Command, stage: Stage, files: _Files) -> Iterator[str]:
     yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
     if command.network == "none":
         yield "--unshare-net"
     yield from ("--die-with-parent", "--new-session", "--as-pid-1")
     yield from ("--hostname", command.hostname)
-    yield from ("--ro-bind" if command.readonly_root else "--bind", str(command.root), "/")
-    yield from ("--proc", "/proc", "--dev", "/dev", "--chmod", "1777", "/dev/shm")  # noqa: S108
-    yield from _sys_and_masks(room)
-    with Rooted(command.root) as root:
-        taken = {place.target for place in places}
-        for path, text in etc_files(command).items():
-            target = resolved_target(root, path)
-            if target not in taken:
-                content = files.memory(text.encode("utf-8", "surrogateescape"))
-                yield from ("--perms", "0644", "--bind-data", str(content), target)
-    for place in places:
-        yield from ("--bind" if place.writable else "--ro-bind", place.source, place.target)
+    yield from ("--dev-bind", str(stage.root), "/", "--proc", "/proc", *_proc_masks(stage))
     yield from ("--chdir", command.workdir, "--clearenv")
     for name, value in environment(command).items():
         yield from ("--setenv", name, value)
@@ -135,21 +117,13 @@ def _options(
     yield from ("--seccomp", str(files.memory(seccomp.program())))
 
 
-def _sys_and_masks(room: Path) -> Iterator[str]:
+def _proc_masks(stage: Stage) -> Iterator[str]:
     """bubblewrap itself makes the writable ones of /proc/{bus,irq,sysrq-trigger} read-only."""
-    empty, sysfs = room / "empty", room / "sys"
-    empty.mkdir()
-    masked: tuple[str, ...] = profile.MASKED
-    if in_initial_user_namespace():
-        sysfs.mkdir()
-        Sysfs().attach(sysfs)
-    else:  # a fresh one is for the owner of the network namespace that we are in
-        sysfs = Path("/sys")
-        masked += profile.MASKED_IN_HOST_SYSFS
-    yield from ("--ro-bind", str(sysfs), "/sys")
-    for path in masked:
+    for path in profile.MASKED:
+        if not path.startswith("/proc/"):
+            continue
         if os.path.isdir(path):
-            yield from ("--ro-bind", str(empty), path)
+            yield from ("--ro-bind", str(stage.empty), path)
         elif os.path.exists(path):
             yield from ("--ro-bind", "/dev/null", path)
     for path in ("/proc/fs", "/proc/sys"):

@@ -1,21 +1,18 @@
 """A command as an OCI runtime bundle's ``config.json`` (runtime-spec 1.0.2, config.md and config-linux.md)."""
 
-from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from buildgraph.sandbox import profile, seccomp
 from buildgraph.sandbox.command import Command, environment
 from buildgraph.sandbox.mounts import in_initial_user_namespace
-from buildgraph.sandbox.points import Placed
 
 Json = dict[str, object]
 
 _CPU_PERIOD = 100_000
 
 
-def config(
-    command: Command, places: Iterable[Placed], files: Mapping[str, str], cgroup: str
-) -> Json:
-    """``files`` maps a target in the root to the host path of a file that is the command's own.
+def config(command: Command, root: Path, cgroup: str) -> Json:
+    """``root`` is the command's root with all of its mounts on it.
 
     An empty ``cgroup`` leaves it to the runtime, which then does without if it may not make one.
     """
@@ -31,9 +28,9 @@ def config(
     return {
         "ociVersion": "1.0.2",
         "process": _process(command),
-        "root": {"path": str(command.root), "readonly": command.readonly_root},
+        "root": {"path": str(root), "readonly": command.readonly_root},
         "hostname": command.hostname,
-        "mounts": [*_system_mounts(command), *_files(files), *_places(places)],
+        "mounts": _system_mounts(command),
         "linux": linux,
     }
 
@@ -79,17 +76,6 @@ def _sysfs(command: Command) -> Json:
     if command.network == "none" or in_initial_user_namespace():
         return _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
     return _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
-
-
-def _files(files: Mapping[str, str]) -> list[Json]:
-    return [_mount(target, "bind", source, "bind", "rw") for target, source in files.items()]
-
-
-def _places(places: Iterable[Placed]) -> list[Json]:
-    return [
-        _mount(p.target, "bind", p.source, "bind", "rw" if p.writable else "ro", "nosuid", "nodev")
-        for p in places
-    ]
 
 
 def _mount(target: str, kind: str, source: str, *options: str) -> Json:

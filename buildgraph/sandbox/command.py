@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from buildgraph.errors import UsageError
-from buildgraph.fs.rooted import Rooted
 from buildgraph.sandbox.stubs import Stub
 
 Network = Literal["none", "host", "private"]
@@ -131,29 +130,3 @@ def environment(command: Command) -> dict[str, str]:
         env["HOME"] = home_of(command.root, command.uid)
     env["PWD"] = command.workdir
     return env
-
-
-def make_workdir(command: Command) -> None:
-    """Make ``workdir`` in the root, owned by the command's user, unless it is there or inside a mount."""
-    path = os.fsencode(command.workdir)
-    with Rooted(command.root) as root:
-        resolved = root.resolve(path)
-        inside = [root.resolve(os.fsencode(mount.target)) for mount in command.mounts]
-    if any(resolved == at or resolved.startswith(at + b"/") for at in inside):
-        return
-    base = os.fsencode(command.root)
-    parts = resolved.split(b"/") if resolved else []
-    for depth in range(1, len(parts) + 1):
-        at = os.path.join(base, *parts[:depth])
-        if os.path.isdir(at):
-            continue
-        try:
-            os.mkdir(at)
-        except OSError as error:
-            raise UsageError(
-                "bad-workdir",
-                f"the working directory {command.workdir!r} cannot be made: {error.strerror}",
-                hint="name a directory, or a path whose parents are directories",
-            ) from error
-        os.chown(at, command.uid, command.gid)
-        os.chmod(at, 0o755)  # noqa: S103 - as mkdir with the umask that commands get

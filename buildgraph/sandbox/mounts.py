@@ -1,8 +1,9 @@
 """Mounts as values: what is mounted is said by the value, where by :meth:`attach`.
 
-Every mount is made in the process's private mount namespace (:mod:`~buildgraph.sandbox.namespace`), so it is gone
-with the process, however that ends. Overlays are made with one call per lower directory, because an option string
-overflows; kernels without that (before 6.7) get the option string with short names of open directories.
+A place is a path, or an open descriptor (O_PATH) where a path could change under way. Every mount is made in the
+process's private mount namespace (:mod:`~buildgraph.sandbox.namespace`), so it is gone with the process, however that
+ends. Overlays are made with one call per lower directory, because an option string overflows; kernels without that
+(before 6.7) get the option string with short names of open directories.
 
 ``xino``, ``metacopy``, ``redirect_dir`` and ``index`` are off: with them on, an upper directory is not only what a
 command changed. ``volatile`` leaves out every fsync; what survives a power cut is
@@ -21,7 +22,8 @@ from buildgraph.sandbox import syscalls
 
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO of the kernel
 _OPTIONS = {b"xino": b"off", b"metacopy": b"off", b"redirect_dir": b"nofollow", b"index": b"off"}
-_VALUE_MAX = 255
+Place = Path | int
+
 _OPTIONS_MAX = 4095
 
 
@@ -34,14 +36,14 @@ class Overlay:
     work: Path | None = None
     volatile: bool = True
 
-    def attach(self, at: Path) -> None:
+    def attach(self, at: Place) -> None:
         """Raises MachineError ``no-overlay`` with the kernel's reason."""
         if most_lowers() > _LOWERS_AS_OPTION:
             self._attach_stepwise(at)
         else:
             self._attach_as_option(at)
 
-    def _attach_stepwise(self, at: Path) -> None:
+    def _attach_stepwise(self, at: Place) -> None:
         with ExitStack() as stack:
             context = _closing(stack, syscalls.fsopen(b"overlay"))
             try:
@@ -54,13 +56,15 @@ class Overlay:
                 if self.upper and self.work:
                     _configure_path(context, b"upperdir", self.upper)
                     _configure_path(context, b"workdir", self.work)
-                read_only = 0 if self.upper else syscalls.MOUNT_ATTR_RDONLY
-                mounted = _closing(stack, syscalls.fsmount(context, read_only))
+                attributes = syscalls.MOUNT_ATTR_NODEV | (
+                    0 if self.upper else syscalls.MOUNT_ATTR_RDONLY
+                )
+                mounted = _closing(stack, syscalls.fsmount(context, attributes))
             except OSError as error:
                 raise self._refused(error, syscalls.messages(context)) from error
-            syscalls.move_mount(mounted, os.fsencode(at))
+            syscalls.move_mount(mounted, _target(at))
 
-    def _attach_as_option(self, at: Path) -> None:
+    def _attach_as_option(self, at: Place) -> None:
         with ExitStack() as stack:
             lowers = b":".join(_short(stack, path) for path in reversed(self.lowers))
             parts = [b"lowerdir=" + lowers]
@@ -73,8 +77,8 @@ class Overlay:
             if len(options) > _OPTIONS_MAX:
                 raise self._refused(OSError(7, "their names are too long together"), "")
             try:
-                flags = 0 if self.upper else syscalls.MS_RDONLY
-                syscalls.mount(b"overlay", os.fsencode(at), b"overlay", flags, options)
+                flags = syscalls.MS_NODEV | (0 if self.upper else syscalls.MS_RDONLY)
+                syscalls.mount(b"overlay", _name(at), b"overlay", flags, options)
             except OSError as error:
                 raise self._refused(error, "") from error
 
@@ -103,16 +107,19 @@ class Bind:
     source: Path
     writable: bool = False
     recursive: bool = False
+    devices: bool = False
+    setuid: bool = False
 
-    def attach(self, at: Path) -> None:
+    def attach(self, at: Place) -> None:
         with ExitStack() as stack:
             tree = _closing(
                 stack, syscalls.open_tree(os.fsencode(self.source), recursive=self.recursive)
             )
-            if not self.writable:
-                read_only = syscalls.MOUNT_ATTR_RDONLY
-                syscalls.mount_setattr(tree, read_only, recursive=self.recursive)
-            syscalls.move_mount(tree, os.fsencode(at))
+            attributes = 0 if self.writable else syscalls.MOUNT_ATTR_RDONLY
+            attributes |= 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
+            attributes |= 0 if self.setuid else syscalls.MOUNT_ATTR_NOSUID
+            syscalls.mount_setattr(tree, attributes, recursive=self.recursive)
+            syscalls.move_mount(tree, _target(at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,9 @@ class Tmpfs:
     mode: int = 0o755
     uid: int = 0
     gid: int = 0
+    devices: bool = False
 
-    def attach(self, at: Path) -> None:
+    def attach(self, at: Place) -> None:
         with ExitStack() as stack:
             context = _closing(stack, syscalls.fsopen(b"tmpfs"))
             syscalls.fsconfig_string(context, b"mode", b"%o" % self.mode)
@@ -132,24 +140,39 @@ class Tmpfs:
             syscalls.fsconfig_string(context, b"gid", b"%d" % self.gid)
             if self.size is not None:
                 syscalls.fsconfig_string(context, b"size", b"%d" % self.size)
-            attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+            attributes = syscalls.MOUNT_ATTR_NOSUID
+            attributes |= 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
             mounted = _closing(stack, syscalls.fsmount(context, attributes))
-            syscalls.move_mount(mounted, os.fsencode(at))
+            syscalls.move_mount(mounted, _target(at))
 
 
 @dataclass(frozen=True, slots=True)
 class Sysfs:
     """A fresh, read-only ``/sys`` without anything that is mounted in the machine's own."""
 
-    def attach(self, at: Path) -> None:
+    def attach(self, at: Place) -> None:
         with ExitStack() as stack:
             context = _closing(stack, syscalls.fsopen(b"sysfs"))
             attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID
             mounted = _closing(stack, syscalls.fsmount(context, attributes))
-            syscalls.move_mount(mounted, os.fsencode(at))
+            syscalls.move_mount(mounted, _target(at))
 
 
-Mount = Overlay | Bind | Tmpfs | Sysfs
+@dataclass(frozen=True, slots=True)
+class Devpts:
+    """Pseudo-terminals of its own."""
+
+    def attach(self, at: Place) -> None:
+        with ExitStack() as stack:
+            context = _closing(stack, syscalls.fsopen(b"devpts"))
+            for key, value in ((b"ptmxmode", b"0666"), (b"mode", b"0620"), (b"gid", b"5")):
+                syscalls.fsconfig_string(context, key, value)
+            syscalls.fsconfig_flag(context, b"newinstance")
+            mounted = _closing(stack, syscalls.fsmount(context, syscalls.MOUNT_ATTR_NOSUID))
+            syscalls.move_mount(mounted, _target(at))
+
+
+Mount = Overlay | Bind | Tmpfs | Sysfs | Devpts
 
 
 @contextmanager
@@ -196,11 +219,11 @@ def in_initial_user_namespace() -> bool:
 
 
 def _configure_path(context: int, key: bytes, path: Path) -> None:
-    """By name where the kernel takes it literally, else by the short name of a descriptor (looked up at once)."""
-    name = os.fsencode(path)
-    if len(name) <= _VALUE_MAX and not set(name) & set(b":,\\"):
-        syscalls.fsconfig_string(context, key, name)
-        return
+    """By the short name of a descriptor, looked up at once.
+
+    The kernel takes at most 255 bytes and splits some names; and whoever reads the list of mounts, as bubblewrap does
+    again and again, pays for each byte of it.
+    """
     with ExitStack() as stack:
         syscalls.fsconfig_string(context, key, _short(stack, path))
 
@@ -208,6 +231,14 @@ def _configure_path(context: int, key: bytes, path: Path) -> None:
 def _short(stack: ExitStack, path: Path) -> bytes:
     fd = _closing(stack, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     return b"/proc/self/fd/%d" % fd
+
+
+def _target(at: Place) -> bytes | int:
+    return at if isinstance(at, int) else os.fsencode(at)
+
+
+def _name(at: Place) -> bytes:
+    return b"/proc/self/fd/%d" % at if isinstance(at, int) else os.fsencode(at)
 
 
 def _closing(stack: ExitStack, fd: int) -> int:

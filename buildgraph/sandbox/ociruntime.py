@@ -6,8 +6,8 @@ its own, which the kernel ends as a whole::
     setpriv --pdeathsig KILL ─► unshare --pid --fork --kill-child ─► crun run ─► the command
                                                                   └► reaper ─► runc run --detach ─► the command
 
-What is under way lives in ``<scratch>/bundle-<pid>-…``: config.json, the runtime's state and log, the files of
-``/etc``; and in control groups ``buildgraph-<pid>-…``, which :func:`sweep` takes away after a crash.
+What is under way lives in ``<scratch>/bundle-<pid>-…``: config.json, the runtime's state and log; and in control
+groups ``buildgraph-<pid>-…``, which :func:`sweep` takes away after a crash.
 """
 
 import json
@@ -21,14 +21,13 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from buildgraph.fs.rooted import Rooted
 from buildgraph.sandbox import bundle
-from buildgraph.sandbox.command import Command, Exit, make_workdir
+from buildgraph.sandbox.command import Command, Exit
 from buildgraph.sandbox.mounts import in_initial_user_namespace
-from buildgraph.sandbox.network import etc_files, in_private_network
+from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
-from buildgraph.sandbox.points import placed, resolved_target
 from buildgraph.sandbox.process import supervise
+from buildgraph.sandbox.stage import staged
 
 _CGROUPS = "/sys/fs/cgroup"
 _GROUP = "buildgraph-"
@@ -62,13 +61,10 @@ class OciRuntime:
     def _run(
         self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
     ) -> Exit:
-        if not command.readonly_root:
-            make_workdir(command)
-        with _folder(self._scratch) as folder, placed(command, folder) as places:
+        with _folder(self._scratch) as folder, staged(command, folder, system=False) as stage:
             identity = folder.name.removeprefix("bundle-")
-            files = _write_files(command, folder, {place.target for place in places})
             group = f"/{_GROUP}{identity}" if in_initial_user_namespace() else ""
-            config = bundle.config(command, places, files, group)
+            config = bundle.config(command, stage.root, group)
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             ended = supervise(
                 self._argv(command, folder, identity),
@@ -122,19 +118,6 @@ def _folder(scratch: Path) -> Iterator[Path]:
     finally:
         _remove_groups(folder.name.removeprefix("bundle-"))
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_files(command: Command, folder: Path, taken: set[str]) -> dict[str, str]:
-    files = {}
-    with Rooted(command.root) as root:
-        for path, text in etc_files(command).items():
-            target = resolved_target(root, path)
-            if target not in taken:
-                file = folder / path.rpartition("/")[2]
-                file.write_text(text, encoding="utf-8", errors="surrogateescape")
-                file.chmod(0o644)
-                files[target] = str(file)
-    return files
 
 
 def _errors(log: Path) -> str:

@@ -14,6 +14,7 @@ CLONE_NEWNET: Final = 0x4000_0000
 CLONE_NEWPID: Final = 0x2000_0000
 
 MS_RDONLY: Final = 1
+MS_NODEV: Final = 4
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 1 << 18
 MNT_DETACH: Final = 2
@@ -29,7 +30,8 @@ _FSCONFIG_CMD_CREATE: Final = 6
 _FSOPEN_CLOEXEC: Final = 1
 _FSMOUNT_CLOEXEC: Final = 1
 _OPEN_TREE_CLONE: Final = 1
-_MOVE_MOUNT_F_EMPTY_PATH: Final = 4
+_MOVE_MOUNT_F_EMPTY_PATH: Final = 0x04
+_MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
 _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_RECURSIVE: Final = 0x8000
@@ -160,14 +162,15 @@ def mount_setattr(fd: int, attributes: int, *, recursive: bool) -> None:
     _checked(result, "mount_setattr")
 
 
-def move_mount(fd: int, target: bytes) -> None:
-    """Attach the detached mount ``fd`` at ``target``."""
+def move_mount(fd: int, target: bytes | int) -> None:
+    """Attach the detached mount ``fd`` at a path, or at what an open descriptor stands for."""
+    by_fd = isinstance(target, int)
     result = _libc.syscall(
         ctypes.c_long(_MOVE_MOUNT),
         ctypes.c_int(fd),
         ctypes.c_char_p(b""),
-        ctypes.c_int(_AT_FDCWD),
-        ctypes.c_char_p(target),
-        ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
+        ctypes.c_int(target if isinstance(target, int) else _AT_FDCWD),
+        ctypes.c_char_p(b"" if isinstance(target, int) else target),
+        ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH | (_MOVE_MOUNT_T_EMPTY_PATH if by_fd else 0)),
     )
-    _checked(result, target)
+    _checked(result, b"" if isinstance(target, int) else target)

@@ -181,7 +181,8 @@ class Source:
             ref = names.resolve(text, place, kinds, f"'{key}'")
             return ref, ref is not None
         ref = names.refs.get(text)
-        if ref is None or ref.kind not in kinds:
+        # A step cannot mean itself: it means a path, which whoever reads it will miss.
+        if ref is None or ref.kind not in kinds or text == self.path[1]:
             if text in names.off and not self.around.has(text):
                 return names.resolve(text, place, kinds, f"'{key}'"), False
             return None, True

@@ -12,6 +12,7 @@ def write_synced(path: str | Path, content: bytes, mode: int = 0o600) -> None:
     """Create ``path`` (which must not exist) with ``content`` on the disk when this returns."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
+        os.fchmod(fd, mode)  # whatever the umask
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]

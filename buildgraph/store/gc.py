@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildgraph.digest import Digest
+from buildgraph.store import reserve
 from buildgraph.store.choose import Candidate, Choice
 from buildgraph.store.inventory import take
 from buildgraph.store.lease import dead, relied_on
@@ -55,7 +56,7 @@ def collect(
     Without either, only what nothing refers to goes. One collection at a time; another one waits.
     """
     leases = store.home / "leases"
-    with store.lock("collect"):
+    with store.lock("collect"), reserve.spent(store.home / "reserve"):
         ended = dead(leases)
         inventory = take(store)
         choice = Choice(inventory, relied_on(leases, but=ended))

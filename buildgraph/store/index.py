@@ -230,7 +230,8 @@ def _is_damage(error: Exception, folder: Path) -> bool:
 
 
 def _machine_error(primary: int, cause: BaseException | None, folder: Path) -> MachineError:
-    if primary == sqlite3.SQLITE_FULL or os.statvfs(folder).f_bavail == 0:
+    disk = os.statvfs(folder)
+    if primary == sqlite3.SQLITE_FULL or not disk.f_bavail or (disk.f_files and not disk.f_favail):
         return no_space(folder)
     if primary in _BUSY:
         return MachineError(

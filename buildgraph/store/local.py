@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 from buildgraph.digest import Digest
 from buildgraph.errors import MachineError
 from buildgraph.events import Event, Observer, Warned
-from buildgraph.store import lease
+from buildgraph.store import lease, reserve
 from buildgraph.store.actions import LocalRecords
 from buildgraph.store.atomic import replace
 from buildgraph.store.blobs import LocalBlobs
@@ -93,6 +93,9 @@ class LocalStore:
             _check_format(store)
             if not (home / "oci-layout").exists():
                 store.write(home / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            if not (home / "generation").exists():
+                store.raise_generation()
+            reserve.make(home / "reserve")
         return store
 
     def __enter__(self) -> Self:
@@ -106,7 +109,8 @@ class LocalStore:
         from buildgraph.store.clean import clean
 
         try:
-            self.records.flush()
+            with suppress(MachineError):  # a full disk loses what was counted, not what was built
+                self.records.flush()
             self.blobs.sync()
         finally:
             if self._opened is not None:
@@ -116,7 +120,8 @@ class LocalStore:
                 if self._temp_made:
                     self.trash.remove(self.home / "tmp" / self.session)
                     self._temp_made = False
-                clean(self)
+                with suppress(OSError, MachineError):  # a read-only disk keeps its left-overs
+                    clean(self)
             finally:
                 self.lease.release()
 
@@ -180,9 +185,15 @@ class LocalStore:
             return b""
 
     def raise_generation(self) -> None:
-        """Tell compiled plans that something may be gone; before it goes."""
+        """Tell compiled plans that something may be gone; before it goes. Works on a full disk."""
+        file = self.home / "generation"
         with self.lock("generation"):
-            self.write(self.home / "generation", secrets.token_hex(16).encode())
+            try:
+                self.write(file, secrets.token_hex(16).encode())
+            except MachineError as error:
+                if error.code != "no-space":
+                    raise
+                file.unlink(missing_ok=True)
 
     def bind_ids(self, mapping: str) -> None:
         """Record the user and group ids that this store's snapshots are written with, or refuse another mapping.

@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from buildgraph.errors import MachineError
 from buildgraph.store.lease import Lease, abandoned
 
 _RIGHTS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -28,7 +29,10 @@ class Trash:
 
     def throw(self, path: Path) -> Path | None:
         """Rename ``path`` away; where it is now, None when it was gone. Nothing is deleted yet."""
-        self._lease.hold()
+        with suppress(
+            MachineError
+        ):  # on a full disk, others may empty the trash while we could still restore
+            self._lease.hold()
         there = self._folder / f"{self._lease.path.stem}.{secrets.token_hex(8)}"
         try:
             try:

@@ -1,0 +1,150 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildgraph.execute.scheduler import (
+    Done,
+    Failed,
+    Hit,
+    IllegalTransitionError,
+    Interrupted,
+    Look,
+    Miss,
+    Node,
+    Scheduler,
+    Skip,
+    Start,
+)
+
+
+def scheduler(text: str, jobs: int = 2, **more) -> Scheduler:
+    """``a; b < a; c < a b``: nodes with their needs."""
+    needs = {}
+    for part in text.split(";"):
+        name, _, rest = part.partition("<")
+        needs[Node(name.strip())] = [Node(need) for need in rest.split()]
+    return Scheduler(tuple(needs), needs, jobs=jobs, **more)
+
+
+def names(instructions, kind) -> list[str]:
+    return [i.node for i in instructions if isinstance(i, kind)]
+
+
+def test_a_node_is_looked_at_once_its_inputs_are_settled():
+    plan = scheduler("a; b < a")
+    assert plan.start() == [Look("a")]
+    assert plan.handle(Hit("a")) == [Look("b")]
+    assert plan.handle(Hit("b")) == []
+    assert plan.finished
+
+
+def test_no_more_than_jobs_run():
+    plan = scheduler("a; b; c", jobs=2)
+    plan.start()
+    assert plan.handle(Miss("a")) == [Start("a")]
+    assert plan.handle(Miss("b")) == [Start("b")]
+    assert plan.handle(Miss("c")) == []
+    assert plan.handle(Done("a")) == [Start("c")]
+
+
+def test_the_longest_remaining_path_goes_first():
+    plan = scheduler("short; long; after < long", jobs=1, seconds={"after": 60.0})
+    plan.start()
+    assert plan.handle(Miss("short")) == [Start("short")]
+    plan = scheduler("first; short; long; after < long", jobs=1, seconds={"after": 60.0})
+    plan.start()
+    plan.handle(Miss("first"))
+    plan.handle(Miss("short"))
+    plan.handle(Miss("long"))
+    assert plan.handle(Done("first")) == [Start("long")]
+
+
+def test_a_failure_skips_all_that_did_not_start():
+    plan = scheduler("a; b; c < a; d", jobs=2)
+    plan.start()
+    for node in "abd":
+        plan.handle(Miss(node))
+    assert sorted(names(plan.handle(Failed("a")), Skip)) == ["c", "d"]
+    assert not plan.finished
+    assert plan.handle(Done("b")) == []
+    assert plan.finished
+
+
+def test_keep_going_skips_only_dependents():
+    plan = scheduler("a; b; c < a; e < c; d < b", jobs=1, keep_going=True)
+    plan.start()
+    plan.handle(Miss("a"))
+    plan.handle(Miss("b"))
+    out = plan.handle(Failed("a"))
+    assert names(out, Skip) == ["c", "e"]
+    assert names(out, Start) == ["b"]
+    assert plan.handle(Done("b")) == [Look("d")]
+
+
+def test_an_interruption_starts_nothing_new():
+    plan = scheduler("a; b < a; c", jobs=1)
+    plan.start()
+    plan.handle(Miss("a"))
+    plan.handle(Miss("c"))
+    assert sorted(names(plan.handle(Interrupted()), Skip)) == ["b", "c"]
+    assert plan.handle(Done("a")) == []
+    assert plan.finished
+
+
+def test_an_event_out_of_order_tells_the_story():
+    plan = scheduler("a")
+    plan.start()
+    with pytest.raises(IllegalTransitionError, match="a is looking, not running: Look → Done"):
+        plan.handle(Done("a"))
+
+
+@st.composite
+def builds(draw):
+    count = draw(st.integers(1, 12))
+    needs = {
+        Node(f"n{i}"): [Node(f"n{j}") for j in range(i) if draw(st.booleans())]
+        for i in range(count)
+    }
+    fates = {node: draw(st.sampled_from(["hit", "done", "failed"])) for node in needs}
+    return (
+        needs,
+        fates,
+        draw(st.integers(1, 4)),
+        draw(st.booleans()),
+        draw(st.randoms(use_true_random=False)),
+    )
+
+
+@given(builds())
+def test_every_build_ends_with_every_node_in_an_end_state(case):
+    needs, fates, jobs, keep_going, random = case
+    plan = Scheduler(tuple(needs), needs, jobs=jobs, keep_going=keep_going)
+    todo, running, settled = plan.start(), [], set()
+    while not plan.finished:
+        while todo:
+            instruction = todo.pop(0)
+            if isinstance(instruction, Look):
+                assert settled.issuperset(needs[instruction.node])
+                if fates[instruction.node] == "hit":
+                    settled.add(instruction.node)
+                    todo += plan.handle(Hit(instruction.node))
+                else:
+                    todo += plan.handle(Miss(instruction.node))
+            elif isinstance(instruction, Start):
+                running.append(instruction.node)
+                assert len(running) <= jobs
+        if plan.finished:
+            break
+        node = running.pop(random.randrange(len(running)))
+        if fates[node] == "done":
+            settled.add(node)
+            todo += plan.handle(Done(node))
+        else:
+            todo += plan.handle(Failed(node))
+    failed = {node for node, state in plan.state.items() if state == "failed"}
+    if keep_going:
+        for node, state in plan.state.items():
+            blocked = any(plan.state[need] in ("failed", "skipped") for need in needs[node])
+            assert (state == "skipped") == blocked
+    if not failed:
+        assert set(plan.state.values()) == {"settled"}
