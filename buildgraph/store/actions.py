@@ -106,7 +106,10 @@ class LocalRecords:
         past, before = self._past(step)
         entries: list[Value] = [dict(past_entry) for past_entry in (entry, *past)]
         took = before if seconds is None else round(seconds, 3)
-        self._index().set(f"history:{step}", {"entries": entries[:_KEPT_ENTRIES], "seconds": took})
+        self._index().set(
+            f"history:{step}",
+            {"entries": entries[:_KEPT_ENTRIES], "last": int(self._clock()), "seconds": took},
+        )
 
     def history(self, step: str) -> tuple[Entry, ...]:
         """The last decisions about ``step``, newest first."""

@@ -217,10 +217,11 @@ def damaged(digest: Digest) -> ContentError:
 def listed(home: Path) -> Iterator[tuple[Digest, Path]]:
     """Every blob by its name, without looking inside; what is no blob's name is left out."""
     for algorithm in ALGORITHMS:
-        with suppress(FileNotFoundError):
-            for entry in os.scandir(home / "blobs" / algorithm):
-                with suppress(ContentError):
-                    yield Digest.parse(f"{algorithm}:{entry.name}"), Path(entry.path)
+        folder = home / "blobs" / algorithm
+        names = os.listdir(folder) if folder.is_dir() else []
+        for name in names:
+            with suppress(ContentError):
+                yield Digest.parse(f"{algorithm}:{name}"), folder / name
 
 
 def _size(name: str) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from buildgraph.store import reserve
 from buildgraph.store.inventory import folder_size, take
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Usage:
 
 def info(store: "LocalStore") -> Usage:
     """Measures file by file; seconds for a big store."""
-    inventory = take(store)
+    with reserve.spent(store.home / "reserve"):
+        inventory = take(store)
     blobs = [thing.size for name, thing in inventory.things.items() if ":" in name]
     snapshots = [thing.size for name, thing in inventory.things.items() if ":" not in name]
     parts = [
@@ -65,7 +67,8 @@ def info(store: "LocalStore") -> Usage:
 
 def ls(store: "LocalStore") -> Iterable[Kept]:
     """The biggest first."""
-    inventory = take(store)
+    with reserve.spent(store.home / "reserve"):
+        inventory = take(store)
     kept = [
         Kept(
             unit.label,

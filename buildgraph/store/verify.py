@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from buildgraph.digest import Digest
+from buildgraph.store import reserve
 from buildgraph.store.actions import decode_result
 from buildgraph.store.blobs import ALGORITHMS, hasher, listed
 from buildgraph.store.choose import spellings
@@ -54,7 +55,7 @@ class Verification:
 
 def verify(store: "LocalStore", check_snapshot: CheckSnapshot | None = None) -> Verification:
     """Safe beside builds; waits for a collection, and lets one wait."""
-    with store.lock("collect"):
+    with store.lock("collect"), reserve.spent(store.home / "reserve"):
         return _Verifier(store, check_snapshot).run()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import store_worker
+from support.capability import require, require_root
 from support.stores import check_by_file
 
 from buildgraph.errors import MachineError
@@ -99,50 +100,70 @@ def test_a_killed_holder_frees_its_flight_and_its_lease(home):
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    """A file system of 1 MiB."""
-    from support.capability import require, require_root
-
+def mounted(tmp_path):
+    """Mounts a file system of so many MiB and inodes; unmounted at the end."""
     require("mount", "umount")
     require_root()
-    folder = tmp_path / "tiny"
+    folder = tmp_path / "mounted"
     folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=300", "tmpfs", folder], check=True
-    )
-    yield folder
+
+    def mount(size: int, inodes: int) -> Path:
+        options = f"size={size}m,nr_inodes={inodes}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+        return folder
+
+    yield mount
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_said_and_harms_nothing(tiny):
+def fill(store, size, count):
+    """Blobs of random bytes with a document each, until the disk is full; those that were put."""
     kept = []
 
-    def fill(store):
-        for number in range(100):
-            content = os.urandom(64 << 10)
+    def put_all():
+        for number in range(count):
+            content = number.to_bytes(4, "big") * (size // 4)
             kept.append((store.blobs.put(content), content))
-            store.records.put_document(str(number), content[: 8 << 10])
+            store.records.put_document(str(number), content[: size // 8])
 
-    with LocalStore.open(tiny / "home") as store:
-        with pytest.raises(MachineError) as caught:
-            fill(store)
-        assert caught.value.code == "no-space"
-        assert str(tiny) in caught.value.message
+    with pytest.raises(MachineError) as caught:
+        put_all()
+    assert caught.value.code == "no-space"
+    assert str(store.home) in caught.value.message
+    return kept
+
+
+@pytest.mark.parametrize(("inodes", "size"), [(10_000, 64 << 10), (120, 64)])
+def test_a_full_disk_is_said_harms_nothing_and_can_be_freed(mounted, inodes, size):
+    """Without space, and without inodes."""
+    home = mounted(16, inodes) / "home"
+    with LocalStore.open(home) as store:
+        kept = fill(store, size, 1000)
+        assert len(kept) > 20
         assert [store.blobs.read(digest) for digest, _ in kept] == [content for _, content in kept]
-        (tiny / "home" / "blobs" / "sha256" / kept.pop()[0].hex).unlink()
-        (tiny / "home" / "blobs" / "sha256" / kept.pop()[0].hex).unlink()
-        assert verify(store).findings == ()
         assert not list(store.tmp.iterdir())
+    with LocalStore.open(home) as store:
+        assert verify(store).findings == ()
+        done = collect(store, max_size=0)
+        assert len(done.evicted) >= len(kept)
+        assert done.kept == 0
+    store_worker.build(home)
+    with LocalStore.open(home) as store:
+        assert verify(store, check_by_file).findings == ()
 
 
-def test_without_inodes_the_same_is_said(tiny):
-    def fill(store):
-        for number in range(400):
-            store.blobs.put(str(number).encode())
-
-    with LocalStore.open(tiny / "home") as store:
-        with pytest.raises(MachineError) as caught:
-            fill(store)
-        assert caught.value.code == "no-space"
-        for path in list((tiny / "home" / "blobs" / "sha256").iterdir())[:5]:
-            path.unlink()
+def test_a_home_that_became_read_only_is_said(mounted):
+    home = mounted(16, 10_000) / "home"
+    with LocalStore.open(home) as store:
+        digest = store.blobs.put(b"before")
+    subprocess.run(["mount", "-o", "remount,ro", home.parent], check=True)
+    for attempt in (
+        lambda store: store.blobs.put(b"after"),
+        lambda store: store.blobs.has(digest),
+        lambda store: store.records.document("key"),
+        lambda store: store.raise_generation(),
+        collect,
+    ):
+        with pytest.raises(MachineError) as caught, LocalStore.open(home) as store:
+            attempt(store)
+        assert caught.value.code == "store-not-writable"
