@@ -65,10 +65,15 @@ def escape(text: str) -> str:
 def join(parts: Parts, written: str = "") -> str:
     """A plain string, or a :class:`Holed` that shows as ``written``; neighbouring texts are merged."""
     merged: list[str | EnvName] = []
-    for part in parts:
-        if isinstance(part, str) and merged and isinstance(merged[-1], str):
-            merged[-1] += part
-        elif part:
+    literal: list[str] = []
+    for part in (*parts, EnvName("")):
+        if isinstance(part, str):
+            literal.append(part)
+            continue
+        if text := "".join(literal):
+            merged.append(text)
+        literal.clear()
+        if part.name:
             merged.append(part)
     if not any(isinstance(part, EnvName) for part in merged):
         return "".join(part for part in merged if isinstance(part, str))

@@ -22,7 +22,7 @@ Holds = Callable[[str, tuple[str | int, ...]], bool]
 def lower_image(source: Source, holds: Holds) -> Image | None:
     table = source.table
     on = source.refs("on", ("base", "step", "image"))
-    if not table.get("on") and "on" not in source:
+    if not table.get("on") and not source.is_broken("on"):
         source.wrong(
             "no-root",
             "an image needs a stack",

@@ -46,7 +46,10 @@ class Source:
     broken: set[Path] = field(default_factory=set)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.table or (*self.path, key) in self.broken
+        return key in self.table or self.is_broken(key)
+
+    def is_broken(self, key: str) -> bool:
+        return (*self.path, key) in self.broken
 
     @property
     def where(self) -> Location:
@@ -146,7 +149,7 @@ class Source:
                 found[ref] = None
             else:
                 self.around.unsure.add(str(self.path[1]))
-        if (*self.path, key) in self.broken:
+        if self.is_broken(key):
             self.around.unsure.add(str(self.path[1]))
         return tuple(found)
 

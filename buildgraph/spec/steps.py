@@ -111,7 +111,7 @@ def _check_normalize(source: Source, normalize: Normalize, made: object) -> None
 def _run(source: Source) -> Run | None:
     from buildgraph.spec import runs
 
-    if not source.table.get("on") and "on" not in source:
+    if not source.table.get("on") and not source.is_broken("on"):
         source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
     command = _command(source)
     mounts = lower_mounts(source)

@@ -10,11 +10,13 @@ from buildgraph.spec.gitfacts import GitFacts
 from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.model import Model
 
-GIT = GitFacts("0123456789abcdef0123456789abcdef01234567", "0123456", "main", "v1", True, 1700000000)
+GIT = GitFacts(
+    "0123456789abcdef0123456789abcdef01234567", "0123456", "main", "v1", True, 1700000000
+)
 HEAD = 'buildfile = 1\n[workspace]\nname = "shop"\n[base.box]\nlayout = "box:latest"\n'
 
 
-def read(text: str, *, head: str = HEAD, **given: Any) -> Loaded:
+def read(document: str, *, head: str = HEAD, **given: Any) -> Loaded:
     """``head`` brings the base ``box``; nothing exists in the context unless ``paths`` says so."""
     paths = set(given.pop("paths", ()))
     defaults: dict[str, Any] = {
@@ -23,8 +25,10 @@ def read(text: str, *, head: str = HEAD, **given: Any) -> Loaded:
         "machine": Platform("linux", "amd64"),
         "exists": paths.__contains__,
     }
-    content = head + textwrap.dedent(text)
-    return load(Path("/shop/Buildfile.toml"), content.encode(), **(defaults | given))
+    content = given.pop("text", None)
+    if content is None:
+        content = (head + textwrap.dedent(document)).encode()
+    return load(Path("/shop/Buildfile.toml"), content, **(defaults | given))
 
 
 def model(text: str, **given: Any) -> Model:
@@ -50,5 +54,3 @@ def rendered(text: str, **given: Any) -> str:
     except ErrorGroup as group:
         return group.render()
     return "(no mistake)"
-
-
