@@ -10,7 +10,6 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -24,7 +23,7 @@ from buildgraph.store.lease import Lease, locked
 ALGORITHMS: Final = ("sha256", "sha512", "blake3")
 _CHUNK: Final = 1 << 20
 _SYNCERS: Final = 8
-"""fsyncs that run together share a journal commit: 300 small blobs in 30 ms instead of 90."""
+"""fsyncs that run together share a journal commit."""
 
 
 class Hasher(Protocol):
@@ -108,10 +107,11 @@ class LocalBlobs:
         return digest
 
     def put_many(self, contents: Iterable[bytes], algorithm: str = "sha256") -> tuple[Digest, ...]:
-        """Like :meth:`put` for each, in order; the fsyncs run together."""
-        wanted = tuple(contents)
+        """Like :meth:`put` for each, in order; for slow disks, because the fsyncs run together."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_SYNCERS) as pool:
-            return tuple(pool.map(lambda content: self.put(content, algorithm), wanted))
+            return tuple(pool.map(lambda content: self.put(content, algorithm), contents))
 
     def adopt(self, temp: Path, digest: Digest) -> None:
         """Make the finished file ``temp`` (from :meth:`temp`) the blob ``digest``, which the caller computed.

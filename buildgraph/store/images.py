@@ -6,7 +6,6 @@ is no index is renamed to ``index.json.damaged-…`` with a warning: its images 
 """
 
 import os
-import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -104,7 +103,7 @@ class LocalImages:
             return self._read(locked=True)
 
     def _set_aside(self, error: ContentError) -> None:
-        aside = self._file.with_name(f"index.json.damaged-{secrets.token_hex(4)}")
+        aside = self._file.with_name(f"index.json.damaged-{os.urandom(4).hex()}")
         with translated(self._file):
             self._store.raise_generation()
             os.rename(self._file, aside)

@@ -6,7 +6,6 @@ index open notice at their next write and reopen. Nothing here expires or is evi
 """
 
 import os
-import secrets
 import sqlite3
 import threading
 import warnings
@@ -196,7 +195,7 @@ class RecordIndex:
                 self._current = None
 
     def _rename_away(self) -> None:
-        aside = self._folder.with_name(f"records.damaged-{secrets.token_hex(4)}")
+        aside = self._folder.with_name(f"records.damaged-{os.urandom(4).hex()}")
         with suppress(FileNotFoundError):
             os.rename(self._folder, aside)
             self.set_aside.append(aside.name)

@@ -7,7 +7,6 @@ what is missing, imports nothing heavy, and leaves the record index closed until
 import itertools
 import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +64,7 @@ class LocalStore:
         self.home = home
         self.observer = observer
         self.clock = clock
-        self.session = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.session = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.lease = Lease(home / "leases" / f"{self.session}.lease")
         self.trash = Trash(home / "trash", self.lease)
         self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged)
@@ -189,7 +188,7 @@ class LocalStore:
         file = self.home / "generation"
         with self.lock("generation"):
             try:
-                self.write(file, secrets.token_hex(16).encode())
+                self.write(file, os.urandom(16).hex().encode())
             except MachineError as error:
                 if error.code != "no-space":
                     raise

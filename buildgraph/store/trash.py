@@ -6,7 +6,6 @@ renamed up into one flat folder before they are emptied.
 """
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +32,7 @@ class Trash:
             MachineError
         ):  # on a full disk, others may empty the trash while we could still restore
             self._lease.hold()
-        there = self._folder / f"{self._lease.path.stem}.{secrets.token_hex(8)}"
+        there = self._folder / f"{self._lease.path.stem}.{os.urandom(8).hex()}"
         try:
             try:
                 os.rename(path, there)
@@ -112,7 +111,7 @@ def _flatten(folder: int, name: str, session: str) -> tuple[list[str], bool]:
             try:
                 if is_directory:
                     os.chmod(child, 0o700, dir_fd=fd)
-                    up = f"{session}.{secrets.token_hex(8)}"
+                    up = f"{session}.{os.urandom(8).hex()}"
                     os.rename(child, up, src_dir_fd=fd, dst_dir_fd=folder)
                     lifted.append(up)
                 else:

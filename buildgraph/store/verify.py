@@ -8,7 +8,6 @@ again. Things that nothing refers to are no damage: a killed process leaves them
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -90,6 +89,8 @@ class _Verifier:
         self._findings.append(Finding(sort, name, problem))
 
     def _blobs(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         names = tuple(listed(self._store.home))
         with ThreadPoolExecutor(_WORKERS) as pool:
             for (digest, path), size in zip(names, pool.map(_hash, names), strict=True):
