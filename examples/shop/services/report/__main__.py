@@ -1,0 +1,3 @@
+from report.table import table
+
+print(table())
