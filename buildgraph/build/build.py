@@ -15,7 +15,7 @@ from buildgraph.errors import BuildgraphError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
 from buildgraph.execute.ops_image import codec_of
-from buildgraph.execute.scheduler import Node, Scheduler
+from buildgraph.execute.scheduler import Claim, Node, Scheduler
 from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.step import BaseStep, ContextFiles, RunStep, StepId, files_of, inputs_of
@@ -86,6 +86,15 @@ def _needs(
     for image in images:
         needs[Node(f"image:{image.name}")] = [Node(step) for step in image.stack]
     return needs
+
+
+def _claims(graph: BuildGraph, steps: Sequence[StepId]) -> dict[Node, Claim]:
+    found = {}
+    for step_id in steps:
+        step = graph.steps[step_id]
+        if isinstance(step, RunStep) and (step.pool or step.memory):
+            found[Node(step_id)] = Claim(step.pool, step.memory or 0)
+    return found
 
 
 def _errors(failures: Mapping[Node, BaseException]) -> tuple[BuildgraphError, ...]:

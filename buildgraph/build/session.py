@@ -12,6 +12,7 @@ from buildgraph.build.workspace import Workspace, open_workspace
 from buildgraph.events import Observer
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
+from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.run_mounts import RunMounts
@@ -39,6 +40,7 @@ class Session:
     lookups: Lookups
     snapshots: Snapshots
     context: Context
+    conflicts: Conflicts
     cancelled: threading.Event
 
     def run_op(self) -> RunOp:
@@ -62,6 +64,7 @@ class Session:
             self.snapshots,
             self.stacks,
             mounts,
+            self.conflicts,
             Runtimes(self.store.tmp),
             secrets,
             self.observer,
@@ -69,7 +72,7 @@ class Session:
         )
 
     def image_op(self) -> ImageOp:
-        return ImageOp(self.workspace.graph, self.store, self.stacks)
+        return ImageOp(self.workspace.graph, self.store, self.stacks, self.conflicts)
 
 
 @contextmanager
@@ -101,6 +104,7 @@ def open_session(request: Request, observer: Observer) -> Iterator[Session]:
             lookups,
             snapshots,
             context,
+            Conflicts(workspace.graph, stacks, observer),
             threading.Event(),
         )
 

@@ -142,8 +142,8 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
         changes = _against(session, step, now, against)
         told["changes"] = changes
         text += [
-            f"  {part}: {before or 'nothing'} → {after or 'nothing'}"
-            for part, before, after in changes
+            f"  {change[0]}: {change[1] or 'nothing'} → {change[2] or 'nothing'}"
+            for change in changes
         ]
     elif last is not None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(str(last["time"]))))

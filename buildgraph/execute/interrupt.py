@@ -11,9 +11,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruptible(notify: Callable[[], None]) -> Iterator[None]:
-    """Call ``notify`` at the first signal, which is then raised at the end of the block: KeyboardInterrupt for SIGINT,
-    SystemExit(143) for SIGTERM. A second signal acts as if this block were not there. In other threads than the main
-    one signals do not arrive, and nothing is done."""
+    """Call ``notify`` at the first signal; at the end of the block it acts as if this block were not there: the handler
+    of before is called, or else KeyboardInterrupt raised for SIGINT, SystemExit(143) for SIGTERM. A second signal acts
+    so at once. In other threads than the main one signals do not arrive, and nothing is done."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -36,4 +36,7 @@ def interruptible(notify: Callable[[], None]) -> Iterator[None]:
     finally:
         restore()
         if came:
+            handler = before[came[0]]
+            if callable(handler):
+                handler(came[0], None)
             raise KeyboardInterrupt if came[0] == signal.SIGINT else SystemExit(143)

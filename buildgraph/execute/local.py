@@ -45,8 +45,8 @@ def drive(
     """Run until every node is settled, failed or skipped; returns the failures in the order they came.
 
     ``look`` runs in the calling thread and says whether a result is known; ``work`` runs in a worker thread. When
-    ``look`` or ``work`` raises an error the node has failed. A signal stops the build, waits for what runs, and ends in
-    KeyboardInterrupt or SystemExit.
+    ``look`` or ``work`` raises an error the node has failed. A signal stops the build and waits for what runs; then it
+    takes its usual effect.
     """
     driver = _Driver(scheduler, look, work, skipped)
 

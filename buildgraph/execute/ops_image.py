@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from buildgraph.digest import Digest
+from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.stacks import EMPTY_TREE, PlacedLayer, Stacks
 from buildgraph.fs.compress import Codec
 from buildgraph.graph.graph import BuildGraph, ImageTarget
@@ -23,14 +24,18 @@ class BuiltImage:
 
 
 class ImageOp:
-    def __init__(self, graph: BuildGraph, store: LocalStore, stacks: Stacks) -> None:
+    def __init__(
+        self, graph: BuildGraph, store: LocalStore, stacks: Stacks, conflicts: Conflicts
+    ) -> None:
         self._graph = graph
         self._store = store
         self._stacks = stacks
+        self._conflicts = conflicts
 
     def make(self, target: ImageTarget) -> BuiltImage:
         """Idempotent: equal inputs give equal bytes, so making it again finds every blob."""
         codec = codec_of(target)
+        self._conflicts.check(target.name, target.stack, target.where, strict=target.merge_strict)
         layers = [layer for layer in self._stacks.place(target.stack) if layer.tree != EMPTY_TREE]
         blobs = [self._blob(layer, codec) for layer in self._squashed(target, layers)]
         assembled = assemble(

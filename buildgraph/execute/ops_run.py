@@ -9,12 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildgraph.digest import ActionKey
-from buildgraph.errors import StepFailedError
+from buildgraph.errors import Location, StepFailedError
 from buildgraph.events import Observer, StepOutput
+from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.run_mounts import Mounted, RunMounts
 from buildgraph.execute.secret import Secrets
@@ -61,6 +62,7 @@ class RunOp:
         snapshots: Snapshots,
         stacks: Stacks,
         mounts: RunMounts,
+        conflicts: Conflicts,
         runtimes: Runtimes,
         secrets: Secrets,
         observer: Observer,
@@ -70,6 +72,7 @@ class RunOp:
         self._snapshots = snapshots
         self._stacks = stacks
         self._mounts = mounts
+        self._conflicts = conflicts
         self._runtimes = runtimes
         self._secrets = secrets
         self._observe = observer
@@ -80,6 +83,8 @@ class RunOp:
     ) -> ActionResult:
         """Raises StepFailedError (``step-failed``, ``step-timeout``) or CancelledError."""
         start = time.monotonic()
+        name = step.id.partition(":")[2]
+        self._conflicts.check(name, step.stack, step.where, strict=step.merge_strict)
         attempts = step.retry.attempts if step.retry else 1
         for attempt in range(1, attempts + 1):
             with ExitStack() as undo:
@@ -197,17 +202,25 @@ def _failure(step: RunStep, outcome: Outcome, secrets: Secrets) -> StepFailedErr
             "step-timeout",
             f"step {name} ran longer than its timeout of {step.timeout} s",
             hint="raise `timeout`, or find out what it waits for",
-            where=step.where,
+            where=_lines_of(step),
             detail=last,
         )
     said = f"was killed by signal {outcome.exit.signal}" if outcome.exit.signal else ""
-    hint = f"run `buildgraph build {name} --shell-on-failure` for a shell where it failed"
+    hint = f"look around with: buildgraph build {name} --shell-on-failure"
     if step.network == "none" and outcome.network:
         hint = 'the step has no network: write network = "host" if it needs one'
     return StepFailedError(
         "step-failed",
         f"step {name} {said or f'failed with exit code {outcome.exit.code}'}",
         hint=hint,
-        where=step.where,
+        where=_lines_of(step),
         detail=last,
     )
+
+
+def _lines_of(step: RunStep) -> Location:
+    """Where the command stands, with all its lines (the last argument is the script of a shell form)."""
+    script = step.argv[-1].strip("\n").split("\n")
+    if len(script) == 1:
+        return step.where
+    return replace(step.where, excerpt="\n    ".join((step.where.excerpt, *script)))

@@ -10,6 +10,9 @@ A node is a step or an image. Its states, each in one sentence:
     failed    it was executed and failed
     skipped   an input failed, or the build stopped before it started
 
+A node may name a *pool*: no two nodes of one pool run at once. A node may claim memory: what runs at once claims no
+more than ``memory`` bytes together, except for a node that claims more than that by itself, which runs alone.
+
 Ready nodes start by the longest remaining path (seconds learned from earlier builds), then in graph order, so the
 order of starts is the same in every run with the same history.
 """
@@ -21,6 +24,14 @@ from typing import Literal, NewType
 
 Node = NewType("Node", str)
 State = Literal["waiting", "looking", "ready", "running", "settled", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a node needs to itself while it runs; ``memory`` in bytes."""
+
+    pool: str = ""
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ class Scheduler:
         jobs: int,
         keep_going: bool = False,
         seconds: Mapping[Node, float] | None = None,
+        claims: Mapping[Node, Claim] | None = None,
+        memory: int | None = None,
     ) -> None:
         self.state: dict[Node, State] = dict.fromkeys(order, "waiting")
         self._order = {node: index for index, node in enumerate(order)}
@@ -111,7 +124,9 @@ class Scheduler:
             for need in self._needs[node]:
                 self._dependents[need].append(node)
         self._jobs = jobs
-        self._running = 0
+        self._running: set[Node] = set()
+        self._claims = claims or {}
+        self._memory = memory
         self._keep_going = keep_going
         self._stopped = False
         self._ready: list[tuple[float, int, Node]] = []
@@ -154,8 +169,7 @@ class Scheduler:
                 f"{event.node} is {self.state[event.node]}, not {before}: {story}"
             )
         self.state[event.node] = after
-        if before == "running":
-            self._running -= 1
+        self._running.discard(event.node)
 
     def _look(self, node: Node) -> Look:
         self.state[node] = "looking"
@@ -174,13 +188,30 @@ class Scheduler:
 
     def _fill(self) -> list[Instruction]:
         out: list[Instruction] = []
-        while self._ready and self._running < self._jobs and not self._stopped:
-            node = heapq.heappop(self._ready)[2]
+        held = []
+        while self._ready and len(self._running) < self._jobs and not self._stopped:
+            entry = heapq.heappop(self._ready)
+            if not self._admits(entry[2]):
+                held.append(entry)
+                continue
+            node = entry[2]
             self.state[node] = "running"
-            self._running += 1
+            self._running.add(node)
             self._story[node].append("Start")
             out.append(Start(node))
+        for entry in held:
+            heapq.heappush(self._ready, entry)
         return out
+
+    def _admits(self, node: Node) -> bool:
+        claim = self._claims.get(node)
+        if claim is None:
+            return True
+        beside = [self._claims[other] for other in self._running if other in self._claims]
+        if claim.pool and any(other.pool == claim.pool for other in beside):
+            return False
+        claimed = sum(other.memory for other in beside)
+        return self._memory is None or not claimed or claimed + claim.memory <= self._memory
 
     def _skip_waiting(self) -> list[Instruction]:
         self._ready.clear()

@@ -286,3 +286,41 @@ def test_a_missing_source_is_an_error_with_its_line(shop):
     assert caught.value.code == "source-missing"
     assert caught.value.exit_code == 2
     assert "nowhere" in caught.value.render()
+
+
+CONFLICT = (
+    '[step.one]\non = ["box"]\nrun = "echo one > /opt/old"\n'
+    '[step.two]\non = ["box"]\nrun = "echo two > /opt/old"\n'
+    '[image.i]\non = ["box", "one", "two"]\n'
+)
+
+
+def test_siblings_that_change_one_file_are_warned_about(shop):
+    shop.buildfile(CONFLICT)
+    shop.build("i")
+    assert shop.warnings() == ["merge-conflict"]
+    shop.buildfile(CONFLICT + 'merge = "strict"\n')
+    [failure] = shop.attempt("i").failures
+    assert failure.code == "merge-conflict"
+    assert "/opt/old" in failure.message
+
+
+def test_tools_are_seen_and_not_part_of_the_result(shop, tmp_path):
+    from buildgraph.build.request import OutputSpec
+
+    shop.buildfile(
+        '[step.tool]\non = ["box"]\nrun = "mkdir /tool; echo made > /tool/it"\n'
+        '[step.use]\non = ["box"]\nwith = ["box", "tool"]\noutputs = ["/out"]\nrun = "cat /tool/it > /out"\n'
+        '[image.i]\non = ["use"]\n'
+    )
+    shop.build("i", outputs=(OutputSpec("local", str(tmp_path / "o")),))
+    assert (tmp_path / "o/out").read_text() == "made\n"
+    assert not (tmp_path / "o/tool").exists()
+
+
+def test_a_step_runs_as_its_user_in_its_workdir(shop):
+    shop.buildfile(
+        '[step.s]\non = ["box"]\nuser = "1000:1000"\nworkdir = "/work"\nrun = "id -u; pwd; touch made; stat -c %u made"\n'
+    )
+    shop.build("s")
+    assert shop.output("s") == ["1000", "/work", "1000"]

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildgraph.execute.scheduler import (
+    Claim,
     Done,
     Failed,
     Hit,
@@ -148,3 +149,27 @@ def test_every_build_ends_with_every_node_in_an_end_state(case):
             assert (state == "skipped") == blocked
     if not failed:
         assert set(plan.state.values()) == {"settled"}
+
+
+def test_nodes_of_one_pool_take_turns():
+    plan = scheduler("a; b; c", jobs=3, claims={Node("a"): Claim("p"), Node("b"): Claim("p")})
+    plan.start()
+    assert plan.handle(Miss("a")) == [Start("a")]
+    assert plan.handle(Miss("b")) == []
+    assert plan.handle(Miss("c")) == [Start("c")]
+    assert plan.handle(Done("a")) == [Start("b")]
+
+
+def test_memory_is_never_promised_twice():
+    claims = {
+        Node("a"): Claim(memory=60),
+        Node("b"): Claim(memory=60),
+        Node("c"): Claim(memory=500),
+    }
+    plan = scheduler("a; b; c", jobs=3, claims=claims, memory=100)
+    plan.start()
+    assert plan.handle(Miss("a")) == [Start("a")]
+    assert plan.handle(Miss("b")) == []
+    assert plan.handle(Miss("c")) == []
+    assert plan.handle(Done("a")) == [Start("b")]
+    assert plan.handle(Done("b")) == [Start("c")]
