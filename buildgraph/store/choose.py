@@ -65,8 +65,9 @@ class Choice:
     def until(self, max_size: int) -> None:
         """Choose until at most ``max_size`` bytes stay, or nothing is left to choose."""
 
-        def too_big(_unit: Unit) -> bool:
-            return self._inventory.total - self.freed > max_size
+        def too_big(unit: Unit) -> bool:
+            helps = bool(unit.things - self._inventory.rooted)
+            return helps and self._inventory.total - self.freed > max_size
 
         for unit in self._leaves(self._rank, too_big):
             self._evict(unit, self._why(unit))
@@ -133,7 +134,7 @@ class Choice:
         return sum(known[thing].size / self._all_sharers[thing] for thing in things)
 
     def _why(self, unit: Unit) -> str:
-        uses = "never reused" if not unit.reuses else f"reused {unit.reuses} times"
+        uses = {0: "never reused", 1: "reused once"}.get(unit.reuses, f"reused {unit.reuses} times")
         return f"{unit.seconds:.1f} s to make, {uses}, {int(self._share(unit))} bytes"
 
     def _bytes(self, things: list[str] | tuple[str, ...]) -> int:
