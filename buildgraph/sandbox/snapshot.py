@@ -6,8 +6,8 @@ once, complete as soon as it is visible, never changed. Whiteouts in it are char
     prepare(parents) ─► Active: root is writable ─► quiesce() ─► upper is read, normalized ─► commit(name)
                                                 └► leaving the block without commit throws everything away
 
-Whatever is under way lives in ``<tmp>/active-<pid>-…``; what is thrown away is renamed to ``<tmp>/trash-<pid>-…``
-first, so that a half-deleted directory is never taken for anything. Both are left-overs once that process is dead.
+Whatever is under way lives in ``<tmp>/active-<pid>-…``, a left-over once that process is dead; a snapshot that has to
+go is renamed there first, so that a half-deleted one is never taken for anything.
 
 **Power cuts.** Nothing is synced while a command runs or when it is committed. A mark ``<dir>.unsynced/<name>``
 (holding the boot ID) is set before a snapshot becomes visible; :meth:`Snapshots.settle` syncs the file system once
@@ -27,7 +27,13 @@ from pathlib import Path
 from buildgraph.sandbox import syscalls
 from buildgraph.sandbox.flatten import flatten
 from buildgraph.sandbox.mounts import Bind, Overlay, attached, detach, most_lowers
-from buildgraph.sandbox.stubs import RootAttributes, Stub, make_stubs, root_attributes
+from buildgraph.sandbox.stubs import (
+    RootAttributes,
+    Stub,
+    make_stubs,
+    missing_stubs,
+    root_attributes,
+)
 
 _WRITTEN_BACK = 60.0
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -48,6 +54,7 @@ class Snapshots:
         self.dir = dir
         self.tmp = tmp
         self._claim = claim
+        self._empty: dict[Path, bool] = {}
         self._unsynced = dir.with_name(dir.name + ".unsynced")
         self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
         self._look_at_marks()
@@ -69,7 +76,7 @@ class Snapshots:
             yield fresh
             self._publish(fresh, name)
         finally:
-            self.discard(work)
+            _delete(work)
 
     @contextmanager
     def view(self, parents: Sequence[Path]) -> Iterator[Path]:
@@ -81,7 +88,7 @@ class Snapshots:
                 stack.enter_context(_view(self._lowers(parents), at, work))
                 yield at
         finally:
-            self.discard(work)
+            _delete(work)
 
     @contextmanager
     def prepare(self, parents: Sequence[Path], stubs: Sequence[Stub] = ()) -> Iterator["Active"]:
@@ -94,7 +101,7 @@ class Snapshots:
             with ExitStack() as stack:
                 yield Active(self, work, self._lowers(parents), stubs, stack)
         finally:
-            self.discard(work)
+            _delete(work)
 
     def settle(self) -> None:
         """Make every snapshot that exists now safe against a power cut; cheap when nothing is new."""
@@ -111,12 +118,12 @@ class Snapshots:
                 with suppress(FileNotFoundError):
                     os.unlink(self._unsynced / name)
 
-    def discard(self, path: Path) -> None:
-        """Delete a directory of ``tmp`` or ``dir``; a crash meanwhile leaves only a trash folder."""
-        trash = self.tmp / f"trash-{os.getpid()}-{secrets.token_hex(6)}"
+    def drop(self, name: str) -> None:
+        """Delete the snapshot ``name``; idempotent."""
+        work = self._workplace()
         with suppress(FileNotFoundError):
-            os.rename(path, trash)
-            _delete(trash)
+            os.rename(self.dir / name, work / "fresh")
+        _delete(work)
 
     def _publish(self, fresh: Path, name: str) -> Path:
         final = self.dir / name
@@ -141,7 +148,7 @@ class Snapshots:
                 if mark.read_text(encoding="ascii", errors="replace").strip() == self._boot:
                     oldest = min(oldest, mark.stat().st_mtime)
                     continue
-                self.discard(self.dir / entry.name)
+                self.drop(entry.name)
                 mark.unlink(missing_ok=True)
         if oldest < time.time() - _WRITTEN_BACK:
             self.settle()
@@ -154,12 +161,19 @@ class Snapshots:
     def _lowers(self, parents: Sequence[Path]) -> tuple[Path, ...]:
         """Without empty layers, each directory once (its topmost place decides), few enough for the kernel."""
         unique = dict.fromkeys(reversed(parents))
-        lowers = [path for path in reversed(unique) if _has_entries(path)]
+        lowers = [path for path in reversed(unique) if not self._is_empty(path)]
         room = most_lowers() - 2  # stubs, and what the merged ones become
         if len(lowers) > room:
             cut = len(lowers) - room
             lowers[:cut] = [self._merged(lowers[:cut])]
         return tuple(lowers)
+
+    def _is_empty(self, path: Path) -> bool:
+        """Remembered, because snapshots never change."""
+        if path not in self._empty:
+            with os.scandir(path) as entries:
+                self._empty[path] = next(entries, None) is None
+        return self._empty[path]
 
     def _merged(self, parents: Sequence[Path]) -> Path:
         from buildgraph.digest import key_of
@@ -211,13 +225,14 @@ class Active:
     ) -> tuple[Path, ...]:
         """Mount the view below; on top of ``lowers`` comes a layer of stubs if one is needed."""
         at = _make_directory(work / "below")
-        extra = _make_directory(work / "stubs")
-        attributes.apply(extra)
         if lowers:
             self.below = stack.enter_context(_view(lowers, at, work))
-        stubbed = make_stubs(at, extra, stubs)
-        if not stubbed and (not lowers or root_attributes(lowers[-1:]) == attributes):
+        missing = missing_stubs(at, stubs)
+        if not missing and (not lowers or root_attributes(lowers[-1:]) == attributes):
             return lowers
+        extra = _make_directory(work / "stubs")
+        attributes.apply(extra)
+        make_stubs(at, extra, missing)
         if lowers:
             detach(at)
             Overlay((*lowers, extra)).attach(at)  # in its place; the stack detaches it
@@ -254,16 +269,17 @@ def _make_directory(path: Path) -> Path:
     return path
 
 
-def _has_entries(path: Path) -> bool:
-    with os.scandir(path) as entries:
-        return next(entries, None) is not None
+_OWN_DIRECTORIES = (
+    *("work/incompat/volatile", "work/incompat", "work/work", "work"),
+    *("upper", "root", "below", "stubs", "none", "view", "fresh"),
+)
 
 
 def _delete(path: Path) -> None:
-    """What is nearly always nearly empty goes without a walk through shutil."""
-    for name in ("work/work", "work", "upper", "root", "below", "stubs", "none", "view", "fresh"):
+    """What is nearly always nearly empty goes without a walk."""
+    for name in _OWN_DIRECTORIES:
         with suppress(OSError):
-            os.rmdir(path / name)
+            os.rmdir(f"{path}/{name}")
     try:
         os.rmdir(path)
     except OSError:

@@ -5,7 +5,7 @@ Both belong to no layer: stubs live in a directory of their own between the stac
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -42,19 +42,22 @@ def root_attributes(lowers: Sequence[Path]) -> RootAttributes:
     return plain
 
 
-def make_stubs(view: Path, into: Path, stubs: Sequence[Stub]) -> bool:
-    """Make in ``into`` what ``view`` lacks, parents too; says whether anything was missing.
-
-    Parents that exist are repeated with the attributes that they have. Symlinks are followed inside the view.
-    """
-    made = False
+def missing_stubs(view: Path, stubs: Sequence[Stub]) -> dict[bytes, Stub]:
+    """What ``view`` lacks, by where it belongs: symlinks are followed inside the view."""
     with Rooted(view) as rooted:
-        for stub in stubs:
-            path = rooted.resolve(os.fsencode(stub.path))
-            if path and not os.path.lexists(os.path.join(os.fsencode(view), path)):
-                _make(os.fsencode(view), os.fsencode(into), path, stub)
-                made = True
-    return made
+        places = {rooted.resolve(os.fsencode(stub.path)): stub for stub in stubs}
+    root = os.fsencode(view)
+    return {
+        path: stub
+        for path, stub in places.items()
+        if path and not os.path.lexists(os.path.join(root, path))
+    }
+
+
+def make_stubs(view: Path, into: Path, missing: Mapping[bytes, Stub]) -> None:
+    """Make them in ``into``, with parents; those that exist get the attributes that they have in ``view``."""
+    for path, stub in missing.items():
+        _make(os.fsencode(view), os.fsencode(into), path, stub)
 
 
 def _make(view: bytes, into: bytes, path: bytes, stub: Stub) -> None:
