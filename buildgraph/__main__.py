@@ -14,12 +14,15 @@ def main() -> int:
     """Exit code as in the manual; also the console script."""
     began = time.monotonic()
     arguments = sys.argv[1:]
-    if warm.answer(arguments, began):
-        return 0
-    from buildgraph.cli import app
-    from buildgraph.report import terminal
+    try:
+        if warm.answer(arguments, began):
+            return 0
+        from buildgraph.cli import app
+        from buildgraph.report import terminal
 
-    return app.run(arguments, terminal.Terminal())
+        return app.run(arguments, terminal.Terminal())
+    except KeyboardInterrupt:  # before there was anybody to say so
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""The command line as a process of its own, on a workspace: what it prints, how it ends, what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.workspace import Workspace
+
+_MAIN = ("-m", "buildgraph")
+
+
+@dataclass
+class Program:
+    """``environ`` comes on top of this process's; ``prefix`` is what starts the program (``unshare``, ``env`` …)."""
+
+    folder: Path
+    home: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> "Program":
+        return cls(workspace.folder, workspace.home)
+
+    def start(self, *words: str | Path) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, *_MAIN, *map(str, words)],
+            cwd=self.folder,
+            env={**os.environ, "BUILDGRAPH_HOME": str(self.home), "COLUMNS": "200"} | self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        process = self.start(*words)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, code, out, err)
+
+    def build(self, *words: str | Path) -> "Built":
+        """Builds and says what ran."""
+        file = self.home.parent / f"{self.folder.name}.meta.json"
+        done = self.run("build", "--progress", "json", "--metadata-file", file, *words)
+        built = Built.of(done.stderr, json.loads(file.read_text()))
+        file.unlink()
+        return built
+
+    def digests(self) -> dict[str, str]:
+        return self.build().digests
+
+    def sound(self) -> None:
+        """The store is whole, and holds no left-over of a process that is gone."""
+        self.run("cache", "verify")
+        assert self.left_over() == []
+
+    def left_over(self) -> list[str]:
+        """Temporary files, trash, locks, mounts and processes of this store."""
+        found = [str(path) for name in ("tmp", "trash") for path in (self.home / name).iterdir()]
+        found += [str(p) for p in (self.home / "leases").iterdir() if p.suffix != ".lock"]
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        found += [line for line in mounts if f"{self.home}/" in line]
+        return found + [f"process {pid}: {line}" for pid, line in processes(str(self.home))]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one build said: its events, in order, and its metadata."""
+
+    events: tuple[dict[str, Any], ...]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, lines: str, metadata: dict[str, Any] | None = None) -> "Built":
+        return cls(tuple(json.loads(line) for line in lines.splitlines()), metadata or {})
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {name: target["digest"] for name, target in self.metadata["targets"].items()}
+
+    @property
+    def ran(self) -> set[str]:
+        return self.ended("executed")
+
+    def ended(self, outcome: str) -> set[str]:
+        return {
+            e["step"]
+            for e in self.events
+            if e["event"] == "step-finished" and e["outcome"] == outcome
+        }
+
+    def output(self, step: str) -> list[str]:
+        return [e["line"] for e in self.events if e["event"] == "step-output" and e["step"] == step]
+
+
+def processes(word: str) -> list[tuple[int, str]]:
+    """The other processes whose command line or working folder names ``word``."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            places = [line, os.readlink(folder / "cwd"), os.readlink(folder / "root")]
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if any(word in place for place in places):
+            found.append((int(folder.name), line))
+    return found
+
+
+def marked(word: str) -> list[int]:
+    """Processes with ``word`` in their environment, which every child inherits unless it is cleared."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if word.encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found
+
+
+def end(process: "subprocess.Popen[str]", number: signal.Signals) -> tuple[int, str]:
+    """Send the signal and wait; the exit code and what was said on stderr."""
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
