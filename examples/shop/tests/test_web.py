@@ -1,9 +1,6 @@
-import unittest
-
 from web.app import page
 
 
-class Page(unittest.TestCase):
-    def test_it_counts_and_lists(self):
-        self.assertIn("We sell three things", page())
-        self.assertIn("<li>spoon: 1.78</li>", page())
+def test_the_page_counts_and_lists():
+    assert "We sell three things" in page()
+    assert "<li>spoon: 1.78</li>" in page()
