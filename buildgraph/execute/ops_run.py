@@ -7,7 +7,6 @@ walk that packs it; it is compressed in the same pass when an image of this buil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from buildgraph.digest import ActionKey
 from buildgraph.errors import Location, StepFailedError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.conflicts import Conflicts
+from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.run_mounts import Mounted, RunMounts
 from buildgraph.execute.secret import Secrets
@@ -110,7 +110,7 @@ class RunOp:
         active = undo.enter_context(self._snapshots.prepare(lowers, stubs(tuple(mounted.points))))
         command = _command(step, active, user, mounted)
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        lines = _Lines(lambda line: self._say(step, line, last))
+        lines = Lines(lambda line: self._say(step, line, last))
         exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
         lines.end()
         return Outcome(exited, tuple(last)), active
@@ -146,26 +146,6 @@ class RunOp:
         else:
             self._stacks.record_tar(made, packed)
         return packed
-
-
-class _Lines:
-    """Bytes in pieces become whole lines; carriage returns end a line like on a terminal."""
-
-    def __init__(self, say: Callable[[bytes], None]) -> None:
-        self._say = say
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
-        for line in lines:
-            self._say(line.rpartition(b"\r")[2])
-        if len(self._rest) > 1 << 16:
-            self._say(self._rest)
-            self._rest = b""
-
-    def end(self) -> None:
-        if self._rest:
-            self._say(self._rest)
 
 
 def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) -> Command:
