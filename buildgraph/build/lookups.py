@@ -205,7 +205,7 @@ class Lookups:
         """Keep a decision to execute, with what differed from the one before, for ``why``."""
         records = self._store.records
         records.put_document(decision.key, dump(decision.document))
-        for files in files_of(step):
+        for files in files_of(step) if isinstance(step, RunStep) else ():
             self._store.blobs.put(tree.encode(self._selections.listing(files)), "blake3")
         reason = decision.reason
         changes = reason.changes if isinstance(reason, Changed) else ()

@@ -147,7 +147,7 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
         ]
     elif last is not None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(str(last["time"]))))
-        text.append(f"  it last ran {when}: {last['reason']}")
+        text.append(f"  it last ran {when}: {last['reason']!s}")
         text += [f"    {line}" for line in _recorded_changes(last)]
     else:
         text.append("  it never ran on this machine")
