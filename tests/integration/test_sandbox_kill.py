@@ -1,5 +1,6 @@
 """kill -9 at any moment: no process, no mount, no control group is left."""
 
+import contextlib
 import json
 import os
 import select
@@ -36,11 +37,11 @@ def descendants(pid: int) -> dict[int, int]:
     pending = [pid]
     while pending:
         parent = pending.pop()
-        tasks = Path(f"/proc/{parent}/task")
-        for task in tasks.iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found[child] = os.pidfd_open(child)
-                pending.append(child)
+        for task in Path("/proc").glob(f"{parent}/task/*/children"):
+            with contextlib.suppress(OSError):  # threads and helpers come and go
+                for child in map(int, task.read_text().split()):
+                    found[child] = os.pidfd_open(child)
+                    pending.append(child)
     return found
 
 
