@@ -59,7 +59,7 @@ def test_every_fact(repository):
 
 
 def test_asking_does_not_write(repository):
-    folder, git = repository
+    folder, _ = repository
     commit(repository)
     os.utime(folder / "a", (1, 1))
     before = (folder / ".git" / "index").stat().st_mtime_ns
