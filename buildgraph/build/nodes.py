@@ -25,7 +25,7 @@ from buildgraph.graph.step import (
     inputs_of,
     kind_of,
 )
-from buildgraph.plan.plan import Execute, Reuse, decide
+from buildgraph.plan.plan import Execute, Reuse, decide, expired
 from buildgraph.store.base import ActionResult
 
 
@@ -108,7 +108,7 @@ class Nodes:
                 raise CancelledError
             if self._rules.forced(step) is None:
                 other = session.lookups.by_action(decision.key)
-                if other is not None and other.made >= self._now:
+                if other is not None and expired(step, other, self._rules) is None:
                     return other, False
             began = time.monotonic()
             result = self._execute(step, decision)

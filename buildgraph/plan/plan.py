@@ -137,21 +137,22 @@ def decide(step: Step, records: Records, rules: Rules) -> Reuse | Execute:
     if forced is None:
         known = records.by_step(step.id)
         if known is not None and known.identities == records.identities(step):
-            expired = _expired(step, known, rules)
-            if expired is None:
+            too_old = expired(step, known, rules)
+            if too_old is None:
                 return Reuse(known.action, known)
-            return Execute(*records.action(step), expired)
+            return Execute(*records.action(step), too_old)
     key, document = records.action(step)
     if forced is not None:
         return Execute(key, document, Forced(forced))
     found = records.by_action(key)
     if found is None:
         return Execute(key, document, records.reason(step, document))
-    expired = _expired(step, found, rules)
-    return Execute(key, document, expired) if expired else Reuse(key, found, cutoff=True)
+    too_old = expired(step, found, rules)
+    return Execute(key, document, too_old) if too_old else Reuse(key, found, cutoff=True)
 
 
-def _expired(step: Step, result: ActionResult, rules: Rules) -> Expired | None:
+def expired(step: Step, result: ActionResult, rules: Rules) -> Expired | None:
+    """Whether the result is older than the step allows."""
     limit = rules.max_age(step)
     age = rules.now - result.made
     return Expired(age, limit) if limit is not None and age > limit else None
