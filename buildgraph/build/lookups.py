@@ -4,6 +4,7 @@ import fnmatch
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from buildgraph.build.request import Request
 from buildgraph.digest import ActionKey, Digest, Document, StepKey
@@ -30,8 +31,10 @@ from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
 from buildgraph.spec.model import Owner
 from buildgraph.store.base import ActionResult
-from buildgraph.store.disk import Value
 from buildgraph.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from buildgraph.store.disk import Value
 
 
 def rules_for(request: Request, now: int) -> Rules:

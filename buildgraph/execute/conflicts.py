@@ -71,9 +71,9 @@ class Conflicts:
         for index, upper in enumerate(runs):
             step = self._graph.steps[upper.step]
             seen = step.stack if isinstance(step, RunStep) else ()
-            for lower in runs[:index]:
-                if lower.step not in seen:
-                    found.append(self._between(lower, upper))
+            found += [
+                self._between(lower, upper) for lower in runs[:index] if lower.step not in seen
+            ]
         return [conflict for conflict in found if conflict is not None]
 
     def _between(self, lower: PlacedLayer, upper: PlacedLayer) -> Conflict | None:

@@ -21,6 +21,7 @@ from buildgraph.execute.run_mounts import Mounted, RunMounts
 from buildgraph.execute.secret import Secrets
 from buildgraph.execute.stacks import PlacedLayer, Stacks
 from buildgraph.fs import changes, tree
+from buildgraph.fs.lay import Below
 from buildgraph.fs.pack import Packed, pack
 from buildgraph.fs.settle import settle
 from buildgraph.graph.step import RunStep
@@ -88,9 +89,9 @@ class RunOp:
         attempts = step.retry.attempts if step.retry else 1
         for attempt in range(1, attempts + 1):
             with ExitStack() as undo:
-                outcome, active = self._run(step, undo)
+                outcome, active, below = self._run(step, undo)
                 if outcome.exit.ok:
-                    packed = self._commit(step, active)
+                    packed = self._commit(step, active, below)
                     break
             if self._cancelled.is_set() or outcome.exit.cancelled:
                 raise CancelledError
@@ -103,17 +104,27 @@ class RunOp:
         seconds = time.monotonic() - start
         return ActionResult("run", key, identities, made, packed.diff_id, size, seconds, now)
 
-    def _run(self, step: RunStep, undo: ExitStack) -> tuple[Outcome, Active]:
+    def _run(self, step: RunStep, undo: ExitStack) -> tuple[Outcome, Active, Below | None]:
         lowers = self._stacks.mountable(step.tools) + self._stacks.mountable(step.stack)
         user = self._user(step, lowers)
         mounted = self._mounts.open(step, user, undo)
-        active = undo.enter_context(self._snapshots.prepare(lowers, stubs(tuple(mounted.points))))
+        below: Below | None = None
+        if step.keep_time:  # trees know no times, so what changed is found out on a mounted view
+            points = stubs(tuple(mounted.points))
+            active = undo.enter_context(self._snapshots.prepare(lowers, points))
+        else:
+            below = self._stacks.below(step.tools, step.stack)
+            layer = self._mounts.stub_layer(below, mounted.points)
+            if layer is not None:
+                lowers.append(layer[0])
+                below = below.under(layer[1])
+            active = undo.enter_context(self._snapshots.prepare(lowers, view=False))
         command = _command(step, active, user, mounted)
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         lines = Lines(lambda line: self._say(step, line, last))
         exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
         lines.end()
-        return Outcome(exited, tuple(last)), active
+        return Outcome(exited, tuple(last)), active, below
 
     def _user(self, step: RunStep, lowers: list[Path]) -> users.User:
         """Root needs no look-up and has no further groups, so that every runtime shows it the same."""
@@ -129,9 +140,10 @@ class RunOp:
         text = masked.decode("utf-8", "replace")
         self._observe(StepOutput(step.id.partition(":")[2], text))
 
-    def _commit(self, step: RunStep, active: Active) -> Packed:
+    def _commit(self, step: RunStep, active: Active, below: Below | None) -> Packed:
         active.quiesce()
-        items = changes.scan(active.upper, active.below, keep_times=step.keep_time)
+        under = active.below if below is None else below
+        items = changes.scan(active.upper, under, keep_times=step.keep_time)
         items = changes.select(items, step.outputs or (), step.discard)
         codec = self._stacks.codecs.get(step.id)
         temp = self._store.blobs.temp() if codec is not None else None

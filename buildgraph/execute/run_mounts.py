@@ -6,19 +6,23 @@ the command sees. Whatever has to be undone is pushed on the caller's ExitStack.
 
 import os
 import secrets as random
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
+from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.secret import Secrets
 from buildgraph.execute.selection import Selections
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
+from buildgraph.fs.lay import Below, Listing, listing, place
 from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.pack import Item, pack
+from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found
 from buildgraph.graph.step import (
     BindFiles,
@@ -29,13 +33,14 @@ from buildgraph.graph.step import (
     StackFiles,
     TmpfsDir,
 )
-from buildgraph.sandbox.command import BindPoint, MountPoint, TmpfsPoint
+from buildgraph.sandbox.command import BindPoint, MountPoint, TmpfsPoint, stubs
 from buildgraph.sandbox.points import secret_dir
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.sandbox.users import User
 from buildgraph.spec.model import Mode, Owner
 from buildgraph.store.local import LocalStore
 
+_EMPTY = Digest.blake3(b"").hex
 _SINGLE = b"file"
 """The name of a single bound file inside its snapshot."""
 
@@ -102,6 +107,27 @@ class RunMounts:
                 case _:
                     assert_never(mount)
         return mounted
+
+    def stub_layer(self, below: Below, points: Sequence[MountPoint]) -> tuple[Path, Listing] | None:
+        """A layer of the mount points that the stack lacks, to lie on top of it; None when it has them all.
+
+        Parents that it has keep their attributes there, so that none of this is a change that the command made.
+        """
+        wanted = {}
+        for stub in stubs(points):
+            path = below.follow(os.fsencode(stub.path).strip(b"/"))
+            if below.lookup(path) is None:
+                kind = tree.DIRECTORY if stub.kind == "directory" else tree.FILE
+                mode = 0o755 if kind == tree.DIRECTORY else 0o644
+                content = "" if kind == tree.DIRECTORY else _EMPTY
+                wanted[path] = Entry(path, kind, mode, content=content)
+        if not wanted:
+            return None
+        placed = place(tree.sort(wanted.values()), below).tree
+        items = [Item(e, data=b"") if e.kind == tree.FILE else Item(e) for e in placed]
+        name = f"tree-{tree.digest(placed).hex}"
+        self._store.lease.name(name)
+        return self._snapshots.path(name) or self._made(name, items), listing(placed)
 
     # -- binds
 

@@ -181,6 +181,11 @@ class Stacks:
             self._merged[stack] = Merged([self.tree(layer.tree) for layer in self.place(stack)])
         return self._merged[stack]
 
+    def below(self, *stacks: Stack) -> Below:
+        """The same to ask for single paths; the later stacks lie over the earlier ones."""
+        layers = [layer for stack in stacks for layer in self.place(stack)]
+        return Below([self.listing(layer.tree) for layer in layers])
+
     def near(self, stack: Stack, path: bytes) -> str:
         """A path of the stack that looks like ``path``, for a message; empty when none does."""
         import difflib

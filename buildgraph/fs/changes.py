@@ -22,41 +22,35 @@ from typing import Final
 
 from buildgraph.errors import ContentError
 from buildgraph.fs import tree
+from buildgraph.fs.lay import Below
 from buildgraph.fs.pack import Item
 from buildgraph.fs.tarball import EPOCH_NS
 from buildgraph.fs.tree import Entry
+from buildgraph.fs.under import (
+    KINDS,
+    Inode,
+    Listed,
+    Mounted,
+    Nothing,
+    Under,
+    attribute_names,
+    attributes,
+)
 
 OVERLAY_ATTRIBUTES: Final = (b"trusted.overlay.", b"user.overlay.")
-_FOREIGN_ATTRIBUTES: Final = (
-    *OVERLAY_ATTRIBUTES,
-    b"security.selinux",
-    b"security.evm",
-    b"security.SMACK64",
-    b"system.nfs4_acl",
-)
 _OPAQUE: Final = frozenset((b"trusted.overlay.opaque", b"user.overlay.opaque"))
-_KINDS: Final = {
-    stat.S_IFREG: tree.FILE,
-    stat.S_IFDIR: tree.DIRECTORY,
-    stat.S_IFLNK: tree.SYMLINK,
-    stat.S_IFCHR: tree.CHAR,
-    stat.S_IFBLK: tree.BLOCK,
-    stat.S_IFIFO: tree.FIFO,
-}
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PIECE: Final = 1 << 18
-_EMPTY_ROOT: Final = (0o755, 0, 0)
-
-_Inode = tuple[int, int]
 
 
-def scan(upper: Path, below: Path | None, *, keep_times: bool = False) -> tuple[Item, ...]:
-    """The changes in ``upper``, sorted, against the merged view ``below`` (None: an empty filesystem).
+def scan(upper: Path, below: Path | Below | None, *, keep_times: bool = False) -> tuple[Item, ...]:
+    """The changes in ``upper``, sorted, against ``below``: a merged view, the trees of the stack, or nothing.
 
     Contents are left unknown; ``source`` is the absolute path in ``upper``, also for a hard link. Nothing may write to
     either directory meanwhile. With ``keep_times`` times are part of what is compared and of the entries.
     """
-    walk = _Walk(os.fsencode(upper.absolute()), os.fsencode(below) if below else b"", keep_times)
+    under: Under = Nothing()
+    if below is not None:
+        under = Mounted(below) if isinstance(below, Path) else Listed(below)
+    walk = _Walk(os.fsencode(upper.absolute()), under, keep_times=keep_times)
     try:
         walk.run()
     except OSError as error:
@@ -132,25 +126,21 @@ def _relinked(items: Sequence[Item], kept: list[Item]) -> list[Item]:
 
 
 class _Walk:
-    """One walk over ``upper``; a folder is compared with ``below`` only where that has a real folder, too."""
+    """One walk over ``upper``; a folder is compared with what lies under it only where that is a real folder, too."""
 
-    def __init__(self, upper: bytes, below: bytes, keep_times: bool) -> None:  # noqa: FBT001
+    def __init__(self, upper: bytes, under: Under, *, keep_times: bool) -> None:
         self.found: list[Item] = []
         self._upper = upper + b"/"
-        self._below = below + b"/" if below else b""
+        self._under = under
         self._keep_times = keep_times
         self._pending: list[tuple[bytes, bool, bool]] = []
-        self._linked: dict[_Inode, list[tuple[Item, _Inode | None]]] = {}
+        self._linked: dict[tuple[int, int], list[tuple[Item, Inode | None]]] = {}
 
     def run(self) -> None:
         entry, opaque = self._described(b"", os.lstat(self._upper), tree.DIRECTORY)
-        if self._below:
-            same = self._same(entry, os.lstat(self._below))
-        else:
-            same = (entry.mode, entry.uid, entry.gid) == _EMPTY_ROOT and not entry.xattrs
-        if not same:
+        if not self._under.same(entry, b""):
             self.found.append(Item(entry))
-        self._pending.append((b"", bool(self._below), opaque))
+        self._pending.append((b"", True, opaque))
         while self._pending:
             self._folder(*self._pending.pop())
         for names in self._linked.values():
@@ -166,33 +156,33 @@ class _Walk:
                 found = entry.stat(follow_symlinks=False)
                 self._name(prefix + entry.name, found, shadows, opaque)
         if opaque and shadows:
-            for name in os.listdir(self._below + folder):
+            for name in self._under.names(folder):
                 if name not in names:
                     self.found.append(Item(Entry(prefix + name, tree.WHITEOUT)))
 
     def _name(self, path: bytes, found: os.stat_result, shadows: bool, hidden: bool) -> None:  # noqa: FBT001
         """``hidden``: the folder that ``path`` lies in is opaque."""
-        under = _lstat(self._below + path) if shadows else None
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+        there = shadows and self._under.there(path)
+        kind = KINDS.get(stat.S_IFMT(found.st_mode))
         if kind is None or (kind == tree.CHAR and not found.st_rdev):
-            if under:
+            if there:
                 self.found.append(Item(Entry(path, tree.WHITEOUT)))
             return
         entry, opaque = self._described(path, found, kind)
-        same = under is not None and self._same(entry, under)
+        same = there and self._under.same(entry, self._upper + path)
         if kind == tree.DIRECTORY:
             self.found.append(Item(entry, implied=same))
-            both = under is not None and stat.S_ISDIR(under.st_mode)
+            both = there and self._under.is_directory(path)
             self._pending.append((path, both, opaque or hidden))
             return
         item = Item(entry, self._upper + path)
         if found.st_nlink > 1:
-            twin = (under.st_dev, under.st_ino) if under and same else None
+            twin = self._under.inode(path) if same else None
             self._linked.setdefault((found.st_dev, found.st_ino), []).append((item, twin))
         elif not same:
             self.found.append(item)
 
-    def _settle_links(self, names: list[tuple[Item, _Inode | None]]) -> None:
+    def _settle_links(self, names: list[tuple[Item, Inode | None]]) -> None:
         """Names of one inode go together, and only where they are one inode below as well."""
         twins = {twin for _, twin in names}
         if len(twins) == 1 and None not in twins:
@@ -207,7 +197,7 @@ class _Walk:
     def _described(self, path: bytes, found: os.stat_result, kind: str) -> tuple[Entry, bool]:
         """The entry of ``path`` in ``upper``, and whether it is opaque."""
         place = self._upper + path
-        names = _xattr_names(place)
+        names = attribute_names(place)
         opaque = not _OPAQUE.isdisjoint(names) and any(
             os.getxattr(place, name) == b"y" for name in _OPAQUE.intersection(names)
         )
@@ -220,65 +210,8 @@ class _Walk:
             found.st_size if kind == tree.FILE else 0,
             "",
             os.readlink(place) if kind == tree.SYMLINK else b"",
-            _xattrs(place, names),
-            _device(found) if kind in "cb" else (0, 0),
+            attributes(place, names),
+            (os.major(found.st_rdev), os.minor(found.st_rdev)) if kind in "cb" else (0, 0),
             found.st_mtime_ns if self._keep_times else None,
         )
         return entry, opaque
-
-    def _same(self, entry: Entry, under: os.stat_result) -> bool:
-        path, kind, mode, uid, gid, size, _, link, xattrs, device, mtime = entry
-        place = self._below + path
-        return (
-            _KINDS.get(stat.S_IFMT(under.st_mode)) == kind
-            and (stat.S_IMODE(under.st_mode), under.st_uid, under.st_gid) == (mode, uid, gid)
-            and (mtime is None or mtime == under.st_mtime_ns)
-            and (kind not in "cb" or _device(under) == device)
-            and (kind != tree.SYMLINK or os.readlink(place) == link)
-            and (kind != tree.FILE or under.st_size == size)
-            and _xattrs(place, _xattr_names(place)) == xattrs
-            and (kind != tree.FILE or _equal(self._upper + path, place, size))
-        )
-
-
-def _device(found: os.stat_result) -> tuple[int, int]:
-    return os.major(found.st_rdev), os.minor(found.st_rdev)
-
-
-def _lstat(path: bytes) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except FileNotFoundError:
-        return None
-
-
-def _xattr_names(path: bytes) -> list[bytes]:
-    return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
-
-
-def _xattrs(path: bytes, names: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    if not names:
-        return ()
-    return tuple(
-        (name, os.getxattr(path, name, follow_symlinks=False))
-        for name in sorted(names)
-        if not name.startswith(_FOREIGN_ATTRIBUTES)
-    )
-
-
-def _equal(one: bytes, other: bytes, size: int) -> bool:
-    """Whether two regular files of ``size`` bytes have one content."""
-    if not size:
-        return True
-    first = os.open(one, _READ)
-    try:
-        second = os.open(other, _READ)
-        try:
-            while content := os.read(first, min(size, _PIECE)):
-                if content != os.read(second, len(content)):
-                    return False
-        finally:
-            os.close(second)
-    finally:
-        os.close(first)
-    return True

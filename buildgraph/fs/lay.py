@@ -34,6 +34,10 @@ class Below:
         self._layers = tuple(reversed(layers))
         self._known: dict[bytes, Entry | None] = {}
 
+    def under(self, layer: Listing) -> "Below":
+        """The same stack with one more layer on top."""
+        return Below((*reversed(self._layers), layer))
+
     def lookup(self, path: bytes) -> Entry | None:
         """What the stack has at exactly ``path``; directories that no layer lists are 0755 0:0."""
         if path not in self._known:
