@@ -13,6 +13,8 @@ from support.capability import lack, require, require_root
 from support.layers import listing
 
 from buildgraph.fs.changes import scan
+from buildgraph.fs.lay import Below
+from buildgraph.fs.lay import listing as tree_listing
 from buildgraph.fs.pack import pack
 from buildgraph.fs.settle import settle
 
@@ -111,12 +113,14 @@ def change(root: Path, chance: random.Random) -> None:
 def test_any_changes_look_the_same_once_settled(place, seed):
     chance = random.Random(seed)
     lower(place / "lower")
+    trees = Below([tree_listing(pack(scan(place / "lower", None)).tree)])
     with overlay(place / "merged", place / "lower", upper=place / "upper") as root:
         for _ in range(chance.randrange(1, 25)):
             change(root, chance)
         before = seen(root)
     with overlay(place / "below", place / "empty", place / "lower") as below:
         items = scan(place / "upper", below)
+        assert scan(place / "upper", trees) == items
         settle(place / "upper", items)
         assert scan(place / "upper", below) == items
     packed = pack(items, snapshot=place / "packed")
