@@ -28,7 +28,9 @@ _NEW_NAMESPACES: Final = (
     0x7E02_0000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 )
 _AF_VSOCK: Final = 40
-_PERSONALITY_SAFE: Final = 0x0002_0008  # UNAME26, PER_LINUX32; 0xffffffff asks and changes nothing
+_PERSONALITY_FLAGS: Final = (
+    0x0FFC_0000  # from ADDR_NO_RANDOMIZE to ADDR_LIMIT_3GB; 0xffffffff only asks
+)
 _TOP_BIT: Final = 1 << 31
 
 
@@ -44,7 +46,7 @@ class Rule(NamedTuple):
 
 def rules() -> tuple[Rule, ...]:
     clone_flags = 1 if platform.machine() in ("s390", "s390x") else 0
-    personality = _bits(0x7FFF_FFFF & ~_PERSONALITY_SAFE)
+    personality = _bits(_PERSONALITY_FLAGS)
     return (
         *(Rule(name) for name in _REFUSED.split()),
         Rule("clone3", errno.ENOSYS),
