@@ -26,7 +26,7 @@ _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 def build(request: Request, observer: Observer) -> Summary:
     """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``."""
     start = time.monotonic()
-    with open_session(request, observer) as session:
+    with open_session(request, observer, pin=True) as session:
         return _build(session, start)
 
 

@@ -5,7 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.request import Request
 from buildgraph.build.workspace import Workspace, open_workspace
@@ -25,6 +27,9 @@ from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from buildgraph.execute.ops_packages import PackagesOp
 
 
 @dataclass(slots=True)
@@ -71,18 +76,34 @@ class Session:
             self.cancelled,
         )
 
+    def packages_op(self) -> "PackagesOp":
+        """For roots made of packages; made when the first one is due."""
+        from buildgraph.execute.ops_packages import PackagesOp
+
+        return PackagesOp(
+            self.store,
+            self.snapshots,
+            self.stacks,
+            self.workspace.root,
+            self.request.environ,
+            self.observer,
+            self.cancelled,
+        )
+
     def image_op(self) -> ImageOp:
         return ImageOp(self.workspace.graph, self.store, self.stacks, self.conflicts)
 
 
 @contextmanager
-def open_session(request: Request, observer: Observer) -> Iterator[Session]:
-    """A session with no target chosen yet."""
+def open_session(request: Request, observer: Observer, *, pin: bool = False) -> Iterator[Session]:
+    """A session with no target chosen yet. ``pin``: what the targets need and the lock lacks is written first."""
     with ExitStack() as undo:
         privilege = enter_private_mounts()
         store = undo.enter_context(LocalStore.open(request.home, observer))
         store.bind_ids(privilege.mapping)
         workspace = open_workspace(request, store, observer, undo)
+        if pin:
+            workspace = pin_missing(request, workspace, store, observer)
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
         stacks = Stacks(workspace.graph, store, snapshots, bases, pack)

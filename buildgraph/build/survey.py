@@ -1,10 +1,11 @@
-"""Questions about a workspace that run and write nothing: plan, why, graph, ls, query, check."""
+"""Questions about a workspace that run nothing: plan, why, graph, ls, query, check; and what locks it."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from buildgraph.build import locking
 from buildgraph.build.build import prepare
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
@@ -252,6 +253,12 @@ def check(request: Request) -> list[str]:
 
     with open_session(request, keep):
         return warnings
+
+
+def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:
+    """Writes Buildfile.lock; what changed, one line each."""
+    with open_session(request, _quiet) as session:
+        return locking.lock(request, session.workspace, session.store, _quiet, names, update=update)
 
 
 def _bare(node: str) -> str:

@@ -4,7 +4,7 @@ import os
 import platform as machine
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -69,8 +69,16 @@ def open_workspace(
     platform = loaded.model.workspace.platform
     opener = BaseOpener(root, platform, store, cache, facts, undo)
     bases = opener.open_all(loaded.model)
-    graph = lower(loaded.model, bases, pinned(lock, loaded.model, platform), platform)
+    graph = _graph(loaded.model, bases, lock)
     return Workspace(root, file, loaded.model, graph, bases, lock, facts, repeatable, cache)
+
+
+def relocked(workspace: Workspace, lock: Lock) -> Workspace:
+    """The same workspace with what its lock file says now."""
+    workspace.facts.forget(os.fsencode(NAME))
+    _optional(workspace.facts, os.fsencode(NAME))
+    graph = _graph(workspace.model, workspace.bases, lock)
+    return replace(workspace, graph=graph, lock=lock)
 
 
 def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
@@ -94,18 +102,17 @@ def _lock(facts: Facts) -> Lock:
     return Lock() if content is None else parse(NAME, content)
 
 
-def pinned(lock: Lock, model: Model, platform: Platform) -> dict[str, tuple[str, ...]]:
-    """The pins that still answer what the Buildfile asks for."""
-    found = {}
+def _graph(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
+    """Steps whose pins answer what the Buildfile asks for have these, and the suite that they were taken from."""
+    platform = model.workspace.platform
+    steps = dict(model.steps)
+    pins = {}
     for name, step in model.steps.items():
-        pin = lock.find(name, platform.arch)
-        if (
-            pin
-            and isinstance(step.kind, Packages)
-            and pin.answers(step.kind.packages, step.kind.suite)
-        ):
-            found[name] = pin.packages
-    return found
+        pin, kind = lock.find(name, platform.arch), step.kind
+        if pin and isinstance(kind, Packages) and pin.answers(kind.packages, kind.suite):
+            pins[name] = pin.packages
+            steps[name] = replace(step, kind=replace(kind, suite=pin.suite))
+    return lower(replace(model, steps=steps), bases, pins, platform)
 
 
 def _optional(facts: Facts, path: bytes) -> bytes | None:

@@ -1,0 +1,193 @@
+"""Buildfile.lock: which versions builds use, resolved once, moved on purpose.
+
+A build resolves what the lock lacks for its own targets and writes it before it looks at any file. Whoever resolves
+holds the workspace's lock file among all processes and reads it again first, so two builds at once pin the same.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from buildgraph.build.request import Request
+from buildgraph.build.workspace import Workspace, choose, relocked
+from buildgraph.errors import DifferenceError, MachineError, UsageError
+from buildgraph.events import Observer
+from buildgraph.execute.interrupt import interruptible
+from buildgraph.execute.local import CancelledError
+from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.step import PackagesStep, StepId
+from buildgraph.names import Platform
+from buildgraph.spec.lock import NAME, Lock, PackagesPin, write
+from buildgraph.spec.model import Packages
+from buildgraph.store.local import LocalStore
+
+
+def pin_missing(
+    request: Request, workspace: Workspace, store: LocalStore, observer: Observer
+) -> Workspace:
+    """The workspace with a pin for every packages step that the requested targets need.
+
+    Raises DifferenceError ``not-locked`` if the request is frozen, and whatever resolving raises.
+    """
+    graph = workspace.graph
+    needed = graph.needed(choose(graph, request.targets), checks=not request.no_checks)
+    missing = [step for step in _packages(graph, needed) if not step.pins]
+    if not missing or request.require_cached:
+        return workspace
+    if request.frozen:
+        names = ", ".join(_bare(step) for step in missing)
+        raise DifferenceError(
+            "not-locked",
+            f"{NAME} has no versions for {names}",
+            hint="run `buildgraph lock` and commit the file, or build without --frozen",
+            where=missing[0].where,
+        )
+    with _Locking.of(request, workspace, store, observer) as locking:
+        return locking.pin(missing, update=False)[0]
+
+
+def lock(
+    request: Request,
+    workspace: Workspace,
+    store: LocalStore,
+    observer: Observer,
+    names: Sequence[str] | None,
+    *,
+    update: bool,
+) -> list[str]:
+    """Pin what is not pinned, or with ``update`` resolve anew; what changed, one line each.
+
+    ``names`` are packages steps or targets that need some; None is everything, and then ``update`` also drops the
+    pins of steps that are gone. Raises UsageError ``nothing-to-lock``.
+    """
+    graph = workspace.graph
+    wanted: Iterable[StepId] = graph.steps
+    if names is not None:
+        wanted = graph.needed(choose(graph, names))
+    steps = _packages(graph, wanted)
+    if names and not steps:
+        raise UsageError(
+            "nothing-to-lock",
+            f"{', '.join(names)} needs no packages step, so there is nothing to pin",
+            hint="see: buildgraph ls",
+        )
+    with _Locking.of(request, workspace, store, observer) as locking:
+        return locking.pin(steps, update=update, every=names is None)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Locking:
+    """Held among all processes; ``cancelled`` is set by a signal."""
+
+    request: Request
+    workspace: Workspace
+    store: LocalStore
+    observer: Observer
+    cancelled: threading.Event
+
+    @classmethod
+    @contextmanager
+    def of(
+        cls, request: Request, workspace: Workspace, store: LocalStore, observer: Observer
+    ) -> Iterator["_Locking"]:
+        cancelled = threading.Event()
+        with (
+            interruptible(cancelled.set),
+            store.single_flight(f"lock {workspace.root}", cancelled) as held,
+        ):
+            if not held:
+                raise CancelledError
+            workspace = relocked(workspace, _read(workspace))
+            yield cls(request, workspace, store, observer, cancelled)
+
+    def pin(
+        self, steps: Sequence[PackagesStep], *, update: bool, every: bool = False
+    ) -> tuple[Workspace, list[str]]:
+        pins, told = self.workspace.lock, list[str]()
+        for step in steps:
+            name, arch = _bare(step), Platform.parse(step.platform).arch
+            old = pins.find(name, arch)
+            suite = self._written_suite(name)
+            if old and not update and old.answers(step.packages, suite):
+                continue
+            keep = old if old and not update and suite in ("", old.suite) else None
+            new = self._resolve(replace(step, suite=keep.suite if keep else suite), keep)
+            pins = pins.pin(name, arch, new)
+            told += changes(name, old, new)
+        if update and every:
+            kept = pins.keep([_bare(step) for step in steps])
+            gone = {name for name, _ in pins.pins} - {name for name, _ in kept.pins}
+            pins, told = kept, [*told, *(f"{name}: is gone" for name in sorted(gone))]
+        _write(self.workspace, pins)
+        return relocked(self.workspace, pins), told
+
+    def _written_suite(self, name: str) -> str:
+        """What the Buildfile says; the graph's own step has the suite of its pins."""
+        kind = self.workspace.model.steps[name].kind
+        return kind.suite if isinstance(kind, Packages) else ""
+
+    def _resolve(self, step: PackagesStep, keep: PackagesPin | None) -> PackagesPin:
+        from buildgraph.execute.ops_packages import resolve
+
+        return resolve(
+            step,
+            self.store,
+            self.workspace.root,
+            prefer=keep.packages if keep else (),
+            environ=self.request.environ,
+            observer=self.observer,
+            cancelled=self.cancelled,
+        )
+
+
+def changes(name: str, old: PackagesPin | None, new: PackagesPin) -> list[str]:
+    """What differs between two pins of the step ``name``, a line each package."""
+    if old is None or old.suite != new.suite:
+        return [f"{name}: pinned {len(new.packages)} packages of {new.suite}"]
+    before, after = _versions(old), _versions(new)
+    told = []
+    for package in sorted({*before, *after}):
+        was, now = before.get(package), after.get(package)
+        if was == now:
+            continue
+        if was and now:
+            told.append(f"{name}: {package} {was} → {now}")
+        else:
+            told.append(f"{name}: {'+' if now else '-'} {package} {now or was}")
+    return told
+
+
+def _versions(pin: PackagesPin) -> dict[str, str]:
+    """Versions by the package's name, which has its architecture only where that tells two of them apart."""
+    rows = [package.partition("=")[::2] for package in pin.packages]
+    names = [row[0].partition(":")[0] for row in rows]
+    return {
+        full if names.count(name) > 1 else name: version
+        for name, (full, version) in zip(names, rows, strict=True)
+    }
+
+
+def _packages(graph: BuildGraph, steps: Iterable[StepId]) -> list[PackagesStep]:
+    found = (graph.steps[step] for step in steps)
+    return [step for step in found if isinstance(step, PackagesStep)]
+
+
+def _read(workspace: Workspace) -> Lock:
+    file = workspace.root / NAME
+    return Lock.load(file.read_bytes() if file.exists() else None, file)
+
+
+def _write(workspace: Workspace, lock: Lock) -> None:
+    try:
+        write(workspace.root / NAME, lock)
+    except OSError as error:
+        raise MachineError(
+            "lock-not-written",
+            f"{NAME} cannot be written: {error.strerror or error}",
+            hint=f"make {workspace.root} writable, or build with --frozen",
+        ) from error
+
+
+def _bare(step: PackagesStep) -> str:
+    return step.id.partition(":")[2]
