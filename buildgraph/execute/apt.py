@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -164,10 +165,10 @@ class Apt:
         self._say = say
         self._cancelled = cancelled
         for name in _FOLDERS:
-            (root / name).mkdir(parents=True, exist_ok=True)
-        (root / _STATUS).touch()
-        (root / SOURCES).write_text(archive.sources, encoding="utf-8")
-        (root / SETTINGS).write_text(archive.settings, encoding="utf-8")
+            make_folder(root, name)
+        make_file(root, _STATUS, "")
+        make_file(root, SOURCES, archive.sources)
+        make_file(root, SETTINGS, archive.settings)
         config.write_text(_config(root, archive.architecture, foreign), encoding="utf-8")
 
     def update(self) -> None:
@@ -182,7 +183,7 @@ class Apt:
             )
 
     def prefer(self, preferences: str) -> None:
-        (self._root / PREFERENCES).write_text(preferences, encoding="utf-8")
+        make_file(self._root, PREFERENCES, preferences)
 
     def lacking(self, packages: Sequence[Package]) -> tuple[Package, ...]:
         """Those of ``packages`` that the archive does not have in that version."""
@@ -209,12 +210,11 @@ class Apt:
     def _resolve(self, wishes: Sequence[str]) -> tuple[Package, ...]:
         """In the two steps in which a root is made: what is chosen second depends on what is there already."""
         suite, native = self._archive.suite, self._archive.architecture
-        status = self._root / _STATUS
-        status.write_text("", encoding="utf-8")
+        make_file(self._root, _STATUS, "")
         essential = simulated(self._simulate((_pattern(suite, native, "?essential"),)))
         names = [f"{package.named(native)}={package.version}" for package in essential]
         _, stanzas = self._run("apt-cache", "show", *names, quiet=True)
-        status.write_text(as_installed("\n".join(stanzas)), encoding="utf-8")
+        make_file(self._root, _STATUS, as_installed("\n".join(stanzas)))
         required = _pattern(suite, native, "?and(?priority(required),?not(?essential))")
         return simulated(self._simulate((*wishes, required)), essential)
 
@@ -279,6 +279,20 @@ class Apt:
         if ended.cancelled:
             raise CancelledError
         return ended.code, found
+
+
+def make_folder(root: Path, name: str) -> None:
+    """``name`` below ``root``, with its parents, readable by everybody whatever the umask. ``root`` is all our own."""
+    for folder in (*reversed(Path(name).parents), Path(name)):
+        with suppress(FileExistsError):
+            (root / folder).mkdir()
+            (root / folder).chmod(0o755)
+
+
+def make_file(root: Path, name: str, text: str) -> None:
+    """Likewise a file whose folder is there."""
+    (root / name).write_text(text, encoding="utf-8")
+    (root / name).chmod(0o644)
 
 
 def resolve(

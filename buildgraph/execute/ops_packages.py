@@ -64,6 +64,14 @@ DISCARDED: Final = (
 _HOST: Final = "localhost"
 _NAMED: Final = 'hostname "$0" 2>/dev/null || echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
 _ALONE: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--")
+_OUR_DOING: Final = (
+    "I: skipping ",
+    "W: empty apt sources.list",
+    "W: Host system does not have a ",
+    "W: Download is performed unsandboxed ",
+)
+"""What mmdebstrap remarks about a root that was laid out for it."""
+
 _CHUNK: Final = 200
 _KEPT_LINES: Final = 20
 
@@ -142,8 +150,9 @@ class PackagesOp:
 
         def keep(line: bytes) -> None:
             text = line.decode("utf-8", "replace")
-            last.append(text)
-            say(text)
+            if not text.startswith(_OUR_DOING):
+                last.append(text)
+                say(text)
 
         lines = Lines(keep)
         env = {**apt.environment(self._environ), "SOURCE_DATE_EPOCH": str(EPOCH)}
@@ -215,11 +224,11 @@ def archive_of(step: PackagesStep, folder: Path) -> apt.Archive:
 
 def _lay_out(root: Path, packages: Sequence[Package], architecture: str) -> None:
     """What mmdebstrap would take from this machine, and the links of a merged /usr. ``root`` is still all our own."""
-    (root / "etc/hostname").write_text(f"{_HOST}\n", encoding="ascii")
-    (root / "etc/resolv.conf").touch()
+    apt.make_file(root, "etc/hostname", f"{_HOST}\n")
+    apt.make_file(root, "etc/resolv.conf", "")
     if any(package.name == "usr-is-merged" for package in packages):
         for name in merged_links(architecture):
-            (root / "usr" / name).mkdir(parents=True, exist_ok=True)
+            apt.make_folder(root, f"usr/{name}")
             (root / name).symlink_to(f"usr/{name}")
 
 
@@ -230,7 +239,7 @@ def _command(
     chunks = [names[at : at + _CHUNK] for at in range(0, len(names), _CHUNK)]
     return [
         *_ALONE,
-        *("sh", "-c", _NAMED, _HOST, "mmdebstrap", "--verbose", "--mode=root"),
+        *("sh", "-c", _NAMED, _HOST, "mmdebstrap", "--mode=root"),
         *("--format=directory", "--variant=essential"),
         f"--architectures={','.join((archive.architecture, *foreign))}",
         "--skip=check/empty,update,cleanup/apt",
@@ -264,6 +273,7 @@ def _write_sources(root: Path, suite: str) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             fd = rooted.open_exact(b"etc/apt/sources.list.d/debian.sources", flags, 0o644)
             with open(fd, "w", encoding="utf-8") as file:
+                os.fchmod(fd, 0o644)
                 file.write(text)
 
 
