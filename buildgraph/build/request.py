@@ -52,6 +52,7 @@ class Request:
     secrets: tuple[SecretSpec, ...] = ()
     metadata_file: Path | None = None
     iidfile: Path | None = None
+    shell_on_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

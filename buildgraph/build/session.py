@@ -74,6 +74,7 @@ class Session:
             secrets,
             self.observer,
             self.cancelled,
+            shell_on_failure=request.shell_on_failure,
         )
 
     def packages_op(self) -> "PackagesOp":

@@ -2,7 +2,9 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,9 @@ if TYPE_CHECKING:
 )
 @click.option("--metadata-file", metavar="FILE", help="Write what was built as JSON.")
 @click.option("--iidfile", metavar="FILE", help="Write the image's config digest.")
+@click.option(
+    "--shell-on-failure", is_flag=True, help="Open a shell where a step failed; needs a terminal."
+)
 @options.later
 def build(
     session: Session,
@@ -78,6 +83,7 @@ def build(
     secrets: tuple[str, ...],
     metadata_file: str | None,
     iidfile: str | None,
+    shell_on_failure: bool,
 ) -> None:
     """Build targets: images, steps or groups. Without a name, the workspace's default ones.
 
@@ -90,6 +96,8 @@ def build(
             f"-t names one image, and there are {len(targets)} targets",
             hint="build one target, or set tags in the Buildfile",
         )
+    if shell_on_failure:
+        session = _with_terminal(session)
     request = options.request(
         session,
         targets,
@@ -108,6 +116,7 @@ def build(
         secrets=tuple(options.secret(text, os.environ) for text in secrets),
         metadata_file=_path(metadata_file),
         iidfile=_path(iidfile),
+        shell_on_failure=shell_on_failure,
     )
     with session.watch() as watcher:
         summary = engine.build(request, watcher)
@@ -118,6 +127,17 @@ def build(
     else:
         codes = [failure.exit_code for failure in summary.failures]
         raise click.exceptions.Exit(codes[0] if codes else 1)
+
+
+def _with_terminal(session: Session) -> Session:
+    """Progress must leave the terminal alone while a person types."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "no-terminal",
+            "--shell-on-failure needs a terminal, and standard input or error is none",
+            hint="run it by hand, without a pipe",
+        )
+    return replace(session, progress="plain")
 
 
 def _path(text: str | None) -> Path | None:

@@ -76,7 +76,6 @@ LATER_OPTIONS: Mapping[str, bool] = {
     "--report": True,
     "--on": True,
     "--watch": False,
-    "--shell-on-failure": False,
     "--target": True,
     "--build-arg": True,
     "--build-context": True,

@@ -68,6 +68,8 @@ class RunOp:
         secrets: Secrets,
         observer: Observer,
         cancelled: threading.Event,
+        *,
+        shell_on_failure: bool = False,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -78,6 +80,8 @@ class RunOp:
         self._secrets = secrets
         self._observe = observer
         self._cancelled = cancelled
+        self._shell_on_failure = shell_on_failure
+        self._terminal = threading.Lock()
 
     def execute(
         self, step: RunStep, key: ActionKey, identities: tuple[str, ...], now: int
@@ -124,7 +128,16 @@ class RunOp:
         lines = Lines(lambda line: self._say(step, line, last))
         exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
         lines.end()
+        if self._shell_on_failure and not exited.ok and not exited.cancelled:
+            self._open_shell(step, command)
         return Outcome(exited, tuple(last)), active, below
+
+    def _open_shell(self, step: RunStep, failed: Command) -> None:
+        """A shell in what the failed command left, with its mounts and environment; one at a time."""
+        with self._terminal:
+            self._say(step, b"here is a shell where it failed; the build goes on when you leave it")
+            shell = replace(failed, argv=("/bin/sh", "-i"), timeout=None, interactive=True)
+            self._runtimes.choose(shell).run(shell, lambda _: None, self._cancelled)
 
     def _user(self, step: RunStep, lowers: list[Path]) -> users.User:
         """Root needs no look-up and has no further groups, so that every runtime shows it the same."""

@@ -18,7 +18,7 @@ from buildgraph.sandbox import profile, seccomp
 from buildgraph.sandbox.command import Command, Exit, environment
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
-from buildgraph.sandbox.process import Ended, supervise
+from buildgraph.sandbox.process import Ended, attend, supervise
 from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
@@ -65,6 +65,8 @@ class Bubblewrap:
             status, writer = files.pipe()
             options = [*_options(command, stage, files), "--json-status-fd", str(writer)]
             argv = [self.binary, "--args", str(files.memory(_joined(options))), "--", *command.argv]
+            if command.interactive:
+                return Exit(attend(argv, env=_BARE, pass_fds=files.passed))
             ended = supervise(
                 argv,
                 on_output=collect,
@@ -105,7 +107,9 @@ def _options(command: Command, stage: Stage, files: _Files) -> Iterator[str]:
     yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
     if command.network == "none":
         yield "--unshare-net"
-    yield from ("--die-with-parent", "--new-session", "--as-pid-1")
+    yield from ("--die-with-parent", "--as-pid-1")
+    if not command.interactive:
+        yield "--new-session"
     yield from ("--hostname", command.hostname)
     yield from ("--dev-bind", str(stage.root), "/", "--proc", "/proc", *_proc_masks(stage))
     yield from ("--chdir", command.workdir, "--clearenv")

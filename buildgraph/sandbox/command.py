@@ -67,6 +67,8 @@ class Command:
     memory: int | None = None
     readonly_root: bool = False
     no_new_privs: bool = True
+    interactive: bool = False
+    """Has the terminal of this process; nothing of what it says is captured."""
 
     @property
     def limited(self) -> bool:

@@ -48,6 +48,8 @@ class OciRuntime:
     def refuses(self, command: Command) -> str | None:
         if command.limited and not in_initial_user_namespace():
             return "it cannot limit cpus or memory without root"
+        if command.interactive:
+            return "it does not hand over the terminal"
         return None
 
     def run(

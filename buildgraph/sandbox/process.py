@@ -64,6 +64,14 @@ def supervise(
         os.close(reader)
 
 
+def attend(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> int:
+    """Run a program that has this process's terminal, until it ends by itself; its exit code."""
+    ended = subprocess.run(argv, env=env, pass_fds=pass_fds, cwd="/", check=False)
+    return _code(ended.returncode)
+
+
 class _Watch:
     def __init__(
         self,
