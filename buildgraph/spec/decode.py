@@ -292,8 +292,10 @@ def _value(table: Any, place: Path) -> object:
     return table
 
 
-def _without(table: Any, bad: Iterable[Path]) -> Any:
+def _without(table: Any, bad: Collection[Path]) -> Any:
     """``table`` without what is at ``bad``: of an item of an array, the innermost key that holds the array."""
+    if not bad:
+        return table
     heads: dict[str | int, list[Path]] = {}
     for place in bad:
         if place:

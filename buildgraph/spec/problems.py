@@ -54,6 +54,8 @@ class Problems:
 
     def origin(self, path: Path) -> Path:
         """The path as written."""
+        if not self.moved:
+            return path
         for known in range(len(path), 0, -1):
             if path[:known] in self.moved:
                 return self.moved[path[:known]] + path[known:]

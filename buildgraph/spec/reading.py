@@ -1,7 +1,6 @@
 """One reading of one document: the tables in their order, from what was written to the model."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
@@ -157,7 +156,7 @@ class Reading:
                     names.open_ended |= "matrix" in table or "extends" in table
                     condition = table.get("when") if kind != "base" else None
                     if not self._conditions.hold(
-                        condition, replace(self._target, name=name), (kind, name, "when")
+                        condition, self._target._replace(name=name), (kind, name, "when")
                     ):
                         names.off[name] = (kind, name, "when")
                         continue
@@ -177,7 +176,7 @@ class Reading:
             declared = self.around.names.places.get(name) == (kind, name)
             if kind != "secret" and not declared:
                 continue
-            source = self._table(kind, (name,), replace(self._target, name=name))
+            source = self._table(kind, (name,), self._target._replace(name=name))
             if self._unfinished(source):
                 continue
             value = lower(source)
@@ -200,7 +199,7 @@ class Reading:
             raw = self._decoder.refused(kind, written)
             if not raw:
                 if written.get("platform") == "build":
-                    target = replace(target, platform=self._given.machine)
+                    target = target._replace(platform=self._given.machine)
                 plain = {key: value for key, value in written.items() if key != "defaults"}
                 filling = Filling(self.variables, target, on=bool(written.get("on")))
                 written, failed = filling.all(plain, path), filling.failed
@@ -224,7 +223,7 @@ class Reading:
         return lower_step(source, kind_of(source))
 
     def _image(self, source: Source) -> Image | None:
-        target = replace(self._target, name=str(source.path[1]))
+        target = self._target._replace(name=str(source.path[1]))
         return lower_image(source, lambda text, path: self._conditions.hold(text, target, path))
 
     def _finish(self, names: dict[str, Ref]) -> Workspace:

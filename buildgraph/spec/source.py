@@ -1,6 +1,6 @@
 """One table of the Buildfile while it becomes a value of the model: what it says, and where it says it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,6 +36,31 @@ class Surroundings:
         return self.asked[path]
 
 
+class Places(Mapping[str, Location]):
+    """Where each key of a table stands, looked up when asked: few of a thousand tables ever are."""
+
+    __slots__ = ("_keys", "_path", "_problems")
+
+    def __init__(self, path: Path, keys: tuple[str, ...], problems: Problems) -> None:
+        self._path = path
+        self._keys = keys
+        self._problems = problems
+
+    def __getitem__(self, key: str) -> Location:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._problems.location((*self._path, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __reduce__(self) -> tuple[type[dict[str, Location]], tuple[dict[str, Location]]]:
+        return dict, (dict(self),)
+
+
 @dataclass(slots=True)
 class Source:
     """``table`` fits its shape; ``broken`` paths were reported before and count as present."""
@@ -55,9 +80,8 @@ class Source:
     def where(self) -> Location:
         return self.around.problems.location(self.path)
 
-    def fields(self) -> dict[str, Location]:
-        location = self.around.problems.location
-        return {key: location((*self.path, key)) for key in self.table}
+    def fields(self) -> "Places":
+        return Places(self.path, tuple(self.table), self.around.problems)
 
     def inside(self, *places: str | int) -> "Source":
         """The table at ``places``; empty where nothing is written."""

@@ -9,6 +9,7 @@ remembered, absent ones included, because the answer holds only while they stay 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.names import Platform
@@ -47,8 +48,7 @@ class Declared:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The table that a string belongs to. ``platform`` is what it is built for."""
 
     name: str = ""
