@@ -15,6 +15,7 @@ from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
+from buildgraph.fs.rows import prove, row_of
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.lower import lower
 from buildgraph.names import Platform
@@ -133,7 +134,12 @@ def _remember(loaded: Loaded, request: Request, root: Path, facts: Facts) -> boo
             continue  # what is there is looked at by whoever selects it
         facts.missing(os.fsencode(path))
     for watched in gitfacts.watched(root, loaded.used_git):
-        _optional(facts, os.fsencode(watched))
+        real = os.fsencode(watched)
+        if watched.is_dir():
+            row = row_of(os.lstat(real))
+            facts.add(real, row, prove(real, row[3]))
+        else:
+            _optional(facts, real)
     return "dirty" not in loaded.used_git
 
 
