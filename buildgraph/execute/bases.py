@@ -75,9 +75,12 @@ class BaseLayers:
     def blob(self, diff_id: Digest | None) -> Compressed:
         """The layer's own blob, now in the store."""
         layer = self._layers[Digest(str(diff_id))]
-        if not self._store.blobs.has(layer.blob.digest):
-            with layer.source.open_blob(layer.blob.digest) as stream:
-                self._take(stream, layer.blob.digest)
+        digest = layer.blob.digest
+        if not self._store.blobs.has(digest):
+            with self._store.single_flight(f"blob-{digest}"):
+                if not self._store.blobs.has(digest):
+                    with layer.source.open_blob(digest) as stream:
+                        self._take(stream, digest)
         return layer.blob
 
     def _take(self, stream: BinaryIO, digest: Digest) -> None:

@@ -18,7 +18,7 @@ from buildgraph.errors import ContentError, Location, UsageError
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
 from buildgraph.fs.compress import Codec
-from buildgraph.fs.lay import Below, Listing, listing, place, spare
+from buildgraph.fs.lay import Below, Listing, Outline, listing, place, spare
 from buildgraph.fs.merge import Merged
 from buildgraph.fs.pack import Item, Packed
 from buildgraph.fs.squash import squash
@@ -98,6 +98,9 @@ class Stacks:
         self._placed: dict[Stack, tuple[PlacedLayer, ...]] = {}
         self._sources: dict[Digest, tuple[StepId, Mapping[bytes, bytes]]] = {}
         self._merged: dict[Stack, Merged] = {}
+        self._outlines: dict[Digest, Outline] = {}
+        self._directories: dict[Digest, frozenset[bytes]] = {}
+        self._laid: dict[tuple[Digest, tuple[Entry | None, ...]], Digest] = {}
         self._squashes: dict[Digest, list[Item]] = {}
         self._lock = threading.RLock()
 
@@ -153,12 +156,28 @@ class Stacks:
                 return (PlacedLayer(step.id, self.settled[step.id].tree),)
 
     def _placed_recipe(self, step: StepId, below: Sequence[PlacedLayer]) -> PlacedLayer:
-        recipe = self.tree(self.settled[step].tree)
-        placed = place(recipe, Below([self.listing(layer.tree) for layer in below]))
-        digest = tree.digest(placed.tree)
-        self._trees.setdefault(digest, placed.tree)
-        self._sources[digest] = (step, placed.moved)
-        return PlacedLayer(step, digest)
+        """Placed once for all stacks that mean the same to it; most images lay the same copies over like bases."""
+        made = self.settled[step].tree
+        stack = Below([self.listing(layer.tree) for layer in below])
+        if made not in self._outlines:
+            self._outlines[made] = Outline(self.tree(made))
+        folders = (path for layer in below for path in self._folders(layer.tree))
+        met = self._outlines[made].meets(stack, folders)
+        known = self._laid.get((made, met)) if met is not None else None
+        if known is None:
+            placed = place(self.tree(made), stack)
+            known = tree.digest(placed.tree)
+            self._trees.setdefault(known, placed.tree)
+            self._sources[known] = (step, placed.moved)
+            if met is not None:
+                self._laid[made, met] = known
+        return PlacedLayer(step, known)
+
+    def _folders(self, digest: Digest) -> frozenset[bytes]:
+        if digest not in self._directories:
+            listed = self.tree(digest)
+            self._directories[digest] = frozenset(e.path for e in listed if e.kind in "dDo")
+        return self._directories[digest]
 
     def _placed_run(self, step: RunStep, below: Sequence[PlacedLayer]) -> PlacedLayer:
         """As it was made, unless a sibling brought files below a directory that it deleted."""

@@ -128,6 +128,29 @@ def place(recipe: Tree, below: Below) -> Placed:
     return Placed(entries, placing.moved)
 
 
+class Outline:
+    """What of a recipe meets the stack below: its directories, and the paths of everything else.
+
+    Two stacks that answer :meth:`meets` alike lay the recipe out alike, whatever else is in them.
+    """
+
+    def __init__(self, recipe: Tree) -> None:
+        self._directories: dict[bytes, None] = {}
+        for entry in recipe:
+            path = entry.path if entry.kind in "dD" else entry.path.rpartition(b"/")[0]
+            if path not in self._directories:
+                self._directories.update(dict.fromkeys((*_prefixes(path), path)))
+        self._others = frozenset(entry.path for entry in recipe if entry.kind not in "dD")
+
+    def meets(self, below: Below, folders: Iterable[bytes]) -> tuple[Entry | None, ...] | None:
+        """What ``below`` has at each directory; None where it has a link among them, or one of ``folders`` (all the
+        directories that it may have) at another path: then only placing can tell."""
+        found = tuple(below.lookup(path) for path in self._directories if path)
+        if any(entry is not None and entry.kind not in _DIRECTORIES for entry in found):
+            return None
+        return found if self._others.isdisjoint(folders) else None
+
+
 class _Placing:
     def __init__(self, recipe: Tree, below: Below) -> None:
         self.below = below
