@@ -211,7 +211,7 @@ def resolve(
     except BuildgraphError as error:
         error.where = error.where or step.where
         raise
-    return PackagesPin(archive.suite, tuple(sorted(step.packages)), found)
+    return PackagesPin(archive.suite, tuple(sorted(step.packages)), tuple(sorted(found)))
 
 
 def archive_of(step: PackagesStep, folder: Path) -> apt.Archive:
