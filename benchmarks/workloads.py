@@ -1,7 +1,7 @@
 """The workloads that the rows measure, written as workspaces with a Buildfile.toml.
 
 W1  40 services on 3 shared bases over Debian, 5 libraries: 8,900 files, 46 MB. A service copies two or three libraries
-    and its own 200 files, runs one command over them, and has env, label and cmd. Dockerfiles of the same are there too.
+    and its own 200 files, runs one command over them, and has env, label and cmd. Dockerfiles of the same lie there.
 W2  one image of 50,000 small files (234 MB) and 501 MB of big ones, on nothing.
 W3  300 images of one file each, on nothing.
 W4  50 commands in a row; 40 independent commands.
