@@ -305,7 +305,7 @@ def resolve(
     say: Callable[[str], None],
     cancelled: threading.Event,
 ) -> tuple[str, ...]:
-    """The pins of a root with ``wishes``, worked out in ``folder``, which is made and removed."""
+    """The pins of a root with ``wishes``, sorted as in the lock; worked out in ``folder``, which is made and removed."""
     folder.mkdir(mode=0o700)
     try:
         foreign = foreign_architectures(wishes, archive.architecture)
@@ -314,7 +314,7 @@ def resolve(
         found = apt.resolve(wishes, [Package.parse(pin) for pin in prefer])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return tuple(map(str, found))
+    return tuple(sorted(map(str, found)))
 
 
 def _pattern(suite: str, architecture: str, which: str) -> str:
