@@ -11,7 +11,7 @@ from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import choose
-from buildgraph.errors import BuildgraphError
+from buildgraph.errors import BuildgraphError, ErrorGroup
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
 from buildgraph.execute.ops_image import codec_of
@@ -63,12 +63,28 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
     """Scan and hash the context, compute the StepKeys, and look them all up."""
     graph = session.workspace.graph
     files = [f for step in steps for f in files_of(graph.steps[step])]
-    session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
+    try:
+        session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
+    except BuildgraphError as error:
+        raise _blamed(session, steps, error) from error
     session.workspace.cache.save()
     session.lookups.look_up(steps)
     for image in images:
         if not image.squash:
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
+
+
+def _blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) -> BuildgraphError:
+    """What is wrong with the files of all steps, each at its line; ``error`` if it went away meanwhile."""
+    found = []
+    for step in (session.workspace.graph.steps[s] for s in steps):
+        files = [f for f in files_of(step) if isinstance(f, ContextFiles)]
+        try:
+            session.selections.prefetch(files)
+        except BuildgraphError as one:
+            one.where = one.where or step.where
+            found.append(one)
+    return ErrorGroup(found) if len(found) > 1 else (found or [error])[0]
 
 
 def _learned(session: Session, steps: Sequence[StepId]) -> dict[Node, float]:
