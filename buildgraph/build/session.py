@@ -21,8 +21,8 @@ from buildgraph.execute.run_mounts import RunMounts
 from buildgraph.execute.secret import Secrets, SecretSource
 from buildgraph.execute.selection import Selections
 from buildgraph.execute.stacks import Stacks
+from buildgraph.execute.workers import Packers
 from buildgraph.fs.context import Context
-from buildgraph.fs.pack import pack
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Snapshots
@@ -107,7 +107,8 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
             workspace = pin_missing(request, workspace, store, observer)
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
-        stacks = Stacks(workspace.graph, store, snapshots, bases, pack)
+        packers = undo.enter_context(Packers())
+        stacks = Stacks(workspace.graph, store, snapshots, bases, packers)
         context = Context(
             workspace.root,
             workspace.cache,

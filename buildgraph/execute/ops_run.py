@@ -22,7 +22,7 @@ from buildgraph.execute.secret import Secrets
 from buildgraph.execute.stacks import PlacedLayer, Stacks
 from buildgraph.fs import changes, tree
 from buildgraph.fs.lay import Below
-from buildgraph.fs.pack import Packed, pack
+from buildgraph.fs.pack import Packed
 from buildgraph.fs.settle import settle
 from buildgraph.graph.step import RunStep
 from buildgraph.sandbox import users
@@ -160,7 +160,7 @@ class RunOp:
         items = changes.select(items, step.outputs or (), step.discard)
         codec = self._stacks.codecs.get(step.id)
         temp = self._store.blobs.temp() if codec is not None else None
-        packed = pack(items, codec=codec, blob=temp)
+        packed = self._stacks.pack(items, codec=codec, blob=temp)
         settle(active.upper, items, None)
         made = self._store.blobs.put(tree.encode(packed.tree), "blake3")
         layer = PlacedLayer(step.id, made)

@@ -21,7 +21,7 @@ from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.lay import Below, Listing, listing, place
 from buildgraph.fs.mode import apply_mode
-from buildgraph.fs.pack import Item, pack
+from buildgraph.fs.pack import Item
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found
 from buildgraph.graph.step import (
@@ -170,7 +170,7 @@ class RunMounts:
         with self._store.single_flight(name):
             if self._snapshots.path(name) is None:
                 with self._snapshots.create(name) as folder:
-                    packed = pack(items, snapshot=folder, tar=False)
+                    packed = self._stacks.pack(items, snapshot=folder, tar=False)
                 self._store.blobs.put(tree.encode(packed.tree), "blake3")
         return self._snapshots.dir / name
 

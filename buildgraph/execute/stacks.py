@@ -8,7 +8,7 @@ compressed blob, or both in one pass over the files.
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, Location, UsageError
 from buildgraph.execute.bases import BaseLayers
+from buildgraph.execute.workers import Packers
 from buildgraph.fs import tree
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.lay import Below, Listing, Outline, listing, place, spare
@@ -66,9 +67,6 @@ class LayerForm:
     blob: Compressed
 
 
-Packer = Callable[..., Packed]
-"""``fs.pack.pack``, here or in a worker process."""
-
 EMPTY_TREE = tree.digest(())
 
 
@@ -81,13 +79,13 @@ class Stacks:
         store: LocalStore,
         snapshots: Snapshots,
         bases: BaseLayers,
-        packer: Packer,
+        packers: Packers,
     ) -> None:
         self._graph = graph
         self._store = store
         self._snapshots = snapshots
         self._bases = bases
-        self._pack = packer
+        self.pack = packers
         self.settled: dict[StepId, ActionResult] = {}
         self.recipes: dict[StepId, Recipe] = {}
         self.codecs: dict[StepId, Codec] = {}
@@ -313,11 +311,11 @@ class Stacks:
         temp = self._store.blobs.temp() if codec is not None else None
         if snapshot:
             with self._snapshots.create(layer.snapshot) as folder:
-                packed = self._pack(
+                packed = self.pack(
                     items, codec=codec, blob=temp, snapshot=folder, tar=codec is not None
                 )
         else:
-            packed = self._pack(items, codec=codec, blob=temp)
+            packed = self.pack(items, codec=codec, blob=temp)
         self._store.blobs.put(tree.encode(packed.tree), "blake3")
         if codec is not None and temp is not None:
             self.record(layer.tree, packed, codec, temp)
