@@ -78,9 +78,10 @@ def _blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) -
     """What is wrong with the files of all steps, each at its line; ``error`` if it went away meanwhile."""
     found = []
     for step in (session.workspace.graph.steps[s] for s in steps):
-        files = [f for f in files_of(step) if isinstance(f, ContextFiles)]
+        if isinstance(step, BaseStep):
+            continue
         try:
-            session.selections.prefetch(files)
+            session.selections.prefetch(f for f in files_of(step) if isinstance(f, ContextFiles))
         except BuildgraphError as one:
             one.where = one.where or step.where
             found.append(one)
