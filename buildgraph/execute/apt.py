@@ -34,6 +34,9 @@ PREFERENCES: Final = "etc/apt/preferences.d/buildgraph-run"
 SETTINGS: Final = "etc/apt/apt.conf.d/90buildgraph-run"
 """What is in a root only while it is made."""
 
+MORTAL: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: however this process ends, that one does too."""
+
 _FOLDERS: Final = (
     "etc/apt/apt.conf.d",
     "etc/apt/preferences.d",
@@ -274,7 +277,9 @@ class Apt:
                 self._say(text)
 
         lines = Lines(keep)
-        ended = supervise(argv, on_output=lines.feed, cancelled=self._cancelled, env=self._env)
+        ended = supervise(
+            (*MORTAL, *argv), on_output=lines.feed, cancelled=self._cancelled, env=self._env
+        )
         lines.end()
         if ended.cancelled:
             raise CancelledError
@@ -305,7 +310,7 @@ def resolve(
     say: Callable[[str], None],
     cancelled: threading.Event,
 ) -> tuple[str, ...]:
-    """The pins of a root with ``wishes``, sorted as in the lock; worked out in ``folder``, which is made and removed."""
+    """The pins of a root with ``wishes``, sorted as in the lock; ``folder`` is made for it and removed."""
     folder.mkdir(mode=0o700)
     try:
         foreign = foreign_architectures(wishes, archive.architecture)

@@ -63,7 +63,7 @@ DISCARDED: Final = (
 )
 _HOST: Final = "localhost"
 _NAMED: Final = 'hostname "$0" 2>/dev/null || echo "$0" >/proc/sys/kernel/hostname; exec "$@"'
-_ALONE: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--")
+_ALONE: Final = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--")
 _OUR_DOING: Final = (
     "I: skipping ",
     "W: empty apt sources.list",
@@ -238,6 +238,7 @@ def _command(
     names = [f"{p.named(archive.architecture)}={p.version}" for p in packages]
     chunks = [names[at : at + _CHUNK] for at in range(0, len(names), _CHUNK)]
     return [
+        *apt.MORTAL,
         *_ALONE,
         *("sh", "-c", _NAMED, _HOST, "mmdebstrap", "--mode=root"),
         *("--format=directory", "--variant=essential"),
