@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildgraph.digest import ActionKey
-from buildgraph.errors import Location, StepFailedError
+from buildgraph.errors import Location, MachineError, StepFailedError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.lines import Lines
@@ -30,6 +30,7 @@ from buildgraph.sandbox.command import Command, Exit, stubs
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Active, Snapshots
 from buildgraph.store.base import ActionResult
+from buildgraph.store.faults import is_full, no_space
 from buildgraph.store.local import LocalStore
 
 _KEPT_LINES = 20
@@ -48,8 +49,11 @@ _NETWORK_SIGNS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """``full``: the disk that received what the command wrote had nothing left when it failed."""
+
     exit: Exit
     last: tuple[bytes, ...]
+    full: bool = False
 
     @property
     def network(self) -> bool:
@@ -86,7 +90,7 @@ class RunOp:
     def execute(
         self, step: RunStep, key: ActionKey, identities: tuple[str, ...], now: int
     ) -> ActionResult:
-        """Raises StepFailedError (``step-failed``, ``step-timeout``) or CancelledError."""
+        """Raises StepFailedError (``step-failed``, ``step-timeout``), MachineError (``no-space``) or CancelledError."""
         start = time.monotonic()
         name = step.id.partition(":")[2]
         self._conflicts.check(name, step.stack, step.where, strict=step.merge_strict)
@@ -100,7 +104,8 @@ class RunOp:
             if self._cancelled.is_set() or outcome.exit.cancelled:
                 raise CancelledError
             if attempt == attempts or not _again(step, outcome):
-                raise _failure(step, outcome, self._secrets)
+                failure = _failure(step, outcome, self._secrets)
+                raise self._no_space(failure) if outcome.full else failure
             self._say(step, f"attempt {attempt} of {attempts} failed; trying again".encode())
         made = tree.digest(packed.tree)
         self._stacks.keep_tree(made, packed.tree)
@@ -130,7 +135,16 @@ class RunOp:
         lines.end()
         if self._shell_on_failure and not exited.ok and not exited.cancelled:
             self._open_shell(step, command)
-        return Outcome(exited, tuple(last)), active, below
+        full = not exited.ok and is_full(active.upper)
+        return Outcome(exited, tuple(last), full), active, below
+
+    def _no_space(self, failure: StepFailedError) -> MachineError:
+        """A command that filled the disk does not always say so in words of its own."""
+        full = no_space(self._store.home)
+        message = f"{failure.message}, and {full.message}"
+        return MachineError(
+            full.code, message, hint=full.hint, where=failure.where, detail=failure.detail
+        )
 
     def _open_shell(self, step: RunStep, failed: Command) -> None:
         """A shell in what the failed command left, with its mounts and environment; one at a time."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from buildgraph.errors import MachineError
 
+_NOTHING = 1 << 20
 _SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _BROKEN = frozenset({errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
@@ -41,6 +42,12 @@ def machine_error(error: OSError, path: str | Path) -> MachineError | None:
     if error.errno in _BROKEN:
         return unusable(named, error.strerror or str(error))
     return None
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk of ``path`` has next to nothing left: what fails there most likely fails for that."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < _NOTHING or bool(disk.f_files and disk.f_favail < 8)
 
 
 def no_space(path: str | Path) -> MachineError:

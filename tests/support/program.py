@@ -55,6 +55,9 @@ class Program:
     def digests(self) -> dict[str, str]:
         return self.build().digests
 
+    def digests_of(self, *targets: str) -> dict[str, str]:
+        return self.build(*targets).digests
+
     def sound(self) -> None:
         """The store is whole, and holds no left-over of a process that is gone."""
         self.run("cache", "verify")
