@@ -51,10 +51,11 @@ def _quiet(_event: Event) -> None:
 
 
 def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decision]:
-    """What a build would decide now; a step above one that runs waits."""
+    """What a build would decide now; a step above one that runs waits, and so does one that is equal to it."""
     graph = session.workspace.graph
     rules = rules_for(session.request, int(time.time()))
     found: dict[StepId, Decision] = {}
+    running: dict[str, StepId] = {}
     for step_id in steps:
         step = graph.steps[step_id]
         if isinstance(step, BaseStep):
@@ -63,7 +64,10 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
         if pending:
             found[step_id] = Wait(pending)
             continue
-        decision = decide(step, session.lookups, rules)
+        decision: Decision = decide(step, session.lookups, rules)
+        if isinstance(decision, Execute) and rules.forced(step) is None:
+            first = running.setdefault(decision.key, step_id)
+            decision = decision if first == step_id else Wait((first,))
         found[step_id] = decision
         if isinstance(decision, Reuse):
             session.stacks.settled[step_id] = decision.result
