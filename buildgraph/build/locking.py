@@ -133,9 +133,8 @@ class _Locking:
         return resolve(
             step,
             self.store,
-            self.workspace.root,
+            self.workspace.surroundings(self.request.environ),
             prefer=keep.packages if keep else (),
-            environ=self.request.environ,
             observer=self.observer,
             cancelled=self.cancelled,
         )

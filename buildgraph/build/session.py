@@ -49,7 +49,8 @@ class Session:
     cancelled: threading.Event
 
     def run_op(self) -> RunOp:
-        """For commands in a sandbox; made when the first one is due."""
+        """For commands in a sandbox; made when the first one is due. Raises what the machine lacks for any of them."""
+        enter_private_mounts().require()
         request, workspace = self.request, self.workspace
         given = {s.id: SecretSource(s.file, s.env) for s in request.secrets}
         secrets = Secrets(workspace.model.secrets, given, request.environ, workspace.root)
@@ -81,12 +82,12 @@ class Session:
         """For roots made of packages; made when the first one is due."""
         from buildgraph.execute.ops_packages import PackagesOp
 
+        enter_private_mounts().require()
         return PackagesOp(
             self.store,
             self.snapshots,
             self.stacks,
-            self.workspace.root,
-            self.request.environ,
+            self.workspace.surroundings(self.request.environ),
             self.observer,
             self.cancelled,
         )

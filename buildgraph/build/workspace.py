@@ -2,7 +2,7 @@
 
 import os
 import platform as machine
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -13,6 +13,7 @@ from buildgraph.build.request import Request
 from buildgraph.digest import blake3_hex
 from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
+from buildgraph.execute.archive import Surroundings
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import prove, row_of
@@ -46,6 +47,9 @@ class Workspace:
     def id(self) -> str:
         """Names the workspace in this machine's history and cache mounts."""
         return blake3_hex(os.fsencode(self.root))[:16]
+
+    def surroundings(self, environ: Mapping[str, str]) -> Surroundings:
+        return Surroundings(self.root, environ, self.model.workspace.ca)
 
 
 def open_workspace(

@@ -1,23 +1,21 @@
 """What can be installed from where, and in which versions? Asked of the machine's apt, in a folder of its own.
 
-Nothing of the machine's package management is touched. What is taken over from it is how packages are fetched (proxy,
-certificates, credentials, dates that need not be valid) and which keys it trusts. Roots are made of the essential and
-required packages and of what is asked for, without recommended ones; where ``/usr`` can be merged from the start,
-``usrmerge`` and the Perl that it needs stay away.
+Nothing of the machine's package management is touched. Roots are made of the essential and required packages and of
+what is asked for, without recommended ones; where ``/usr`` can be merged from the start, ``usrmerge`` and the Perl that
+it needs stay away.
 """
 
 import re
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from buildgraph.errors import BuildgraphError, MachineError, StepFailedError, UsageError
-from buildgraph.execute import aptsources
+from buildgraph.errors import BuildgraphError, StepFailedError, UsageError
+from buildgraph.execute.aptsources import ETC_APT
+from buildgraph.execute.archive import Archive
 from buildgraph.execute.debian import (
     Package,
     as_installed,
@@ -46,104 +44,9 @@ _FOLDERS: Final = (
     "var/cache/apt/archives/partial",
 )
 _STATUS: Final = "var/lib/dpkg/status"
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-_NOT_TAKEN: Final = re.compile(
-    r"Acquire(::(IndexTargets|Languages|Changelogs|cdrom|CompressionTypes|GzipIndexes)\b.*)? "
-)
 _UNKNOWN: Final = re.compile(r"E: Unable to locate package (\S+)|E: Couldn't find any package")
 _NO_VERSION: Final = re.compile(r"E: Version '(.+)' for '(.+)' was not found")
 _KEPT_LINES: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """Where packages come from: ``sources`` in deb822, ``settings`` for apt.conf, ``architecture`` as Debian says."""
-
-    suite: str
-    architecture: str
-    sources: str
-    settings: str
-
-
-def archive(
-    suite: str, architecture: str, *, mirror: str = "", keyring: str = "", folder: Path
-) -> Archive:
-    """The machine's own archive of ``suite`` (empty: the machine's own), or that of ``mirror``.
-
-    ``keyring`` is a file below ``folder``, or absolute. Raises UsageError ``no-suite``, ``no-sources``,
-    ``keyring-missing``; MachineError ``no-apt``.
-    """
-    if not shutil.which("apt-get"):
-        raise MachineError(
-            "no-apt",
-            "packages steps are made with apt, which this machine lacks",
-            hint="build on Debian or a derivative of it, for example in a container",
-        )
-    own = aptsources.read()
-    if not suite:
-        suite = aptsources.own_suite(own, _read(Path("/etc/os-release")))
-    if not suite:
-        raise UsageError(
-            "no-suite", "this machine is of no Debian suite", hint='write suite = "bookworm"'
-        )
-    known = aptsources.from_mirror(mirror, suite) if mirror else own
-    sources = aptsources.narrowed(known, suite, architecture)
-    if not sources:
-        raise UsageError(
-            "no-sources",
-            f"{'the mirror' if mirror else 'apt on this machine'} has no source for {suite} on {architecture}",
-            hint='write where it is: mirror = "http://deb.debian.org/debian"',
-        )
-    if keyring:
-        file = folder / keyring
-        if not file.is_file():
-            raise UsageError("keyring-missing", f"there is no keyring {keyring!r}")
-        sources = tuple(source.signed_by(str(file)) for source in sources)
-    text = "\n".join(source.to_deb822() for source in sources)
-    return Archive(suite, architecture, text, _settings())
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Of ``environ`` only the proxies: programs say and do the same on every machine."""
-    proxies = {name: value for name, value in environ.items() if name.lower() in _PROXIES}
-    return {
-        "PATH": _PATH,
-        "HOME": "/root",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "DEBIAN_FRONTEND": "noninteractive",
-        "PYTHONHASHSEED": "0",
-        "PERL_HASH_SEED": "0",
-        **proxies,
-    }
-
-
-def _settings() -> str:
-    """How this machine fetches packages."""
-    said = subprocess.run(
-        ("apt-config", "dump", "Acquire"),
-        env=environment({}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    taken = [line for line in said.splitlines() if not _NOT_TAKEN.match(line)]
-    taken += [
-        'Acquire::Languages "none";',
-        'APT::Install-Recommends "false";',
-        f'Dir::Etc::Netrc "{aptsources.ETC_APT}/auth.conf";',
-        f'Dir::Etc::NetrcParts "{aptsources.ETC_APT}/auth.conf.d";',
-    ]
-    return "\n".join(taken) + "\n"
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 class Apt:
@@ -158,13 +61,13 @@ class Apt:
         root: Path,
         config: Path,
         foreign: Iterable[str],
-        environ: Mapping[str, str],
+        env: Mapping[str, str],
         say: Callable[[str], None],
         cancelled: threading.Event,
     ) -> None:
         self._archive = archive
         self._root = root
-        self._env = {**environment(environ), "APT_CONFIG": str(config)}
+        self._env = {**env, "APT_CONFIG": str(config)}
         self._say = say
         self._cancelled = cancelled
         for name in _FOLDERS:
@@ -197,7 +100,8 @@ class Apt:
     def resolve(self, wishes: Sequence[str], prefer: Sequence[Package] = ()) -> tuple[Package, ...]:
         """Everything that a root with ``wishes`` consists of, sorted; ``prefer`` stays as it is if that can be.
 
-        Raises UsageError (``unknown-package``, ``unknown-version``), StepFailedError (``packages-conflict``).
+        Raises UsageError (``unknown-package``, ``unknown-version``), StepFailedError (``packages-conflict``,
+        ``archive-empty``).
         """
         merged = bool(self._versions(["usr-is-merged"])) and "usrmerge" not in wishes
         never = ("usrmerge",) if merged else ()
@@ -215,6 +119,12 @@ class Apt:
         suite, native = self._archive.suite, self._archive.architecture
         make_file(self._root, _STATUS, "")
         essential = simulated(self._simulate((_pattern(suite, native, "?essential"),)))
+        if not essential:
+            raise StepFailedError(
+                "archive-empty",
+                f"the archive has no essential packages of {suite}",
+                hint="a root needs a whole distribution; `suite` is the name that its Release file says",
+            )
         names = [f"{package.named(native)}={package.version}" for package in essential]
         _, stanzas = self._run("apt-cache", "show", *names, quiet=True)
         make_file(self._root, _STATUS, as_installed("\n".join(stanzas)))
@@ -306,7 +216,7 @@ def resolve(
     folder: Path,
     *,
     prefer: Sequence[str],
-    environ: Mapping[str, str],
+    env: Mapping[str, str],
     say: Callable[[str], None],
     cancelled: threading.Event,
 ) -> tuple[str, ...]:
@@ -314,7 +224,7 @@ def resolve(
     folder.mkdir(mode=0o700)
     try:
         foreign = foreign_architectures(wishes, archive.architecture)
-        apt = Apt(archive, folder / "root", folder / "apt.conf", foreign, environ, say, cancelled)
+        apt = Apt(archive, folder / "root", folder / "apt.conf", foreign, env, say, cancelled)
         apt.update()
         found = apt.resolve(wishes, [Package.parse(pin) for pin in prefer])
     finally:
@@ -334,8 +244,8 @@ def _config(root: Path, architecture: str, foreign: Iterable[str]) -> str:
         (
             f'Dir "{root}/";',
             f'Dir::State::Status "{root}/{_STATUS}";',
-            f'Dir::Etc::Trusted "{aptsources.ETC_APT}/trusted.gpg";',
-            f'Dir::Etc::TrustedParts "{aptsources.ETC_APT}/trusted.gpg.d";',
+            f'Dir::Etc::Trusted "{ETC_APT}/trusted.gpg";',
+            f'Dir::Etc::TrustedParts "{ETC_APT}/trusted.gpg.d";',
             f'APT::Architecture "{architecture}";',
             f"APT::Architectures {{ {every}}};",
             'APT::Sandbox::User "root";',

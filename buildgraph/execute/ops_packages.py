@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,9 @@ from buildgraph.digest import ActionKey
 from buildgraph.errors import BuildgraphError, MachineError, StepFailedError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute import apt, aptsources
+from buildgraph.execute.archive import Archive, Surroundings, find_archive
 from buildgraph.execute.debian import (
     Package,
-    architecture_of,
     foreign_architectures,
     installed,
     merged_links,
@@ -37,7 +37,6 @@ from buildgraph.fs.rooted import Rooted
 from buildgraph.fs.settle import settle
 from buildgraph.fs.tarball import EPOCH
 from buildgraph.graph.step import PackagesStep
-from buildgraph.names import Platform
 from buildgraph.sandbox.process import supervise
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.spec.lock import PackagesPin
@@ -77,23 +76,19 @@ _KEPT_LINES: Final = 20
 
 
 class PackagesOp:
-    """``folder`` is what paths in the Buildfile are relative to; of ``environ`` the proxies are used."""
-
     def __init__(
         self,
         store: LocalStore,
         snapshots: Snapshots,
         stacks: Stacks,
-        folder: Path,
-        environ: Mapping[str, str],
+        around: Surroundings,
         observer: Observer,
         cancelled: threading.Event,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
         self._stacks = stacks
-        self._folder = folder
-        self._environ = environ
+        self._around = around
         self._observe = observer
         self._cancelled = cancelled
 
@@ -125,13 +120,12 @@ class PackagesOp:
                 f"step {_bare(step)} needs mmdebstrap, which this machine lacks",
                 hint="apt-get install mmdebstrap",
             )
-        archive = archive_of(step, self._folder)
+        archive = find_archive(step, self._around)
         packages = [Package.parse(pin) for pin in step.pins]
         foreign = foreign_architectures(step.pins, archive.architecture)
         config = self._store.temp()
-        source = apt.Apt(
-            archive, root, config, foreign, self._environ, self._teller(step), self._cancelled
-        )
+        env = self._around.environment()
+        source = apt.Apt(archive, root, config, foreign, env, self._teller(step), self._cancelled)
         source.update()
         if gone := source.lacking(packages):
             raise _gone(step, gone, archive)
@@ -155,7 +149,7 @@ class PackagesOp:
                 say(text)
 
         lines = Lines(keep)
-        env = {**apt.environment(self._environ), "SOURCE_DATE_EPOCH": str(EPOCH)}
+        env = {**self._around.environment(), "SOURCE_DATE_EPOCH": str(EPOCH)}
         ended = supervise(argv, on_output=lines.feed, cancelled=self._cancelled, env=env)
         lines.end()
         if ended.cancelled:
@@ -185,10 +179,9 @@ class PackagesOp:
 def resolve(
     step: PackagesStep,
     store: LocalStore,
-    folder: Path,
+    around: Surroundings,
     *,
     prefer: Sequence[str],
-    environ: Mapping[str, str],
     observer: Observer,
     cancelled: threading.Event,
 ) -> PackagesPin:
@@ -198,13 +191,13 @@ def resolve(
         observer(StepOutput(_bare(step), line))
 
     try:
-        archive = archive_of(step, folder)
+        archive = find_archive(step, around)
         found = apt.resolve(
             archive,
             step.packages,
             store.temp(),
             prefer=prefer,
-            environ=environ,
+            env=around.environment(),
             say=say,
             cancelled=cancelled,
         )
@@ -212,14 +205,6 @@ def resolve(
         error.where = error.where or step.where
         raise
     return PackagesPin(archive.suite, tuple(sorted(step.packages)), tuple(sorted(found)))
-
-
-def archive_of(step: PackagesStep, folder: Path) -> apt.Archive:
-    platform = Platform.parse(step.platform)
-    architecture = architecture_of(platform.arch, platform.variant)
-    return apt.archive(
-        step.suite, architecture, mirror=step.mirror, keyring=step.keyring, folder=folder
-    )
 
 
 def _lay_out(root: Path, packages: Sequence[Package], architecture: str) -> None:
@@ -233,7 +218,7 @@ def _lay_out(root: Path, packages: Sequence[Package], architecture: str) -> None
 
 
 def _command(
-    root: Path, packages: Sequence[Package], archive: apt.Archive, foreign: Sequence[str]
+    root: Path, packages: Sequence[Package], archive: Archive, foreign: Sequence[str]
 ) -> list[str]:
     names = [f"{p.named(archive.architecture)}={p.version}" for p in packages]
     chunks = [names[at : at + _CHUNK] for at in range(0, len(names), _CHUNK)]
@@ -278,7 +263,7 @@ def _write_sources(root: Path, suite: str) -> None:
                 file.write(text)
 
 
-def _gone(step: PackagesStep, gone: Sequence[Package], archive: apt.Archive) -> StepFailedError:
+def _gone(step: PackagesStep, gone: Sequence[Package], archive: Archive) -> StepFailedError:
     more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
     first = gone[0]
     return StepFailedError(
