@@ -1,16 +1,13 @@
 """Contexts that no build should meet: each gives a clear error with the right exit code, or just works."""
 
 import os
-import shutil
 import socket
 import stat
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
-from support.capability import lack, require, require_root
-from support.program import Program
+from support.capability import require_root
+from support.program import ordinary_user
 from support.workspace import Workspace, digests
 
 from buildgraph.build.request import OutputSpec
@@ -122,26 +119,12 @@ def test_all_missing_sources_are_told_together(ws):
     assert len({error.where.line for error in caught.value.errors}) == 2
 
 
-@pytest.fixture
-def nobody(ws):
-    """The program as an ordinary user who may read the workspace."""
-    require_root()
-    require("setpriv")
-    with tempfile.TemporaryDirectory(prefix="nobody") as folder:
-        os.chmod(folder, 0o777)
-        copied = Path(folder) / "ws"
-        ws.buildfile(
-            '[step.src]\ncopy = [{ from = "src", to = "/app/" }]\n[image.i]\non = ["box", "src"]\n'
-        )
-        shutil.copytree(ws.folder, copied)
-        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-        program = Program(copied, Path(folder) / "home", {"HOME": folder}, prefix)
-        if program.start("--version").communicate(timeout=60)[0] == "":
-            lack("an ordinary user may not read this checkout")
-        yield program
+def test_what_may_not_be_read_is_named():
+    with ordinary_user(COPY) as nobody:
+        unreadable(nobody)
 
 
-def test_an_unreadable_file_is_named(nobody):
+def unreadable(nobody):
     nobody.run("build")
     closed = nobody.folder / "src/closed"
     closed.write_text("closed")
@@ -150,7 +133,7 @@ def test_an_unreadable_file_is_named(nobody):
     assert "error[source-unreadable]" in said
     assert "src/closed" in said
     closed.unlink()
-    (nobody.folder / "src/locked").mkdir(0o700)
+    (nobody.folder / "src/locked").mkdir(0o700)  # root's
     assert "src/locked" in nobody.run("build", code=2).stderr
     (nobody.folder / "src/locked").rmdir()
     nobody.run("build")

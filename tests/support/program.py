@@ -5,13 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.capability import lack, require, require_root
 from support.workspace import Workspace
 
 _MAIN = ("-m", "buildgraph")
+_NOBODY = 65534
 
 
 @dataclass
@@ -22,13 +27,14 @@ class Program:
     home: Path
     environ: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     @classmethod
     def of(cls, workspace: Workspace) -> "Program":
         return cls(workspace.folder, workspace.home)
 
     def start(self, *words: str | Path) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*self.prefix, sys.executable, *_MAIN, *map(str, words)],
             cwd=self.folder,
             env={**os.environ, "BUILDGRAPH_HOME": str(self.home), "COLUMNS": "200"} | self.environ,
@@ -37,6 +43,14 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs, after a test that failed."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
     def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
         process = self.start(*words)
@@ -100,6 +114,26 @@ class Built:
 
     def output(self, step: str) -> list[str]:
         return [e["line"] for e in self.events if e["event"] == "step-output" and e["step"] == step]
+
+
+@contextmanager
+def ordinary_user(buildfile: str) -> Iterator[Program]:
+    """The program as a user without any rights, in a workspace of his with ``src/a``."""
+    require_root()
+    require("setpriv")
+    with tempfile.TemporaryDirectory(prefix="user") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        workspace = Workspace.make(folder).base()
+        workspace.buildfile(buildfile)
+        workspace.write("src/a", "a\n")
+        for path in (folder, *folder.rglob("*")):
+            os.lchown(path, _NOBODY, _NOBODY)
+        prefix = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+        program = Program(workspace.folder, workspace.home, {"HOME": name}, prefix)
+        if not program.start("--version").communicate(timeout=60)[0]:
+            lack("an ordinary user may not read this checkout")
+        yield program
 
 
 def processes(word: str) -> list[tuple[int, str]]:
