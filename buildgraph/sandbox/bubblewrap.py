@@ -15,14 +15,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from buildgraph.sandbox import profile, seccomp
-from buildgraph.sandbox.command import Command, Exit, environment
+from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit, environment
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
 from buildgraph.sandbox.process import Ended, attend, supervise
 from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
-_BARE = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+_BARE = {"PATH": os.environ.get("PATH") or DEFAULT_PATH}
 
 
 class Bubblewrap:

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from buildgraph.sandbox import bundle
-from buildgraph.sandbox.command import Command, Exit
+from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit
 from buildgraph.sandbox.mounts import in_initial_user_namespace
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
@@ -37,7 +37,7 @@ _OWN_NAMESPACE = (
     *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
 _REAPER = str(Path(__file__).with_name("reaper.py"))
-_BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_BARE = {"PATH": os.environ.get("PATH") or DEFAULT_PATH}
 
 
 class OciRuntime:
