@@ -8,11 +8,13 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
+LIMIT = 1800.0  # seconds after which a command has failed
 KB = 1024
 MB = 1_000_000
 
@@ -44,11 +46,23 @@ def timed(
             stdout=output,
             stderr=output,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        with ended_at_limit(process):
+            _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         _refuse_failure(argv, process.returncode, output)
     return Ran(wall, usage.ru_utime + usage.ru_stime)
+
+
+@contextlib.contextmanager
+def ended_at_limit(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Kill PROCESS when it has not ended in time, so that one that hangs fails its row and not the run."""
+    timer = threading.Timer(LIMIT, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def peak(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float, str]:
@@ -68,13 +82,14 @@ def peak(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float,
             stderr=output,
         )
         known = {process.pid}
-        while process.poll() is None:
-            known |= descendants(known)
-            for pid in known:
-                found = high_water(pid)
-                if found is not None:
-                    peaks[pid] = max(found, peaks.get(pid, (0.0, "")))
-            time.sleep(0.004)
+        with ended_at_limit(process):
+            while process.poll() is None:
+                known |= descendants(known)
+                for pid in known:
+                    found = high_water(pid)
+                    if found is not None:
+                        peaks[pid] = max(found, peaks.get(pid, (0.0, "")))
+                time.sleep(0.004)
         _refuse_failure(argv, process.returncode, output)
     return max(peaks.values())
 
@@ -107,9 +122,7 @@ def high_water(pid: int) -> tuple[float, str] | None:
     return int(size.split()[0]) * KB / MB, fields["Name"]
 
 
-def _refuse_failure(
-    argv: Sequence[str], code: int, output: "tempfile._TemporaryFileWrapper"
-) -> None:
+def _refuse_failure(argv: Sequence[str], code: int, output: IO[bytes]) -> None:
     if code:
         output.seek(0)
         last = output.read().decode(errors="replace").strip()[-2000:]

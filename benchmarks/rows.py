@@ -42,11 +42,13 @@ class Row:
     needs: tuple[str, ...] = ()
 
 
-def turns(
-    rounds: int, ours: Callable[[], Ran], theirs: Callable[[], Ran], note: str = ""
-) -> Outcome:
-    pairs = [(ours().wall, theirs().wall) for _ in range(rounds)]
-    return Outcome(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), note=note)
+def turns(rounds: int, ours: Callable[[], Ran], theirs: Callable[[], Ran]) -> Outcome:
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    cpu = [
+        statistics.median(side) for side in zip(*((a.cpu, b.cpu) for a, b in pairs), strict=True)
+    ]
+    note = f"CPU {cpu[0]:.3f} s and {cpu[1]:.3f} s, {cpu[0] / cpu[1]:.2f} x"
+    return Outcome(tuple(a.wall for a, _ in pairs), tuple(b.wall for _, b in pairs), note=note)
 
 
 def no_op(workspace: Path, home: Path, bench: Bench) -> Outcome:
