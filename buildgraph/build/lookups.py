@@ -86,7 +86,7 @@ class Lookups:
         self._selections = selections
         self.history = history
         self.keys: dict[StepId, StepKey] = {}
-        self._by_step: Mapping[StepKey, ActionResult] = {}
+        self._by_step: dict[StepKey, ActionResult] = {}
 
     def look_up(self, steps: Iterable[StepId]) -> None:
         """Compute the StepKeys of ``steps`` (inputs first) and read their records in one batch."""
@@ -99,7 +99,7 @@ class Lookups:
             made = key(self._document(step, names, final=False))
             names[step_id] = made
             self.keys[step_id] = StepKey(made)
-        self._by_step = self._store.records.by_step(self.keys.values())
+        self._by_step = dict(self._store.records.by_step(self.keys.values()))
 
     # -- plan.Records
 
@@ -203,6 +203,7 @@ class Lookups:
         known = self._by_step.get(mine)
         if known is None or known.action != result.action:
             self._store.records.alias({mine: result.action})
+            self._by_step[mine] = result
 
     def remember(self, step: Step, decision: Execute, seconds: float, now: int) -> None:
         """Keep a decision to execute, with what differed from the one before, for ``why``."""

@@ -149,6 +149,7 @@ class Nodes:
             else:
                 records.replace(decision.key, result)
             self._session.lookups.remember(step, decision, seconds, self._now)
+            self._session.lookups.alias(step.id, result)
         return result
 
     def _settle(

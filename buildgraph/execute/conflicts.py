@@ -70,7 +70,7 @@ class Conflicts:
         found = []
         for index, upper in enumerate(runs):
             step = self._graph.steps[upper.step]
-            seen = step.stack if isinstance(step, RunStep) else ()
+            seen = frozenset(step.stack if isinstance(step, RunStep) else ())
             found += [
                 self._between(lower, upper) for lower in runs[:index] if lower.step not in seen
             ]

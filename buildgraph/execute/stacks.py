@@ -100,6 +100,8 @@ class Stacks:
         self._directories: dict[Digest, frozenset[bytes]] = {}
         self._laid: dict[tuple[Digest, tuple[Entry | None, ...]], Digest] = {}
         self._squashes: dict[Digest, list[Item]] = {}
+        self._here: dict[PlacedLayer, Path] = {}
+        """Snapshots that this build has leased and seen: they stay."""
         self._lock = threading.RLock()
 
     # -- trees
@@ -255,7 +257,11 @@ class Stacks:
 
     def mountable(self, stack: Stack) -> list[Path]:
         """The stack's snapshots, bottom first, empty layers left out; what is missing is made."""
-        return [self.snapshot(layer) for layer in self.place(stack) if layer.tree != EMPTY_TREE]
+        placed = [layer for layer in self.place(stack) if layer.tree != EMPTY_TREE]
+        for layer in placed:
+            if layer not in self._here:
+                self._here[layer] = self.snapshot(layer)
+        return [self._here[layer] for layer in placed]
 
     def snapshot(self, layer: PlacedLayer) -> Path:
         self._store.lease.name(layer.snapshot)
