@@ -130,7 +130,7 @@ class RunOp:
             active = undo.enter_context(self._snapshots.prepare(lowers, view=False))
         command = _command(step, active, user, mounted)
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        lines = Lines(lambda line: self._say(step, line, last))
+        lines = Lines(lambda line: self._say(step, line, last), self._secrets.split)
         exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
         lines.end()
         if self._shell_on_failure and not exited.ok and not exited.cancelled:

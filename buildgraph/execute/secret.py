@@ -55,12 +55,16 @@ class Secrets:
             line = line.replace(value, b"***")
         return line
 
+    def split(self, begun: bytes) -> tuple[bytes, bytes]:
+        """What of a line that is still coming can be shown now, and what may be the beginning of a secret."""
+        masked = self.mask(begun)
+        kept = max(0, len(masked) - max((len(value) - 1 for value in self._masked), default=0))
+        return masked[:kept], masked[kept:]
+
     def _mask(self, value: bytes) -> None:
-        parts = [part.strip() for part in (value, *value.splitlines())]
-        for part in parts:
-            if len(part) >= _LEAST_MASKED and part not in self._masked:
-                self._masked.append(part)
-        self._masked.sort(key=len, reverse=True)
+        parts = {part.strip() for part in (value, *value.splitlines())}
+        long = {part for part in parts if len(part) >= _LEAST_MASKED}
+        self._masked = sorted(long.union(self._masked), key=len, reverse=True)
 
     def _read(self, source: SecretSource | None) -> bytes | None:
         if source is None:

@@ -10,6 +10,9 @@ import pytest
 from support.program import Program
 from support.workspace import Workspace
 
+from buildgraph.execute.lines import Lines
+from buildgraph.execute.secret import Secrets, SecretSource
+
 SECRET = "s3cr3t-v4lue-of-a-token"
 LINES = "first-line-of-it\nsecond-line-of-it"
 BUILDFILE = """
@@ -121,6 +124,23 @@ def test_a_secret_is_masked_when_the_step_fails(ws, program):
     assert SECRET not in said.stdout + said.stderr
     assert "***" in said.stderr
     assert holding(ws.home, SECRET) == []
+
+
+@pytest.mark.parametrize("before", range(65536 - 30, 65536 + 6, 7))
+def test_a_secret_is_masked_wherever_a_long_line_is_cut(before):
+    said: list[bytes] = []
+    secrets = Secrets({}, {"one": SecretSource(env="TOKEN")}, {"TOKEN": SECRET}, Path("/"))
+    secrets.value("one", required=True)
+    lines = Lines(lambda line: said.append(secrets.mask(line)), secrets.split)
+    text = b"x" * before + SECRET.encode() + b"y" * 70_000 + SECRET.encode()[:-1]
+    for at in range(0, len(text), 4096):
+        lines.feed(text[at : at + 4096])
+    lines.feed(SECRET[-1:].encode())
+    lines.end()
+    assert len(said) > 2
+    assert b"".join(said).count(b"***") == 2
+    assert SECRET[:6].encode() not in b"".join(said)
+    assert b"".join(said).replace(b"***", b"") == b"x" * before + b"y" * 70_000
 
 
 def test_another_value_is_no_change_and_a_killed_build_leaves_none(ws, program):
