@@ -51,7 +51,7 @@ class Surroundings:
         """For apt, mmdebstrap and maintainer scripts: the same on every machine but for the proxies."""
         return {
             "PATH": _PATH,
-            "HOME": "/root",
+            "HOME": "/nonexistent",  # as on the machines that build Debian itself
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "DEBIAN_FRONTEND": "noninteractive",
