@@ -114,13 +114,13 @@ class PackagesOp:
         return ActionResult("packages", key, (), made, packed.diff_id, size, seconds, now)
 
     def _make(self, step: PackagesStep, root: Path) -> None:
+        archive = find_archive(step, self._around)
         if not shutil.which("mmdebstrap"):
             raise MachineError(
                 "no-mmdebstrap",
                 f"step {_bare(step)} needs mmdebstrap, which this machine lacks",
                 hint="apt-get install mmdebstrap",
             )
-        archive = find_archive(step, self._around)
         packages = [Package.parse(pin) for pin in step.pins]
         foreign = foreign_architectures(step.pins, archive.architecture)
         config = self._store.temp()

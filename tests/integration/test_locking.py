@@ -1,15 +1,17 @@
 """What packages steps install is resolved once, kept, moved on purpose: against an archive on disk."""
 
+import errno
 import os
 import shutil
 import threading
 
 import pytest
 from support import aptrepo, capability
+from support.program import Program
 from support.workspace import Workspace
 
 from buildgraph.build.survey import lock, plan
-from buildgraph.errors import DifferenceError, StepFailedError, UsageError
+from buildgraph.errors import DifferenceError, MachineError, StepFailedError, UsageError
 from buildgraph.execute.apt import resolve
 from buildgraph.execute.archive import Archive
 from buildgraph.names import Platform
@@ -164,6 +166,56 @@ def test_an_archive_without_essential_packages(ws, tmp_path):
     with pytest.raises(StepFailedError) as caught:
         locked(ws)
     assert caught.value.code == "archive-empty"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ('suite = "bookworm"', 'suite = "woody"', "no-sources"),
+        ('suite = "bookworm"', 'suite = "bookworm", keyring = "k.gpg"', "keyring-missing"),
+    ],
+)
+def test_an_archive_that_is_described_wrongly(ws, old, new, code):
+    text = (ws.folder / "Buildfile.toml").read_text()
+    ws.write("Buildfile.toml", text.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        locked(ws)
+    assert caught.value.code == code
+    assert str(caught.value.where).endswith("Buildfile.toml:2")
+
+
+@pytest.mark.parametrize(("there", "code"), [(("apt-get",), "no-mmdebstrap"), ((), "no-apt")])
+def test_a_machine_that_lacks_the_programs(ws, tmp_path, monkeypatch, there, code):
+    locked(ws)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in there:
+        (folder / name).symlink_to(f"/usr/bin/{name}")
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(MachineError) as caught:
+        ws.build("i", frozen=True)
+    assert (caught.value.code, caught.value.exit_code) == (code, 3)
+
+
+def test_a_folder_that_cannot_be_written(ws, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("buildgraph.build.locking.write", refuse)
+    with pytest.raises(MachineError) as caught:
+        locked(ws)
+    assert caught.value.code == "lock-not-written"
+
+
+def test_two_at_once_pin_the_same(ws):
+    programs = [Program.of(ws), Program(ws.folder, ws.home.with_name("home2"))]
+    running = [program.start("lock") for program in programs for _ in range(2)]
+    for process in running:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    assert len(pins(ws)) == 8
+    assert not list(ws.folder.glob(".Buildfile.lock*"))
+    programs[0].sound()
 
 
 def test_names_that_need_no_packages(ws):
