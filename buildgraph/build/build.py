@@ -18,7 +18,15 @@ from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Claim, Node, Scheduler
 from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
-from buildgraph.graph.step import BaseStep, ContextFiles, RunStep, StepId, files_of, inputs_of
+from buildgraph.graph.step import (
+    BaseStep,
+    ContextFiles,
+    CopyStep,
+    RunStep,
+    StepId,
+    files_of,
+    inputs_of,
+)
 
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 
@@ -175,6 +183,7 @@ def _facts(session: Session) -> Facts | None:
     )
     steps = session.workspace.graph.steps.values()
     ages = any(isinstance(s, RunStep) and (s.reuse.never or s.reuse.max_age) for s in steps)
+    ages = ages or any(isinstance(s, CopyStep) and s.keep_time for s in steps)
     if asks or ages or not session.workspace.repeatable:
         return None
     facts = session.workspace.facts

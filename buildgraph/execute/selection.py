@@ -5,6 +5,7 @@ link targets, and for files of a stack their owners. It is what keys hold, so a 
 it can see; the listing's object is kept as a blob so that ``why`` can name the file that differs.
 """
 
+import os
 from collections.abc import Callable, Iterable
 
 from buildgraph.digest import Digest
@@ -112,4 +113,19 @@ def recipe_of(
         case WriteStep():
             return of_write(step)
         case CopyStep():
-            return of_copy(step, selections.found, lambda owner: owners(step, owner))
+            found = _timed(selections) if step.keep_time else selections.found
+            return of_copy(step, found, lambda owner: owners(step, owner))
+
+
+def _timed(selections: Selections) -> Callable[[Files], tuple[Found, ...]]:
+    """Files of the context with the times that they have now; those of a stack bring theirs along."""
+
+    def found(files: Files) -> tuple[Found, ...]:
+        return tuple(
+            one._replace(entry=one.entry._replace(mtime=os.lstat(one.origin.host).st_mtime_ns))
+            if one.origin.host
+            else one
+            for one in selections.found(files)
+        )
+
+    return found

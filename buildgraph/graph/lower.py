@@ -274,7 +274,7 @@ class _Lowering:
             argv=argv,
             env=tuple(sorted(env.items())),
             user=fill(run.user, "user") if run.user else config.user,
-            workdir=_join(config.workdir, workdir),
+            workdir=workdir or config.workdir or "/",
             network=run.network,
             mounts=tuple(mounts),
             outputs=run.outputs,
@@ -329,14 +329,6 @@ class _Filler:
                 hint=f"it has {known}",
                 where=self.step.fields.get(key.partition(".")[0], self.step.where),
             ) from error
-
-
-def _join(inherited: str, own: str) -> str:
-    """A relative workdir continues the inherited one, as in Docker."""
-    if own.startswith("/"):
-        return own
-    start = inherited or "/"
-    return f"{start.rstrip('/')}/{own}" if own else start
 
 
 def _bare(step: StepId) -> str:

@@ -143,7 +143,9 @@ def test_a_shared_cache_mount_is_keyed_by_id_and_target_alone():
     def with_cache(sharing):
         return replace(RUN, mounts=(CacheDir("pip", "/c", sharing, None, None),))
 
-    assert key(document(with_cache("shared"), INPUTS)) == key(document(with_cache("locked"), INPUTS))
+    assert key(document(with_cache("shared"), INPUTS)) == key(
+        document(with_cache("locked"), INPUTS)
+    )
 
 
 def test_a_selection_is_keyed_by_its_files_however_it_was_written():

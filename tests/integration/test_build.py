@@ -324,3 +324,24 @@ def test_a_step_runs_as_its_user_in_its_workdir(shop):
     )
     shop.build("s")
     assert shop.output("s") == ["1000", "/work", "1000"]
+
+
+def test_times_are_kept_where_the_step_says_so(shop, tmp_path):
+    from buildgraph.build.request import OutputSpec
+
+    shop.write("dated", "x\n")
+    os.utime(shop.folder / "dated", (1_000_000_000, 1_000_000_000))
+    shop.buildfile(
+        '[step.kept]\ncopy = [{ from = "dated", to = "/kept" }]\nnormalize = { time = "keep" }\n'
+        '[step.fixed]\ncopy = [{ from = "dated", to = "/fixed" }]\n'
+        '[step.run]\non = ["box"]\nrun = "touch -d @978307200 /touched"\nnormalize = { time = "keep" }\n'
+        '[image.i]\non = ["box", "kept", "fixed", "run"]\n'
+    )
+    shop.build("i", outputs=(OutputSpec("local", str(tmp_path / "o")),))
+    times = {
+        name: int((tmp_path / "o" / name).stat().st_mtime) for name in ("kept", "fixed", "touched")
+    }
+    assert times == {"kept": 1_000_000_000, "fixed": 315_532_800, "touched": 978_307_200}
+    os.utime(shop.folder / "dated", (1_000_000_001, 1_000_000_001))
+    shop.build("i")
+    assert shop.ran() == {"kept"}
