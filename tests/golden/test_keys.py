@@ -11,7 +11,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry
-from buildgraph.graph.key import Inputs, document, key
+from buildgraph.graph.key import SANDBOX_PROFILE, Inputs, document, key
 from buildgraph.graph.recipe import of_write
 from buildgraph.graph.step import (
     BindFiles,
@@ -27,6 +27,7 @@ from buildgraph.graph.step import (
     TmpfsDir,
     WriteStep,
 )
+from buildgraph.sandbox import profile
 from buildgraph.spec.model import DEFAULT_DISCARD, Mode, Owner, Reuse, WriteItem
 
 HERE = Location("Buildfile.toml", 1)
@@ -156,3 +157,7 @@ def test_a_selection_is_keyed_by_its_files_however_it_was_written():
     assert key(document(one, inputs)) == key(document(two, inputs))
     three = Inputs(INPUTS.names, {FILES: Digest("blake3:" + "1" * 64)})
     assert key(document(one, three)) != key(document(one, inputs))
+
+
+def test_commands_that_see_another_machine_have_other_keys():
+    assert SANDBOX_PROFILE == profile.VERSION
