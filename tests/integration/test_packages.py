@@ -23,7 +23,7 @@ run = "python3 -c 'import ssl' 2>&1 || :; apt-get --version; getent passwd _apt 
 on = ["os"]
 compression = "none"
 """
-RUN_ONLY = ("buildgraph-run", "mmdebstrap", "partial")
+RUN_ONLY = ("buildgraph-run", "mmdebstrap")
 
 
 @dataclass
