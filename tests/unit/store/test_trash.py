@@ -37,11 +37,12 @@ def test_folders_a_thousand_deep_and_closed_go(store):
     top = store.snapshots_dir / "deep"
     top.mkdir()
     fd = os.open(top, os.O_RDONLY)
-    for _ in range(1200):
+    for depth in range(1200):
         os.mkdir("d", dir_fd=fd)
         below = os.open("d", os.O_RDONLY, dir_fd=fd)
         os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=below))
-        os.chmod("d", 0, dir_fd=fd)
+        if depth:
+            os.fchmod(fd, 0)
         os.close(fd)
         fd = below
     os.close(fd)
