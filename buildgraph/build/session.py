@@ -11,7 +11,7 @@ from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.request import Request
 from buildgraph.build.workspace import Workspace, open_workspace
-from buildgraph.events import Observer
+from buildgraph.events import Event, Observer
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
@@ -99,6 +99,7 @@ class Session:
 @contextmanager
 def open_session(request: Request, observer: Observer, *, pin: bool = False) -> Iterator[Session]:
     """A session with no target chosen yet. ``pin``: what the targets need and the lock lacks is written first."""
+    observer = _one_at_a_time(observer)
     with ExitStack() as undo:
         privilege = enter_private_mounts()
         store = undo.enter_context(LocalStore.open(request.home, observer))
@@ -131,6 +132,17 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
             Conflicts(workspace.graph, stacks, observer),
             threading.Event(),
         )
+
+
+def _one_at_a_time(observer: Observer) -> Observer:
+    """What every :data:`Observer` is promised, whichever threads things happen in."""
+    lock = threading.Lock()
+
+    def observe(event: Event) -> None:
+        with lock:
+            observer(event)
+
+    return observe
 
 
 def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:
