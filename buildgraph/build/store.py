@@ -1,9 +1,11 @@
 """The store and the machine, for the commands that look after them."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from buildgraph.fs.check import differs
 from buildgraph.sandbox.doctor import examine
@@ -12,16 +14,20 @@ from buildgraph.store import gc, usage
 from buildgraph.store.local import LocalStore
 from buildgraph.store.verify import verify
 
+_STEP: Final = re.compile(r"\b([0-9a-f]{16})/step:")
+"""How the store's history names a step: the workspace's id, and the step."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordEntry:
-    """``made`` is when it was last used, as text; ``size`` in bytes on disk."""
+    """``made`` is when it was last used, as text; ``size`` in bytes on disk; ``workspace`` is empty for base layers."""
 
     key: str
     step: str
     size: int
     seconds: float
     made: str
+    workspace: str = ""
 
     def document(self) -> dict[str, object]:
         return asdict(self)
@@ -34,12 +40,25 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """``size`` in bytes on disk; ``reason`` is one sentence."""
+
+    name: str
+    size: int
+    reason: str
+
+    def document(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
-    """Bytes; ``lines`` explain, one a thing."""
+    """Bytes; ``excess`` is what is in use and so stays above the wanted size."""
 
     freed: int
     kept: int
-    lines: tuple[str, ...]
+    excess: int
+    gone: tuple[Gone, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +89,23 @@ def cache_ls(home: Path) -> list[RecordEntry]:
     return [
         RecordEntry(
             entry.tree.partition(":")[2],
-            entry.label,
+            _for_people(entry.label),
             entry.size,
             entry.seconds,
             time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last)) if entry.last else "",
+            _workspaces(entry.label),
         )
         for entry in kept
     ]
+
+
+def _for_people(label: str) -> str:
+    """Without the names of workspaces and of kinds: ``os`` for ``19c715c4e1927f07/step:os``."""
+    return ", ".join(dict.fromkeys(_STEP.sub("", label).split(", ")))
+
+
+def _workspaces(label: str) -> str:
+    return ", ".join(dict.fromkeys(match[1] for match in _STEP.finditer(label)))
 
 
 def cache_verify(home: Path) -> Verified:
@@ -87,18 +116,12 @@ def cache_verify(home: Path) -> Verified:
     return Verified(checked, tuple(f"{f.sort} {f.name}: {f.problem}" for f in found.findings))
 
 
-def cache_gc(
-    home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool, explain: bool
-) -> Collected:
+def cache_gc(home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool) -> Collected:
     enter_private_mounts()
     with LocalStore.open(home) as store:
         found = gc.collect(store, max_size, max_age, dry_run=dry_run)
-    lines = (
-        [f"{e.size:>12}  {e.name}  {e.reason}" for e in found.evicted] if explain or dry_run else []
-    )
-    if found.excess:
-        lines.append(f"{found.excess:>12}  above --max-size is kept: it is in use")
-    return Collected(found.freed, found.kept, tuple(lines))
+    gone = [Gone(_for_people(e.name), e.size, e.reason) for e in found.evicted]
+    return Collected(found.freed, found.kept, found.excess, tuple(gone))
 
 
 def doctor(home: Path) -> Sequence[Finding]:

@@ -5,7 +5,7 @@ import click
 from buildgraph.cli import catalog, engine, out
 from buildgraph.cli.command import Group, command
 from buildgraph.cli.plan import as_json
-from buildgraph.cli.quantity import parse_age, parse_size, show_size
+from buildgraph.cli.quantity import parse_age, parse_size, show_seconds, show_size
 from buildgraph.cli.session import Session
 from buildgraph.errors import DifferenceError
 
@@ -29,10 +29,12 @@ def info(session: Session, *, as_json: bool) -> None:
     if as_json:
         out.document({"schema": 1, **facts})
         return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        shown = show_size(value) if name.endswith("bytes") and isinstance(value, int) else value
-        out.line(f"{name.replace('_', ' ').ljust(width)}  {shown}")
+    out.line(f"{facts['home']}: {show_size(int(facts['total_bytes']))}")
+    parts = [name for name in facts if f"{name}_bytes" in facts]
+    rows = [(name, str(facts[name]), show_size(int(facts[f"{name}_bytes"]))) for name in parts]
+    out.table(("part", "number", "size"), [("images", str(facts["images"]), ""), *rows])
+    if garbage := int(facts["garbage_bytes"]):
+        out.line(f"{show_size(garbage)} are of no use: free them with buildgraph cache gc")
 
 
 @command("ls", examples=(("buildgraph cache ls", "the recorded results"),))
@@ -43,10 +45,14 @@ def ls(session: Session, *, as_json: bool) -> None:
     if as_json:
         out.document({"schema": 1, "records": [row.document() for row in rows]})
         return
-    out.table(
-        ("record", "step", "size", "took", "made"),
-        [(r.key[:12], r.step, show_size(r.size), f"{r.seconds:.1f} s", r.made) for r in rows],
-    )
+    of_several = len({row.workspace for row in rows if row.workspace}) > 1
+    heading = ("record", "step", "size", "took", "used", "workspace")
+    cells = [
+        (r.key[:12], r.step, show_size(r.size), show_seconds(r.seconds), r.made, r.workspace)
+        for r in rows
+    ]
+    shown = len(heading) if of_several else len(heading) - 1
+    out.table(heading[:shown], [cell[:shown] for cell in cells])
 
 
 @command("verify", examples=(("buildgraph cache verify", "find what is damaged"),))
@@ -95,15 +101,18 @@ def gc(
         max_size=parse_size(max_size) if max_size else None,
         max_age=parse_age(max_age) if max_age else None,
         dry_run=dry_run,
-        explain=explain,
     )
     if as_json:
-        document = {"freed": found.freed, "kept": found.kept, "lines": list(found.lines)}
-        out.document({"schema": 1, **document})
+        document = {"freed": found.freed, "kept": found.kept, "excess": found.excess}
+        out.document({"schema": 1, **document, "gone": [each.document() for each in found.gone]})
         return
-    for line in found.lines:
-        out.line(line)
+    if explain or dry_run:
+        out.table(
+            ("size", "what", "why"), [(show_size(g.size), g.name, g.reason) for g in found.gone]
+        )
     verb = "would free" if dry_run else "freed"
+    if found.excess:
+        session.note(f"{show_size(found.excess)} above --max-size stay: they are in use")
     session.note(f"{verb} {show_size(found.freed)}, {show_size(found.kept)} left")
 
 

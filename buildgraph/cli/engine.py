@@ -130,13 +130,11 @@ def cache_verify(home: Path) -> "Verified":
 
 
 def cache_gc(
-    home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool, explain: bool
+    home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool
 ) -> "Collected":
     from buildgraph.build import store
 
-    return store.cache_gc(
-        home, max_size=max_size, max_age=max_age, dry_run=dry_run, explain=explain
-    )
+    return store.cache_gc(home, max_size=max_size, max_age=max_age, dry_run=dry_run)
 
 
 def doctor(home: Path) -> "Sequence[Finding]":

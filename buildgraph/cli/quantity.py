@@ -66,3 +66,14 @@ def show_size(count: int) -> str:
             return f"{count} B" if unit == "B" else f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} TB"
+
+
+def show_seconds(amount: float) -> str:
+    """``50 ms``, ``1.5 s``, ``2 min 5 s``; nothing for what took no time."""
+    if not amount:
+        return ""
+    if amount < 0.0995:
+        return f"{amount * 1000:.0f} ms"
+    if amount < 99.5:
+        return f"{amount:.1f} s"
+    return f"{round(amount) // 60} min {round(amount) % 60} s"

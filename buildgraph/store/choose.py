@@ -59,8 +59,8 @@ class Choice:
         for unit in self._leaves(
             lambda unit: (0, unit.last), lambda unit: now - unit.last > max_age
         ):
-            days = (now - unit.last) // _DAY
-            self._evict(unit, f"not used for {days} days" if unit.last else "nothing uses it")
+            idle = now - unit.last
+            self._evict(unit, f"not used for {_span(idle)}" if unit.last else "nothing uses it")
 
     def until(self, max_size: int) -> None:
         """Choose until at most ``max_size`` bytes stay, or nothing is left to choose."""
@@ -135,10 +135,17 @@ class Choice:
 
     def _why(self, unit: Unit) -> str:
         uses = {0: "never reused", 1: "reused once"}.get(unit.reuses, f"reused {unit.reuses} times")
-        return f"{unit.seconds:.1f} s to make, {uses}, {int(self._share(unit))} bytes"
+        took = f"{unit.seconds:.1f} s" if unit.seconds >= 0.05 else "no time"
+        return f"{took} to make, {uses}"
 
     def _bytes(self, things: list[str] | tuple[str, ...]) -> int:
         return sum(self._inventory.things[thing].size for thing in things)
+
+
+def _span(seconds: int) -> str:
+    days, hours, minutes = seconds // _DAY, seconds // 3600, seconds // 60
+    count, unit = (days, "day") if days else (hours, "hour") if hours else (minutes, "minute")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def spellings(thing: str) -> tuple[str, ...]:

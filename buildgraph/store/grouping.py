@@ -65,7 +65,8 @@ class Unit:
         if self.name.startswith("history:"):
             return f"history of {self.name.removeprefix('history:')}"
         kinds = sorted({result.kind for result in self.results})
-        return ", ".join(sorted(self.steps)) or f"{'/'.join(kinds) or 'layer'} {self.name[:19]}"
+        other = "files" if self.name.startswith("blake3:") else "base layer"
+        return ", ".join(sorted(self.steps)) or f"{'/'.join(kinds) or other} {self.name[:19]}"
 
     def restrict(self, there: Iterable[str]) -> None:
         """Leave out what is not ``there``."""

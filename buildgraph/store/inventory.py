@@ -99,17 +99,23 @@ def _lstat(path: Path) -> os.stat_result | None:
 
 
 def folder_size(path: Path) -> int:
-    """Bytes on disk of everything below; files that are gone, or of other ids, are not counted."""
+    """Bytes on disk of everything below, a file with several names once; what cannot be looked at is not counted."""
     found = _lstat(path)
     total = found.st_blocks * 512 if found else 0
     pending = [str(path)] if path.is_dir() else []
+    linked: set[int] = set()
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    stat = entry.stat(follow_symlinks=False)
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
+                    elif stat.st_nlink > 1:
+                        if stat.st_ino in linked:
+                            continue
+                        linked.add(stat.st_ino)
+                    total += stat.st_blocks * 512
         except OSError:
             continue
     return total

@@ -164,35 +164,69 @@ def test_images(monkeypatch, place):
     assert (said.code, "blob x: wrong size" in said.err) == (1, True)
 
 
-def test_cache(monkeypatch, place):
-    record = Row(
-        key="abc" * 20,
-        step="deps",
-        size=5,
-        seconds=1.5,
-        made="2026-01-01",
-        document=lambda: {"key": "abc"},
+def record(workspace, **rest):
+    row = Row(key="abc" * 20, step="deps", size=5, seconds=1.5, made="2026-01-01", **rest)
+    row.workspace, row.document = workspace, lambda: {"key": "abc"}
+    return row
+
+
+def test_cache_info(monkeypatch):
+    facts = {
+        "home": "/h",
+        "images": 2,
+        "blobs": 3,
+        "blobs_bytes": 2_000_000,
+        "garbage_bytes": 9,
+        "total_bytes": 2_000_009,
+    }
+    Asked().replace(monkeypatch, cache_info=facts)
+    assert run("cache", "info").out == (
+        "/h: 2 MB\n"
+        "PART    NUMBER  SIZE\n"
+        "images  2\n"
+        "blobs   3       2 MB\n"
+        "9 B are of no use: free them with buildgraph cache gc\n"
     )
-    asked = Asked().replace(
-        monkeypatch,
-        cache_info={"home": "/h", "blobs": 3, "blob_bytes": 2_000_000},
-        cache_ls=[record],
-        cache_verify=Row(checked=7, damaged=()),
-        cache_gc=Row(freed=1_000, kept=2_000, lines=("gone: x",)),
-    )
-    assert run("cache", "info").out == "home        /h\nblobs       3\nblob bytes  2 MB\n"
-    assert json.loads(run("cache", "info", "--json").out)["blobs"] == 3
-    assert "abcabcabcabc" in run("cache", "ls").out
-    assert json.loads(run("cache", "ls", "--json").out)["records"] == [{"key": "abc"}]
-    assert "7 parts" in run("cache", "verify").err
+    assert json.loads(run("cache", "info", "--json").out) == {"schema": 1, **facts}
+
+
+def test_cache_ls_names_workspaces_where_there_are_several(monkeypatch):
+    Asked().replace(monkeypatch, cache_ls=[record("w1"), record("")])
+    assert run("cache", "ls").out.splitlines() == [
+        "RECORD        STEP  SIZE  TOOK   USED",
+        "abcabcabcabc  deps  5 B   1.5 s  2026-01-01",
+        "abcabcabcabc  deps  5 B   1.5 s  2026-01-01",
+    ]
+    assert json.loads(run("cache", "ls", "--json").out)["records"][0] == {"key": "abc"}
+    Asked().replace(monkeypatch, cache_ls=[record("w1"), record("w2")])
+    assert run("cache", "ls").out.splitlines()[1].endswith("2026-01-01  w1")
+
+
+def test_cache_gc(monkeypatch):
+    gone = Row(name="deps", size=500, reason="never reused", document=lambda: {"name": "deps"})
+    found = Row(freed=1_000, kept=2_000, excess=10, gone=(gone,))
+    asked = Asked().replace(monkeypatch, cache_gc=found)
     said = run("cache", "gc", "--max-size", "20GB", "--max-age", "30d", "--dry-run")
     assert asked.calls[-1][2] == {
         "max_size": 20_000_000_000,
         "max_age": 30 * 86400,
         "dry_run": True,
-        "explain": False,
     }
-    assert (said.out, said.err) == ("gone: x\n", "would free 1 kB, 2 kB left\n")
+    assert said.out == "SIZE   WHAT  WHY\n500 B  deps  never reused\n"
+    assert said.err == ("10 B above --max-size stay: they are in use\nwould free 1 kB, 2 kB left\n")
+    assert run("cache", "gc").out == ""
+    assert json.loads(run("cache", "gc", "--json").out) == {
+        "schema": 1,
+        "freed": 1_000,
+        "kept": 2_000,
+        "excess": 10,
+        "gone": [{"name": "deps"}],
+    }
+
+
+def test_cache_verify(monkeypatch):
+    Asked().replace(monkeypatch, cache_verify=Row(checked=7, damaged=()))
+    assert "7 parts" in run("cache", "verify").err
 
 
 def test_a_damaged_store_is_exit_code_5(monkeypatch):
