@@ -146,7 +146,7 @@ def _finish(
     settled = [
         t
         for t in targets
-        if t in session.stacks.settled or t.partition(":")[2] in {i.name for i in ready}
+        if t in session.stacks.placed.settled or t.partition(":")[2] in {i.name for i in ready}
     ]
     results: tuple[ImageResult, ...] = ()
     if not errors or session.request.keep_going:
@@ -169,7 +169,7 @@ def _finish(
 def _checked(session: Session, image: ImageTarget) -> bool:
     if session.request.no_checks:
         return True
-    return all(check in session.stacks.settled for check in image.checks)
+    return all(check in session.stacks.placed.settled for check in image.checks)
 
 
 def _facts(session: Session) -> Facts | None:

@@ -120,11 +120,13 @@ class Lookups:
         return bool(self._store.layers.forms(result.diff_id))
 
     def identities(self, step: Step) -> tuple[str, ...]:
-        return tuple(name for source in inputs_of(step) for name in self._stacks.identity(source))
+        return tuple(
+            name for source in inputs_of(step) for name in self._stacks.placed.identity(source)
+        )
 
     def action(self, step: Step) -> tuple[ActionKey, Mapping[str, Document]]:
         names: dict[StepId, Document] = {
-            source: list(self._stacks.identity(source)) for source in inputs_of(step)
+            source: list(self._stacks.placed.identity(source)) for source in inputs_of(step)
         }
         made = self._document(step, names, final=True)
         return ActionKey(key(made)), made
@@ -143,20 +145,19 @@ class Lookups:
         self, step: Step, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
+        if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
+            made = self._stacks.placed.recipes.get(step.id)
+            if made is None:
+                made = recipe_of(step, self._selections, self._owner)
+                self._stacks.placed.recipes[step.id] = made
+                self._stacks.placed.keep_tree(made.digest, made.tree)
+            return document(step, Inputs(names, {}), made.digest)
         files = {}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
                 files[selected] = self._selections.digest(selected)
-                self._stacks.keep_tree(files[selected], self._selections.listing(selected))
-        recipe = None
-        if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
-            made = self._stacks.recipes.get(step.id)
-            if made is None:
-                made = recipe_of(step, self._selections, self._owner)
-                self._stacks.recipes[step.id] = made
-            recipe = made.digest()
-            self._stacks.keep_tree(recipe, made.tree)
-        return document(step, Inputs(names, files), recipe)
+                self._stacks.placed.keep_tree(files[selected], self._selections.listing(selected))
+        return document(step, Inputs(names, files))
 
     @staticmethod
     def _alone(step: CopyStep | WriteStep) -> bool:
@@ -172,7 +173,7 @@ class Lookups:
 
     def read_tree(self, digest: Digest) -> Tree | None:
         try:
-            return self._stacks.tree(digest)
+            return self._stacks.placed.tree(digest)
         except ContentError:
             return None
 

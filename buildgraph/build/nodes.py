@@ -12,7 +12,6 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.scheduler import Node
-from buildgraph.fs import tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import (
     BaseStep,
@@ -121,9 +120,9 @@ class Nodes:
             case RunStep():
                 return self._commands().execute(step, decision.key, identities, self._now)
             case CopyStep() | WriteStep():
-                content = session.stacks.recipes[step.id].tree
-                made = session.store.blobs.put(tree.encode(content), "blake3")
-                size = sum(entry.size for entry in content)
+                recipe = session.stacks.placed.recipes[step.id]
+                made = session.store.blobs.put(recipe.object, "blake3")
+                size = sum(entry.size for entry in recipe.tree)
                 return ActionResult(
                     kind_of(step), decision.key, identities, made, size=size, made=self._now
                 )
@@ -155,7 +154,7 @@ class Nodes:
     def _settle(
         self, step: Step, result: ActionResult, outcome: Outcome, seconds: float = 0.0
     ) -> None:
-        self._session.stacks.settled[step.id] = result
+        self._session.stacks.placed.settled[step.id] = result
         self._session.lookups.alias(step.id, result)
         self._tell(step, outcome, seconds, result)
 

@@ -165,10 +165,10 @@ def _write_files(session: Session, output: OutputSpec, target: str, dest: Path) 
     kind, _, name = target.partition(":")
     stacks = session.stacks
     if kind == "image":
-        layers = stacks.place(session.workspace.graph.images[name].stack)
+        layers = stacks.placed.place(session.workspace.graph.images[name].stack)
     else:
-        layers = stacks.own_layer(StepId(target))
-    stack = [(stacks.tree(layer.tree), stacks.snapshot(layer)) for layer in layers]
+        layers = stacks.placed.own_layer(StepId(target))
+    stack = [(stacks.placed.tree(layer.tree), stacks.snapshot(layer)) for layer in layers]
     with reporting(dest):
         dest.parent.mkdir(parents=True, exist_ok=True)
         if output.type == "tar":

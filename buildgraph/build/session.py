@@ -17,6 +17,7 @@ from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
+from buildgraph.execute.placement import Placements
 from buildgraph.execute.run_mounts import RunMounts
 from buildgraph.execute.secret import Secrets, SecretSource
 from buildgraph.execute.selection import Selections
@@ -110,7 +111,8 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
         packers = undo.enter_context(Packers())
-        stacks = Stacks(workspace.graph, store, snapshots, bases, packers)
+        placed = Placements(workspace.graph, store, bases)
+        stacks = Stacks(placed, store, snapshots, bases, packers)
         context = Context(
             workspace.root,
             workspace.cache,

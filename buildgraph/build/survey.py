@@ -70,7 +70,7 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
             decision = decision if first == step_id else Wait((first,))
         found[step_id] = decision
         if isinstance(decision, Reuse):
-            session.stacks.settled[step_id] = decision.result
+            session.stacks.placed.settled[step_id] = decision.result
     return found
 
 

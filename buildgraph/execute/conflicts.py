@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from buildgraph.errors import Location, UsageError
 from buildgraph.events import Observer, Warned
-from buildgraph.execute.stacks import PlacedLayer, Stacks
+from buildgraph.execute.placement import PlacedLayer
+from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import RunStep, Stack, StepId
@@ -64,7 +65,7 @@ class Conflicts:
     def _of(self, stack: Stack) -> list[Conflict]:
         runs = [
             layer
-            for layer in self._stacks.place(stack)
+            for layer in self._stacks.placed.place(stack)
             if isinstance(self._graph.steps[layer.step], RunStep)
         ]
         found = []
@@ -79,7 +80,10 @@ class Conflicts:
     def _between(self, lower: PlacedLayer, upper: PlacedLayer) -> Conflict | None:
         pair = (lower.step, upper.step)
         if pair not in self._found:
-            one, two = self._stacks.listing(lower.tree), self._stacks.listing(upper.tree)
+            one, two = (
+                self._stacks.placed.listing(lower.tree),
+                self._stacks.placed.listing(upper.tree),
+            )
             paths = sorted(
                 path
                 for path in one.keys() & two.keys()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from buildgraph.digest import Digest
 from buildgraph.execute.conflicts import Conflicts
-from buildgraph.execute.stacks import EMPTY_TREE, PlacedLayer, Stacks
+from buildgraph.execute.placement import EMPTY_TREE, PlacedLayer
+from buildgraph.execute.stacks import Stacks
 from buildgraph.fs.compress import Codec
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.lower import FIXED_TIME
@@ -36,7 +37,9 @@ class ImageOp:
         """Idempotent: equal inputs give equal bytes, so making it again finds every blob."""
         codec = codec_of(target)
         self._conflicts.check(target.name, target.stack, target.where, strict=target.merge_strict)
-        layers = [layer for layer in self._stacks.place(target.stack) if layer.tree != EMPTY_TREE]
+        layers = [
+            layer for layer in self._stacks.placed.place(target.stack) if layer.tree != EMPTY_TREE
+        ]
         blobs = [self._blob(layer, codec) for layer in self._squashed(target, layers)]
         assembled = assemble(
             target.config,

@@ -30,7 +30,8 @@ from buildgraph.execute.debian import (
 )
 from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
-from buildgraph.execute.stacks import PlacedLayer, Stacks
+from buildgraph.execute.placement import PlacedLayer
+from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import changes, tree
 from buildgraph.fs.pack import Packed, pack
 from buildgraph.fs.rooted import Rooted
@@ -108,7 +109,7 @@ class PackagesOp:
         except BuildgraphError as error:
             error.where = error.where or step.where
             raise
-        self._stacks.keep_tree(made, packed.tree)
+        self._stacks.placed.keep_tree(made, packed.tree)
         size = sum(entry.size for entry in packed.tree)
         seconds = time.monotonic() - start
         return ActionResult("packages", key, (), made, packed.diff_id, size, seconds, now)

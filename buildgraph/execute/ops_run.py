@@ -17,9 +17,10 @@ from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
+from buildgraph.execute.placement import PlacedLayer
 from buildgraph.execute.run_mounts import Mounted, RunMounts
 from buildgraph.execute.secret import Secrets
-from buildgraph.execute.stacks import PlacedLayer, Stacks
+from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import changes, tree
 from buildgraph.fs.lay import Below
 from buildgraph.fs.pack import Packed
@@ -108,7 +109,7 @@ class RunOp:
                 raise self._no_space(failure) if outcome.full else failure
             self._say(step, f"attempt {attempt} of {attempts} failed; trying again".encode())
         made = tree.digest(packed.tree)
-        self._stacks.keep_tree(made, packed.tree)
+        self._stacks.placed.keep_tree(made, packed.tree)
         size = sum(entry.size for entry in packed.tree)
         seconds = time.monotonic() - start
         return ActionResult("run", key, identities, made, packed.diff_id, size, seconds, now)
@@ -122,7 +123,7 @@ class RunOp:
             points = stubs(tuple(mounted.points))
             active = undo.enter_context(self._snapshots.prepare(lowers, points))
         else:
-            below = self._stacks.below(step.tools, step.stack)
+            below = self._stacks.placed.below(step.tools, step.stack)
             layer = self._mounts.stub_layer(below, mounted.points)
             if layer is not None:
                 lowers.append(layer[0])

@@ -140,7 +140,7 @@ class RunMounts:
             and not mount.write
         ):
             view = undo.enter_context(self._snapshots.view(self._stacks.mountable(files.stack)))
-            path, _ = self._stacks.merged(files.stack).resolve(os.fsencode(files.path))
+            path, _ = self._stacks.placed.merged(files.stack).resolve(os.fsencode(files.path))
             return Path(os.fsdecode(os.path.join(os.fsencode(view), path)))
         found = self._selections.found(files)
         single = len(found) == 1 and not found[0].entry.path and found[0].entry.kind == tree.FILE

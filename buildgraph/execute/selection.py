@@ -62,29 +62,22 @@ def _asked(files: ContextFiles) -> Selection:
 
 def _of_context(selected: Selected) -> Found:
     """Git's modes: what a checkout can know (BUILDFILE "normalize")."""
+    path, kind, executable, size, content, link, source = selected
     mode = 0o777
-    if selected.kind != tree.SYMLINK:
-        mode = 0o755 if selected.executable or selected.kind == tree.DIRECTORY else 0o644
-    entry = Entry(
-        selected.path,
-        selected.kind,
-        mode,
-        size=selected.size,
-        content=selected.content,
-        link=selected.link,
-    )
-    return Found(entry, Origin(host=selected.source))
+    if kind != tree.SYMLINK:
+        mode = 0o755 if executable or kind == tree.DIRECTORY else 0o644
+    return Found(Entry(path, kind, mode, 0, 0, size, content, link), Origin(source))
 
 
 def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
-    merged = stacks.merged(files.stack)
+    merged = stacks.placed.merged(files.stack)
     root, _ = merged.resolve(files.path.encode("utf-8", "surrogateescape"))
     keep: Callable[[bytes, bool], bool] | None = None
     if files.include or files.exclude:
         keep = Globs.compile(files.include, files.exclude).matches
     placed = merged.subtree(root, keep)
     if not placed and root:
-        near = stacks.near(files.stack, root)
+        near = stacks.placed.near(files.stack, root)
         raise UsageError(
             "source-missing",
             f"{files.name} has nothing at {files.path}",

@@ -7,6 +7,7 @@ them, however it ends: their queue breaks.
 """
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ class Packers:
             options = {"codec": codec, "blob": blob, "snapshot": snapshot, "tar": tar}
             if pool is None:
                 return pack(items, **options)  # type: ignore[arg-type]
-            packed: Packed = pool.apply(pack, (items,), options)
+            # the pool's own pickling is pure Python and would hold up every thread
+            task = pickle.dumps((items, options), pickle.HIGHEST_PROTOCOL)
+            packed: Packed = pickle.loads(pool.apply(_pack, (task,)))  # noqa: S301 - our own process
             return packed
         finally:
             with self._lock:
@@ -77,6 +80,11 @@ def _is_worth_it(items: Sequence[Item]) -> bool:
     if len(items) >= _WORTH_FILES:
         return True
     return sum(item.entry.size for item in items) >= _WORTH_BYTES
+
+
+def _pack(task: bytes) -> bytes:
+    items, options = pickle.loads(task)  # noqa: S301 - our own process
+    return pickle.dumps(pack(items, **options), pickle.HIGHEST_PROTOCOL)
 
 
 def _leave_signals() -> None:

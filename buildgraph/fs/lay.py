@@ -135,20 +135,48 @@ class Outline:
     """
 
     def __init__(self, recipe: Tree) -> None:
-        self._directories: dict[bytes, None] = {}
+        self._directories: dict[bytes, Entry | None] = {}
+        """The recipe's own entry, or None where a directory is only implied; parents first."""
         for entry in recipe:
-            path = entry.path if entry.kind in "dD" else entry.path.rpartition(b"/")[0]
+            own = entry.kind in "dD"
+            path = entry.path if own else entry.path.rpartition(b"/")[0]
             if path not in self._directories:
-                self._directories.update(dict.fromkeys((*_prefixes(path), path)))
-        self._others = frozenset(entry.path for entry in recipe if entry.kind not in "dD")
+                for parent in _prefixes(path):
+                    self._directories.setdefault(parent, None)
+                self._directories[path] = None
+            if own:
+                self._directories[path] = entry
+        self._others = tuple(entry for entry in recipe if entry.kind not in "dD")
+        self._paths = frozenset(entry.path for entry in self._others)
 
-    def meets(self, below: Below, folders: Iterable[bytes]) -> tuple[Entry | None, ...] | None:
-        """What ``below`` has at each directory; None where it has a link among them, or one of ``folders`` (all the
-        directories that it may have) at another path: then only placing can tell."""
+    def meets(
+        self, below: Below, folders: Iterable[frozenset[bytes]]
+    ) -> tuple[Entry | None, ...] | None:
+        """What ``below`` has at each directory; None where it has a link or a file among them, or one of ``folders``
+        (the directories of each layer) at another path: then only :func:`place` can tell."""
         found = tuple(below.lookup(path) for path in self._directories if path)
         if any(entry is not None and entry.kind not in _DIRECTORIES for entry in found):
             return None
-        return found if self._others.isdisjoint(folders) else None
+        return found if all(map(self._paths.isdisjoint, folders)) else None
+
+    def laid(self, met: tuple[Entry | None, ...], root: Entry | None) -> Tree:
+        """The same as :func:`place` gives for a stack that answered ``met``; no path moves there."""
+        found = dict(zip((path for path in self._directories if path), met, strict=True))
+        made = [
+            _directory(path, own, root if not path else found[path])
+            for path, own in self._directories.items()
+            if path or own is not None
+        ]
+        return tree.sort([*self._others, *made])
+
+
+def _directory(path: bytes, own: Entry | None, found: Entry | None) -> Entry:
+    """With its own attributes if they were given, else those of the stack's, else its own, else 0755 0:0."""
+    if own is not None and own.kind == tree.FIXED_DIRECTORY:
+        return own._replace(kind=tree.DIRECTORY)
+    if found is not None:
+        return Entry(path, tree.DIRECTORY, found.mode, found.uid, found.gid, xattrs=found.xattrs)
+    return (own or Entry(path, tree.DIRECTORY, 0o755))._replace(kind=tree.DIRECTORY)
 
 
 class _Placing:

@@ -30,7 +30,7 @@ def merge(trees: Sequence[Tree]) -> list[Placed]:
     for index in reversed(range(len(trees))):
         view.lay_under(trees[index], index)
     placed = view.sorted()
-    return _relinked(placed, trees) if any(e.kind == tree.HARDLINK for e, _ in placed) else placed
+    return relinked(placed, trees) if any(e.kind == tree.HARDLINK for e, _ in placed) else placed
 
 
 class _View:
@@ -107,7 +107,7 @@ class _View:
         return [self.seen[path] for path in sorted(self.seen)]
 
 
-def _relinked(placed: Iterable[Placed], trees: Sequence[Tree]) -> list[Placed]:
+def relinked(placed: Iterable[Placed], trees: Sequence[Tree]) -> list[Placed]:
     """``placed`` with every hard link pointing at a name that is left in it; names come in order."""
     placed = list(placed)
     left = {entry.path: index for entry, index in placed}
@@ -223,7 +223,7 @@ class Merged:
         picked = [placed[name] for name in sorted(chosen)]
         if not any(entry.kind == tree.HARDLINK for entry, _ in picked):
             return tuple(picked)
-        return tuple(_relinked(picked, self._trees))
+        return tuple(relinked(picked, self._trees))
 
     def _below(self, path: bytes) -> list[bytes]:
         if not path:

@@ -4,44 +4,51 @@ from collections.abc import Sequence
 
 from buildgraph.fs import tree
 from buildgraph.fs.lay import Below
+from buildgraph.fs.merge import relinked
 from buildgraph.fs.tree import Entry, Tree
 
-_DIRECTORIES = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE))
+_MERGING = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY))
+_DIRECTORIES = frozenset((*_MERGING, tree.OPAQUE))
 
 
 def squash(layers: Sequence[Tree], below: Below) -> list[tuple[Entry, int]]:
     """Entries of one layer equal to ``layers`` (bottom first) on ``below``, each with the index of the layer that
     has its content. Hard links become files of their own where their first path is another layer's."""
     laid: dict[bytes, tuple[Entry, int]] = {}
-    gone: set[bytes] = set()
+    hidden: set[bytes] = set()  # paths at which nothing of what is below shows any more
     for index, layer in enumerate(layers):
-        own = {entry.path: entry for entry in layer}
         for entry in layer:
-            if entry.kind == tree.WHITEOUT:
+            if entry.kind not in _MERGING:
                 _drop(laid, entry.path)
-                gone.add(entry.path)
-                continue
-            before = laid.get(entry.path)
-            if before is not None and not (
-                before[0].kind in _DIRECTORIES and entry.kind in _DIRECTORIES
-            ):
+                hidden.add(entry.path)
+            elif entry.path in laid and laid[entry.path][0].kind not in _DIRECTORIES:
                 _drop(laid, entry.path)
             if entry.kind == tree.OPAQUE:
-                _drop(laid, entry.path)
-                gone.add(entry.path)
                 entry = entry._replace(kind=tree.DIRECTORY)  # noqa: PLW2901 - its plain form
-            if entry.kind == tree.HARDLINK:
-                entry = own[entry.link]._replace(path=entry.path)  # noqa: PLW2901 - a file of its own
-            laid[entry.path] = (entry, index)
-    for path in sorted(gone):
-        _hide(laid, path, below)
-    return [laid[path] for path in sorted(laid)]
+            if entry.kind != tree.WHITEOUT:
+                laid[entry.path] = (entry, index)
+    for path in sorted(hidden):
+        if not _is_hidden(laid, path):
+            _hide(laid, path, below)
+    return relinked((laid[path] for path in sorted(laid)), layers)
 
 
 def _drop(laid: dict[bytes, tuple[Entry, int]], path: bytes) -> None:
+    before = laid.pop(path, None)
+    if before is None or before[0].kind not in _DIRECTORIES:
+        return
     start = path + b"/"
-    for name in [name for name in laid if name == path or name.startswith(start)]:
+    for name in [name for name in laid if name.startswith(start)]:
         del laid[name]
+
+
+def _is_hidden(laid: dict[bytes, tuple[Entry, int]], path: bytes) -> bool:
+    """Whether something above ``path`` is a deletion, or no directory."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        if path in laid and laid[path][0].kind not in _DIRECTORIES:
+            return True
+    return False
 
 
 def _hide(laid: dict[bytes, tuple[Entry, int]], path: bytes, below: Below) -> None:

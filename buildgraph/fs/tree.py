@@ -65,16 +65,27 @@ def sort(entries: Iterable[Entry]) -> Tree:
 def encode(tree: Iterable[Entry]) -> bytes:
     """The tree's object; every regular file's ``content`` must be known."""
     parts = [_MAGIC]
+    add = parts.append
+    heads: dict[tuple[str, int, int, int], bytes] = {}
     for path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime in tree:
-        extra = ""
-        if xattrs:
-            extra = ",".join(f"{name.hex()}={value.hex()}" for name, value in xattrs)
-        elif kind in "cb":
-            extra = f"{device[0]},{device[1]}"
-        time = "" if mtime is None else str(mtime)
-        head = f"\0{kind}\0{mode:o}\0{uid}\0{gid}\0{size}\0{content}\0"
-        parts.append(path + head.encode() + link + f"\0{extra}\0{time}\0".encode())
+        common = (kind, mode, uid, gid)
+        head = heads.get(common)
+        if head is None:
+            head = heads[common] = f"\0{kind}\0{mode:o}\0{uid}\0{gid}\0".encode()
+        tail = b"\0\0\0"
+        if xattrs or mtime is not None or kind in "cb":
+            tail = _tail(kind, xattrs, device, mtime)
+        add(b"%b%b%d\0%b\0%b%b" % (path, head, size, content.encode(), link, tail))
     return b"".join(parts)
+
+
+def _tail(
+    kind: str, xattrs: Iterable[tuple[bytes, bytes]], device: tuple[int, int], mtime: int | None
+) -> bytes:
+    extra = ",".join(f"{name.hex()}={value.hex()}" for name, value in xattrs)
+    if not extra and kind in "cb":
+        extra = f"{device[0]},{device[1]}"
+    return f"\0{extra}\0{'' if mtime is None else mtime}\0".encode()
 
 
 def decode(content: bytes) -> Tree:

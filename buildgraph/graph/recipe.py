@@ -7,6 +7,7 @@ directory takes the attributes of a lower one unless its part gave a mode or an 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from buildgraph.digest import Digest
@@ -35,15 +36,21 @@ class Found(NamedTuple):
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipe:
     """``origins`` has every regular file of ``tree``."""
 
     tree: Tree
     origins: Mapping[bytes, Origin]
 
+    @cached_property
+    def object(self) -> bytes:
+        """The tree's object; kept, because it is hashed first and written later."""
+        return tree.encode(self.tree)
+
+    @cached_property
     def digest(self) -> Digest:
-        return tree.digest(self.tree)
+        return Digest.blake3(self.object)
 
 
 def of_copy(
@@ -58,10 +65,8 @@ def of_copy(
         single = (
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
-        for entry, origin in found:
-            path = _destination(part, entry, single=single)
-            if path or entry.kind == tree.DIRECTORY:
-                laid.add(_shaped(step, part, entry, path, owner_ids), origin, part.where)
+        shape = _Shape(step, part, owner_ids, single=single)
+        laid.add_all([(shape(entry), origin) for entry, origin in found], part.where)
     return laid.recipe()
 
 
@@ -97,6 +102,8 @@ class _Laid:
         self.origins: dict[bytes, Origin] = {}
 
     def add(self, entry: Entry, origin: Origin, where: Location) -> None:
+        if not entry.path and entry.kind not in "dD":
+            return
         before = self.entries.get(entry.path)
         directory = entry.kind in "dD"
         if before is not None and (before.kind in "dD") != directory:
@@ -107,6 +114,15 @@ class _Laid:
         self.origins.pop(entry.path, None)
         if entry.kind == tree.FILE:
             self.origins[entry.path] = origin
+
+    def add_all(self, found: list[tuple[Entry, Origin]], where: Location) -> None:
+        """A whole selection, whose paths are all different: nothing can clash with nothing."""
+        if self.entries:
+            for entry, origin in found:
+                self.add(entry, origin, where)
+            return
+        self.entries = {entry.path: entry for entry, _ in found if entry.path or entry.kind in "dD"}
+        self.origins = {entry.path: origin for entry, origin in found if entry.kind == tree.FILE}
 
     def recipe(self) -> Recipe:
         return Recipe(tree.sort(self.entries.values()), self.origins)
@@ -131,35 +147,43 @@ def _clean(path: str) -> bytes:
     return b"/".join(parts)
 
 
-def _destination(part: CopyPart, entry: Entry, *, single: bool) -> bytes:
-    to = _clean(part.to)
-    if single:
-        if not part.to.endswith("/"):
-            return to
-        name = part.files.path.rstrip("/").rpartition("/")[2].encode("utf-8", "surrogateescape")
-        return b"/".join(filter(None, (to, name)))
-    return b"/".join(filter(None, (to, entry.path)))
+class _Shape:
+    """Entries of one part at their destinations, with the mode, owner and times that the part gives them."""
 
+    def __init__(
+        self,
+        step: CopyStep,
+        part: CopyPart,
+        owner_ids: Callable[[Owner], tuple[int, int]],
+        *,
+        single: bool,
+    ) -> None:
+        self._owner = owner_ids(part.owner) if part.owner else None
+        self._mode = part.mode
+        self._fixed = part.mode is not None or part.owner is not None
+        self._git = step.keep_mode is False
+        self._keep_time = step.keep_time
+        to = _clean(part.to)
+        if single and part.to.endswith("/"):
+            name = part.files.path.rstrip("/").rpartition("/")[2]
+            to = b"/".join(filter(None, (to, name.encode("utf-8", "surrogateescape"))))
+        self._to = to
+        self._above = to + b"/" if to else b""
 
-def _shaped(
-    step: CopyStep,
-    part: CopyPart,
-    entry: Entry,
-    path: bytes,
-    owner_ids: Callable[[Owner], tuple[int, int]],
-) -> Entry:
-    """``entry`` at its destination, with the mode, owner and times that the part gives it."""
-    directory = entry.kind == tree.DIRECTORY
-    uid, gid = owner_ids(part.owner) if part.owner else (entry.uid, entry.gid)
-    mode = entry.mode
-    if step.keep_mode is False and entry.kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
-        mode = 0o755 if directory or mode & 0o111 else 0o644
-    if entry.kind != tree.SYMLINK:
-        mode = apply_mode(mode, part.mode, directory=directory)
-    fixed = directory and (part.mode is not None or part.owner is not None)
-    kind = tree.FIXED_DIRECTORY if fixed else entry.kind
-    link = entry.link
-    if entry.kind == tree.HARDLINK:
-        link = b"/".join(filter(None, (_clean(part.to), entry.link)))
-    mtime = entry.mtime if step.keep_time else None
-    return entry._replace(path=path, kind=kind, mode=mode, uid=uid, gid=gid, link=link, mtime=mtime)
+    def __call__(self, entry: Entry) -> Entry:
+        path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime = entry
+        path = self._above + path if path else self._to
+        directory = kind == tree.DIRECTORY
+        if self._owner:
+            uid, gid = self._owner
+        if kind != tree.SYMLINK and (self._git or self._mode):
+            if self._git and kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
+                mode = 0o755 if directory or mode & 0o111 else 0o644
+            mode = apply_mode(mode, self._mode, directory=directory)
+        if directory and self._fixed:
+            kind = tree.FIXED_DIRECTORY
+        if kind == tree.HARDLINK:
+            link = self._above + link
+        if not self._keep_time:
+            mtime = None
+        return Entry(path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime)

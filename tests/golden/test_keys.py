@@ -91,7 +91,7 @@ PACKAGES = PackagesStep(
         ("run", RUN, None),
         ("copy-from-step", COPY, None),
         ("copy-settled", COPY, LISTING),
-        ("write", WRITE, of_write(WRITE).digest()),
+        ("write", WRITE, of_write(WRITE).digest),
         ("packages", PACKAGES, None),
     ],
 )

@@ -1,0 +1,204 @@
+"""What is a stack made of? Every step's result as a layer, with a tree that says exactly what lies where.
+
+A stack is *placed* before its bytes are needed: recipes are resolved against what is below them, deletions of run steps
+spare what siblings brought. A placed layer of our own is named by its tree digest, one of a base by its diff ID.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
+from buildgraph.execute.bases import BaseLayers
+from buildgraph.fs import tree
+from buildgraph.fs.lay import Below, Listing, Outline, listing, place, spare
+from buildgraph.fs.merge import Merged
+from buildgraph.fs.tree import Entry, Tree
+from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.step import (
+    BaseStep,
+    CopyStep,
+    PackagesStep,
+    RunStep,
+    Stack,
+    StepId,
+    WriteStep,
+)
+from buildgraph.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from buildgraph.graph.recipe import Recipe
+    from buildgraph.store.base import ActionResult
+
+EMPTY_TREE = tree.digest(())
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLayer:
+    """``tree`` is what the layer holds where it lies; ``diff_id`` is known only of a base's layer (``own`` False)."""
+
+    step: StepId
+    tree: Digest
+    diff_id: Digest | None = None
+
+    @property
+    def own(self) -> bool:
+        return self.diff_id is None
+
+    @property
+    def snapshot(self) -> str:
+        return f"tree-{self.tree.hex}" if self.own else f"sha256-{Digest(str(self.diff_id)).hex}"
+
+
+class Placements:
+    """``settled`` and ``recipes`` fill up while the build goes on. Safe to ask from several threads."""
+
+    def __init__(self, graph: BuildGraph, store: LocalStore, bases: BaseLayers) -> None:
+        self._graph = graph
+        self._store = store
+        self._bases = bases
+        self.settled: dict[StepId, ActionResult] = {}
+        self.recipes: dict[StepId, Recipe] = {}
+        self.sources: dict[Digest, tuple[StepId, Mapping[bytes, bytes] | None]] = {}
+        """Whose layer a placed one is, and the recipe's own paths where they are others."""
+        self.objects: dict[Digest, bytes] = {}
+        """Encoded trees of placed recipes, until somebody writes them."""
+        self._trees: dict[Digest, Tree] = {}
+        self._listings: dict[Digest, Listing] = {}
+        self._placed: dict[Stack, tuple[PlacedLayer, ...]] = {}
+        self._merged: dict[Stack, Merged] = {}
+        self._outlines: dict[Digest, Outline] = {}
+        self._directories: dict[Digest, frozenset[bytes]] = {}
+        self._laid: dict[tuple[Digest, tuple[Entry | None, ...]], Digest] = {}
+        self._lock = threading.RLock()
+
+    # -- trees
+
+    def keep_tree(self, digest: Digest, content: Tree) -> None:
+        self._trees[digest] = content
+
+    def tree(self, digest: Digest) -> Tree:
+        """Raises ContentError (``blob-missing``) when the object is gone."""
+        if digest not in self._trees:
+            if digest == EMPTY_TREE:
+                return ()
+            content = self._store.blobs.read(digest)
+            if content is None:
+                raise ContentError("blob-missing", f"the tree {digest} is no longer in the store")
+            self._trees[digest] = tree.decode(content)
+        return self._trees[digest]
+
+    def listing(self, digest: Digest) -> Listing:
+        if digest not in self._listings:
+            self._listings[digest] = listing(self.tree(digest))
+        return self._listings[digest]
+
+    def identity(self, step: StepId) -> tuple[str, ...]:
+        """What names the result of a settled step: a base's diff IDs, or its tree digest."""
+        made = self._graph.steps[step]
+        return made.layers if isinstance(made, BaseStep) else (self.settled[step].tree,)
+
+    # -- placing
+
+    def place(self, stack: Stack) -> tuple[PlacedLayer, ...]:
+        """Bottom first; every step of the stack must be settled."""
+        with self._lock:
+            if stack not in self._placed:
+                below = self.place(stack[:-1]) if stack else ()
+                self._placed[stack] = below + (self._layers(stack, below) if stack else ())
+            return self._placed[stack]
+
+    def _layers(self, stack: Stack, below: tuple[PlacedLayer, ...]) -> tuple[PlacedLayer, ...]:
+        step = self._graph.steps[stack[-1]]
+        match step:
+            case BaseStep():
+                return tuple(
+                    PlacedLayer(step.id, self._bases.facts(step, index).tree, diff_id)
+                    for index, diff_id in enumerate(step.layers)
+                )
+            case CopyStep() | WriteStep():
+                return (self._placed_recipe(step.id, below),)
+            case RunStep():
+                return (self._placed_run(step, below),)
+            case PackagesStep():
+                return (PlacedLayer(step.id, self.settled[step.id].tree),)
+
+    def _placed_recipe(self, step: StepId, below: Sequence[PlacedLayer]) -> PlacedLayer:
+        """Placed once for all stacks that mean the same to it; most images lay the same copies over like bases."""
+        made = self.settled[step].tree
+        stack = Below([self.listing(layer.tree) for layer in below])
+        if made not in self._outlines:
+            self._outlines[made] = Outline(self.tree(made))
+        outline = self._outlines[made]
+        met = outline.meets(stack, map(self._folders, below))
+        if met is None:
+            placed = place(self.tree(made), stack)
+            return PlacedLayer(step, self._keep_placed(step, placed.tree, placed.moved))
+        if (made, met) not in self._laid:
+            laid = outline.laid(met, stack.lookup(b""))
+            self._laid[made, met] = self._keep_placed(step, laid, None)
+        return PlacedLayer(step, self._laid[made, met])
+
+    def _keep_placed(
+        self, step: StepId, placed: Tree, moved: Mapping[bytes, bytes] | None
+    ) -> Digest:
+        content = tree.encode(placed)
+        digest = Digest.blake3(content)
+        self._trees.setdefault(digest, placed)
+        self.objects[digest] = content
+        self.sources[digest] = (step, moved)
+        return digest
+
+    def _folders(self, layer: PlacedLayer) -> frozenset[bytes]:
+        """All the directories that it lists, whether or not they show."""
+        if layer.tree not in self._directories:
+            listed = self.tree(layer.tree)
+            self._directories[layer.tree] = frozenset(e.path for e in listed if e.kind in "dDo")
+        return self._directories[layer.tree]
+
+    def _placed_run(self, step: RunStep, below: Sequence[PlacedLayer]) -> PlacedLayer:
+        """As it was made, unless a sibling brought files below a directory that it deleted."""
+        made = self.settled[step.id].tree
+        seen = frozenset(step.stack)
+        siblings = [self.listing(layer.tree) for layer in below if layer.step not in seen]
+        if not siblings or all(entry.kind != tree.WHITEOUT for entry in self.tree(made)):
+            return PlacedLayer(step.id, made)
+        own = Below([self.listing(layer.tree) for layer in self.place(step.stack)])
+        spared = spare(self.tree(made), own, siblings)
+        digest = tree.digest(spared)
+        if digest != made:
+            self._trees.setdefault(digest, spared)
+            self.sources[digest] = (step.id, None)
+        return PlacedLayer(step.id, digest)
+
+    def merged(self, stack: Stack) -> Merged:
+        """The full filesystem of the stack, to look into."""
+        if stack not in self._merged:
+            self._merged[stack] = Merged([self.tree(layer.tree) for layer in self.place(stack)])
+        return self._merged[stack]
+
+    def below(self, *stacks: Stack) -> Below:
+        """The same to ask for single paths; the later stacks lie over the earlier ones."""
+        layers = [layer for stack in stacks for layer in self.place(stack)]
+        return Below([self.listing(layer.tree) for layer in layers])
+
+    def near(self, stack: Stack, path: bytes) -> str:
+        """A path of the stack that looks like ``path``, for a message; empty when none does."""
+        import difflib
+
+        parent = path.rpartition(b"/")[0]
+        names = [e.path.decode("utf-8", "replace") for e, _ in self.merged(stack).entries()]
+        same = [n for n in names if n.rpartition("/")[0] == parent.decode("utf-8", "replace")]
+        found = difflib.get_close_matches(
+            path.decode("utf-8", "replace"), same or names[:2000], n=1
+        )
+        return f"/{found[0]}" if found else ""
+
+    def own_layer(self, step: StepId) -> tuple[PlacedLayer, ...]:
+        """What the step itself yields, as a stack of its own."""
+        made = self._graph.steps[step]
+        if isinstance(made, CopyStep | WriteStep):
+            return (self._placed_recipe(step, ()),)
+        return (PlacedLayer(step, self.settled[step].tree),)
