@@ -128,9 +128,11 @@ class BaseOpener:
 
     def _content(self, path: Path) -> str:
         """The file's digest, which is also the proof that it is still the same."""
-        row = row_of(os.stat(path))
-        content = self._cache.digest([os.fsencode(path.resolve())], [row])[0]
-        self._facts.add(self._known(path.resolve()), row, content)
+        real = self._facts.follow(self._known(path))  # links on the way are facts, too
+        full = os.path.join(os.fsencode(self._root), real)
+        row = row_of(os.stat(full))
+        content = self._cache.digest([full], [row])[0]
+        self._facts.add(real, row, content)
         return content
 
     def _image(self, source: ImageSource) -> BaseFacts:

@@ -11,7 +11,7 @@ from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import choose
-from buildgraph.errors import BuildgraphError, ErrorGroup
+from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
 from buildgraph.execute.ops_image import codec_of
@@ -43,6 +43,12 @@ def _build(session: Session, start: float) -> Summary:
     request = session.request
     targets = choose(graph, request.targets)
     images = [graph.images[t.partition(":")[2]] for t in targets if t.startswith("image:")]
+    if request.tags and len(targets) > 1:
+        raise UsageError(
+            "tag-for-several",
+            f"-t names one image, and there are {len(targets)} targets",
+            hint="build one target, or set tags in the Buildfile",
+        )
     steps = graph.needed(targets, checks=not request.no_checks)
     prepare(session, steps, images)
     seconds = _learned(session, steps)
@@ -57,7 +63,15 @@ def _build(session: Session, start: float) -> Summary:
     needs = _needs(graph, steps, images)
     nodes = Nodes(session, int(time.time()))
     failures = drive(
-        Scheduler(tuple(needs), needs, jobs=jobs, keep_going=request.keep_going, seconds=seconds),
+        Scheduler(
+            tuple(needs),
+            needs,
+            jobs=jobs,
+            keep_going=request.keep_going,
+            seconds=seconds,
+            claims=_claims(graph, steps),
+            memory=request.memory,
+        ),
         jobs=jobs,
         look=nodes.look,
         work=nodes.work,

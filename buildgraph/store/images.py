@@ -60,6 +60,8 @@ class LocalImages:
             index = self._read(locked=True)
             kept = tuple(e for e in index.manifests if e.annotations.get(REF_NAME) not in images)
             if (*kept, *fresh) != index.manifests:
+                if any(entry not in fresh and entry not in kept for entry in index.manifests):
+                    self._store.raise_generation()  # a compiled plan may have given such a name
                 self._write(replace(index, manifests=(*kept, *fresh)))
 
     def untag(self, references: Iterable[str]) -> "tuple[str, ...]":
