@@ -9,9 +9,11 @@ is (:mod:`~buildgraph.sandbox.stage`); the rest is in this order::
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from buildgraph.sandbox import profile, seccomp
@@ -23,6 +25,12 @@ from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
 _BARE = {"PATH": os.environ.get("PATH") or DEFAULT_PATH}
+
+
+@cache
+def _found(program: str) -> str:
+    """Looked up once, not by every ``execve``."""
+    return shutil.which(program, path=_BARE["PATH"]) or program
 
 
 class Bubblewrap:
@@ -64,7 +72,13 @@ class Bubblewrap:
             files = _Files(stack)
             status, writer = files.pipe()
             options = [*_options(command, stage, files), "--json-status-fd", str(writer)]
-            argv = [self.binary, "--args", str(files.memory(_joined(options))), "--", *command.argv]
+            argv = [
+                _found(self.binary),
+                "--args",
+                str(files.memory(_joined(options))),
+                "--",
+                *command.argv,
+            ]
             if command.interactive:
                 return Exit(attend(argv, env=_BARE, pass_fds=files.passed))
             ended = supervise(

@@ -273,14 +273,19 @@ def _make_directory(path: Path) -> Path:
     return path
 
 
+_VOLATILE_MARK = "work/work/incompat/volatile/dirty"
+"""What the kernel leaves in the work directory of a volatile overlay."""
+
 _OWN_DIRECTORIES = (
-    *("work/incompat/volatile", "work/incompat", "work/work", "work"),
+    *("work/work/incompat/volatile", "work/work/incompat", "work/work", "work"),
     *("upper", "root", "below", "stubs", "none", "view", "fresh"),
 )
 
 
 def _delete(path: Path) -> None:
     """What is nearly always nearly empty goes without a walk."""
+    with suppress(OSError):
+        os.unlink(f"{path}/{_VOLATILE_MARK}")
     for name in _OWN_DIRECTORIES:
         with suppress(OSError):
             os.rmdir(f"{path}/{name}")

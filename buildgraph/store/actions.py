@@ -12,7 +12,6 @@ Keys in the record index, with their values::
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from buildgraph.digest import ActionKey, Digest, StepKey
@@ -173,9 +172,16 @@ class LocalRecords:
 
 
 def encode_result(result: ActionResult) -> "Value":
-    fields: dict[str, Value] = asdict(result)
-    fields["identities"] = list(result.identities)
-    return fields
+    return {
+        "kind": result.kind,
+        "action": result.action,
+        "identities": list(result.identities),
+        "tree": result.tree,
+        "diff_id": result.diff_id,
+        "size": result.size,
+        "seconds": result.seconds,
+        "made": result.made,
+    }
 
 
 def decode_result(value: "Value") -> ActionResult | None:
