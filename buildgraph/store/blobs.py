@@ -113,16 +113,21 @@ class LocalBlobs:
         with ThreadPoolExecutor(_SYNCERS) as pool:
             return tuple(pool.map(lambda content: self.put(content, algorithm), contents))
 
-    def adopt(self, temp: Path, digest: Digest) -> None:
-        """Make the finished file ``temp`` (from :meth:`temp`) the blob ``digest``, which the caller computed.
+    def adopt(self, temp: Path, digest: Digest, *, synced: bool = False) -> bool:
+        """Make the finished file ``temp`` (from :meth:`temp`) the blob ``digest``, which the caller computed; whether
+        it is new here. ``synced``: whoever wrote it has fsynced it.
 
         Idempotent; whatever was there is replaced, which also heals damage. ``temp`` is gone afterwards.
         """
         self._lease.name(digest)
+        name = self._name(digest)
         with translated(temp):
             os.chmod(temp, 0o444)
-            sync_file(temp)
-            self._rename(temp, self._name(digest))
+            if not synced:
+                sync_file(temp)
+            fresh = _size(name) is None
+            self._rename(temp, name)
+        return fresh
 
     def delete(self, digest: Digest) -> None:
         with suppress(FileNotFoundError), translated(self._root):
