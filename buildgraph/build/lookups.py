@@ -15,6 +15,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.key import Inputs, document, key
+from buildgraph.graph.recipe import Recipe
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
@@ -87,6 +88,7 @@ class Lookups:
         self.history = history
         self.keys: dict[StepId, StepKey] = {}
         self._by_step: dict[StepKey, ActionResult] = {}
+        stacks.remake = self.recipe
 
     def look_up(self, steps: Iterable[StepId]) -> None:
         """Compute the StepKeys of ``steps`` (inputs first) and read their records in one batch."""
@@ -146,18 +148,26 @@ class Lookups:
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
         if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
-            made = self._stacks.placed.recipes.get(step.id)
-            if made is None:
-                made = recipe_of(step, self._selections, self._owner)
-                self._stacks.placed.recipes[step.id] = made
-                self._stacks.placed.keep_tree(made.digest, made.tree)
-            return document(step, Inputs(names, {}), made.digest)
+            return document(step, Inputs(names, {}), self._recipe(step).digest)
         files = {}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
                 files[selected] = self._selections.digest(selected)
                 self._stacks.placed.keep_tree(files[selected], self._selections.listing(selected))
         return document(step, Inputs(names, files))
+
+    def _recipe(self, step: CopyStep | WriteStep) -> Recipe:
+        made = self._stacks.placed.recipes.get(step.id)
+        if made is None:
+            made = recipe_of(step, self._selections, self._owner)
+            self._stacks.placed.recipes[step.id] = made
+            self._stacks.placed.keep_tree(made.digest, made.tree)
+        return made
+
+    def recipe(self, step_id: StepId) -> Recipe | None:
+        """That of a copy or write step; its inputs must be settled."""
+        step = self._graph.steps[step_id]
+        return self._recipe(step) if isinstance(step, CopyStep | WriteStep) else None
 
     @staticmethod
     def _alone(step: CopyStep | WriteStep) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.request import Request
-from buildgraph.build.workspace import Workspace, open_workspace
+from buildgraph.build.workspace import Workspace, choose, open_workspace
 from buildgraph.events import Event, Observer
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
@@ -151,7 +151,12 @@ def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:
     """What no selection takes unless an include names it: the lock, the store, and what the build itself writes."""
     written = [request.home, workspace.root / "Buildfile.lock"]
     written += [file for file in (request.metadata_file, request.iidfile) if file]
-    written += [request.directory / output.dest for output in request.outputs if output.dest]
+    for output in (o for o in request.outputs if o.dest):
+        names = [""]
+        if "{name}" in output.dest:
+            chosen = choose(workspace.graph, request.targets)
+            names = [target.partition(":")[2] for target in chosen]
+        written += [request.directory / output.dest.replace("{name}", n) for n in names]
     root = os.path.realpath(workspace.root)
     paths = [b".git"]
     for path in written:

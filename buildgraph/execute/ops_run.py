@@ -173,6 +173,8 @@ class RunOp:
         under = active.below if below is None else below
         items = changes.scan(active.upper, under, keep_times=step.keep_time)
         items = changes.select(items, step.outputs or (), step.discard)
+        if step.outputs == ():  # it is run for what it says, not for what it leaves
+            items = ()
         codec = self._stacks.codecs.get(step.id)
         temp = self._store.blobs.temp() if codec is not None else None
         packed = self._stacks.pack(items, codec=codec, blob=temp)

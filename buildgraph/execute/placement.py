@@ -106,8 +106,14 @@ class Placements:
         """Bottom first; every step of the stack must be settled."""
         with self._lock:
             if stack not in self._placed:
-                below = self.place(stack[:-1]) if stack else ()
-                self._placed[stack] = below + (self._layers(stack, below) if stack else ())
+                known = len(stack)
+                while known and stack[:known] not in self._placed:
+                    known -= 1
+                placed = self._placed[stack[:known]] if known else ()
+                for count in range(known + 1, len(stack) + 1):
+                    placed += self._layers(stack[:count], placed)
+                    self._placed[stack[:count]] = placed
+                self._placed[stack] = placed
             return self._placed[stack]
 
     def _layers(self, stack: Stack, below: tuple[PlacedLayer, ...]) -> tuple[PlacedLayer, ...]:
@@ -136,10 +142,11 @@ class Placements:
         if met is None:
             placed = place(self.tree(made), stack)
             return PlacedLayer(step, self._keep_placed(step, placed.tree, placed.moved))
-        if (made, met) not in self._laid:
-            laid = outline.laid(met, stack.lookup(b""))
-            self._laid[made, met] = self._keep_placed(step, laid, None)
-        return PlacedLayer(step, self._laid[made, met])
+        root = stack.lookup(b"")
+        meant = (made, (*met, root))
+        if meant not in self._laid:
+            self._laid[meant] = self._keep_placed(step, outline.laid(met, root), None)
+        return PlacedLayer(step, self._laid[meant])
 
     def _keep_placed(
         self, step: StepId, placed: Tree, moved: Mapping[bytes, bytes] | None

@@ -5,7 +5,7 @@ pass over the files.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from buildgraph.fs.lay import Below
 from buildgraph.fs.pack import Item, Packed
 from buildgraph.fs.squash import squash
 from buildgraph.fs.tree import Entry, Tree
-from buildgraph.graph.recipe import Origin
+from buildgraph.graph.recipe import Origin, Recipe
 from buildgraph.graph.step import (
     Stack,
     StepId,
@@ -59,6 +59,8 @@ class Stacks:
         self.pack = packers
         self.codecs: dict[StepId, Codec] = {}
         """For steps whose layers an image of this build names: compressed while they are packed anyway."""
+        self.remake: Callable[[StepId], Recipe | None] = lambda _: None
+        """The recipe of a settled copy or write step that was found without making it; None for other steps."""
         self.new_blobs: dict[Digest, int] = {}
         self._squashes: dict[Digest, list[Item]] = {}
         self._here: dict[PlacedLayer, Path] = {}
@@ -172,9 +174,8 @@ class Stacks:
         if packed.blob is None:
             raise ContentError("blob-missing", f"{made} was packed without a blob")
         form = Compressed(packed.blob.digest, packed.blob.size, packed.blob.media_type)
-        if not self._store.blobs.has(form.digest):
+        if self._store.blobs.adopt(temp, form.digest, synced=True):
             self.new_blobs[form.digest] = form.size
-        self._store.blobs.adopt(temp, form.digest)
         with self._store.records.batch():
             self.record_tar(made, packed)
             self._store.layers.put_compressed(packed.diff_id, codec.identity, form)
@@ -196,7 +197,7 @@ class Stacks:
         if layer.tree not in self.placed.sources:
             return self._unpacked(layer, content)
         step, moved = self.placed.sources[layer.tree]
-        recipe = self.placed.recipes.get(step)
+        recipe = self.placed.recipes.get(step) or self.remake(step)
         if recipe is None:
             made = PlacedLayer(step, self.placed.settled[step].tree)
             return _from_folder(content, self.snapshot(made))

@@ -180,7 +180,7 @@ class _Shape:
             if self._git and kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
                 mode = 0o755 if directory or mode & 0o111 else 0o644
             mode = apply_mode(mode, self._mode, directory=directory)
-        if directory and self._fixed:
+        if directory and self._fixed and entry.path:  # the folder copied from is not selected itself
             kind = tree.FIXED_DIRECTORY
         if kind == tree.HARDLINK:
             link = self._above + link
