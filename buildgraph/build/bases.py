@@ -102,7 +102,10 @@ class BaseOpener:
         if not path.exists():
             self._facts.missing(self._known(path))
             raise UsageError(
-                code, f"base {base.name}: there is nothing at {base.path}", where=base.where
+                code,
+                f"base {base.name}: there is nothing at {base.path}",
+                hint=f"{base.kind} = … is a path, absolute or from the folder of the Buildfile",
+                where=base.where,
             )
         return path
 

@@ -10,7 +10,7 @@ from buildgraph.build.nodes import Nodes
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Request, Summary
 from buildgraph.build.session import Session, open_session
-from buildgraph.build.workspace import choose
+from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
@@ -42,6 +42,7 @@ def _build(session: Session, start: float) -> Summary:
     graph = session.workspace.graph
     request = session.request
     targets = choose(graph, request.targets)
+    check_rebuild(graph, request.rebuild)
     images = [graph.images[t.partition(":")[2]] for t in targets if t.startswith("image:")]
     if request.tags and len(targets) > 1:
         raise UsageError(

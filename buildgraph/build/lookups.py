@@ -31,6 +31,7 @@ from buildgraph.graph.step import (
 from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
 from buildgraph.spec.model import Owner
+from buildgraph.store.actions import decode_result
 from buildgraph.store.base import ActionResult
 from buildgraph.store.local import LocalStore
 
@@ -48,7 +49,7 @@ def rules_for(request: Request, now: int) -> Rules:
         if request.no_cache:
             return "--no-cache"
         for pattern in request.rebuild:
-            if fnmatch.fnmatchcase(name, pattern):
+            if fnmatch.fnmatchcase(name, pattern.removeprefix("step:")):
                 return f"--rebuild {pattern}"
         if isinstance(step, RunStep) and step.reuse.never:
             return 'reuse = "never"'
@@ -188,12 +189,23 @@ class Lookups:
             return None
 
     def recorded(self, start: str) -> dict[str, Document] | None:
-        """The key document of the record whose key begins with ``start``."""
+        """The key document of the record that ``start`` begins: its key, or its tree as ``cache ls`` shows it.
+
+        Of several records with one tree it is the newest.
+        """
         exact = self._read(start)
         if exact is not None or len(start) < 6:
             return exact
-        names = [k for k in self._store.index().keys() if k.startswith(f"document:{start}")]  # noqa: SIM118
-        return self._read(names[0].partition(":")[2]) if len(names) == 1 else None
+        index = self._store.index()
+        keys = index.keys()
+        names = [k for k in keys if k.startswith(f"document:{start}")]
+        if names:
+            return self._read(names[0].partition(":")[2]) if len(names) == 1 else None
+        results = (decode_result(index.get(k)) for k in keys if k.startswith("action:"))
+        found = [result for result in results if result and result.tree.hex.startswith(start)]
+        if len({result.tree for result in found}) != 1:
+            return None
+        return self._read(max(found, key=lambda result: result.made).action)
 
     @staticmethod
     def plain(document: Mapping[str, Document]) -> dict[str, Document]:

@@ -10,7 +10,7 @@ from buildgraph.build.build import prepare
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
-from buildgraph.build.workspace import choose, targets_of
+from buildgraph.build.workspace import check_rebuild, choose, targets_of
 from buildgraph.errors import UsageError
 from buildgraph.events import Event, Warned
 from buildgraph.graph import query as questions
@@ -79,6 +79,7 @@ def plan(request: Request) -> Mapping[str, Any]:
     with open_session(request, _quiet) as session:
         graph = session.workspace.graph
         targets = choose(graph, request.targets)
+        check_rebuild(graph, request.rebuild)
         steps = graph.needed(targets, checks=not request.no_checks)
         prepare(session, steps, ())
         found = decisions(session, steps)
@@ -121,6 +122,12 @@ def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
         if len(targets) == 1 and targets[0].startswith("step:"):
             step = graph.steps[StepId(targets[0])]
             return _why_step(session, step, decisions(session, steps)[step.id], against)
+        if against is not None:
+            raise UsageError(
+                "against-several",
+                f"--against compares one step, and {name!r} has {len(steps)}",
+                hint=f"name one of them: {', '.join(map(_bare, steps))}",
+            )
         text, found = [], []
         for step_id, decision in decisions(session, steps).items():
             told = _why_step(session, graph.steps[step_id], decision, None)
@@ -146,14 +153,13 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
     if against is not None:
         changes = _against(session, step, now, against)
         told["changes"] = changes
-        text += [
-            f"  {change[0]}: {change[1] or 'nothing'} → {change[2] or 'nothing'}"
-            for change in changes
+        text += [f"  {_shown(change)}" for change in changes] or [
+            "  nothing differs from that record"
         ]
     elif last is not None:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(str(last["time"]))))
-        text.append(f"  it last ran {when}: {last['reason']!s}")
-        text += [f"    {line}" for line in _recorded_changes(last)]
+        text.append(f"  it last ran {_time(last)} (record {_record(last)}): {last['reason']!s}")
+        lines = _recorded_changes(last)
+        text += [f"    {line}" for line in lines if line != last["reason"]]
     else:
         text.append("  it never ran on this machine")
     told["text"] = text
@@ -163,7 +169,20 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
 def _recorded_changes(entry: Mapping[str, Any]) -> list[str]:
     changes = entry.get("changes")
     rows = changes if isinstance(changes, list) else []
-    return [f"{part}: {before or 'nothing'} → {after or 'nothing'}" for part, before, after in rows]
+    return [_shown(row) for row in rows]
+
+
+def _shown(change: Sequence[str]) -> str:
+    part, before, after = change
+    return f"{part}: {before or 'nothing'} → {after or 'nothing'}"
+
+
+def _time(entry: Mapping[str, Any]) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(str(entry["time"]))))
+
+
+def _record(entry: Mapping[str, Any]) -> str:
+    return str(entry["document"])[:12]
 
 
 def _against(
@@ -177,8 +196,12 @@ def _against(
     _, after = session.lookups.action(step)
     before = session.lookups.recorded(against)
     if before is None:
+        past = session.store.records.history(session.lookups.history.name(step.id))
+        known = ", ".join(dict.fromkeys(f"{_record(e)} ({_time(e)})" for e in past))
         raise UsageError(
-            "unknown-record", f"there is no record {against!r}", hint="see: buildgraph cache ls"
+            "unknown-record",
+            f"no record, or more than one, begins with {against!r}",
+            hint=f"{_bare(step.id)} has {known or 'none'}; buildgraph cache ls lists those of all steps",
         )
     changes = explain(step, before, session.lookups.plain(after), session.lookups.read_tree)
     return [(c.component, c.before, c.after) for c in changes]

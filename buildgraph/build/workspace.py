@@ -172,14 +172,25 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
     matching = [target for target in known if fnmatchcase(target.partition(":")[2], name)]
     if matching:
         return matching
+    raise UsageError("unknown-target", f"there is no target {name!r}", hint=_near(name, short))
+
+
+def check_rebuild(graph: BuildGraph, patterns: Iterable[str]) -> None:
+    """Raises UsageError ``unknown-step`` for what is no step of the workspace, needed by the targets or not."""
+    steps = [step.partition(":")[2] for step in graph.steps if step.startswith("step:")]
+    for pattern in patterns:
+        name = pattern.removeprefix("step:")
+        if not any(fnmatchcase(step, name) for step in steps):
+            raise UsageError(
+                "unknown-step", f"--rebuild {pattern!r} names no step", hint=_near(name, steps)
+            )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, short, n=3)
-    raise UsageError(
-        "unknown-target",
-        f"there is no target {name!r}",
-        hint=f"did you mean {' or '.join(near)}?" if near else "list them with: buildgraph ls",
-    )
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else "list them with: buildgraph ls"
 
 
 def targets_of(graph: BuildGraph) -> tuple[str, ...]:

@@ -37,8 +37,9 @@ def explain(problem: Exception) -> BuildgraphError:
 
 def _usage(problem: click.UsageError) -> UsageError:
     hint = "buildgraph -h lists the commands"
-    if problem.ctx is not None:
-        hint = f"{problem.ctx.command_path} -h shows how it is used"
+    context = problem.ctx or click.get_current_context(silent=True)
+    if context is not None:
+        hint = f"{context.command_path} -h shows how it is used"
     match problem:
         case click.NoSuchOption():
             message = f"there is no option {problem.option_name}"
@@ -50,8 +51,8 @@ def _usage(problem: click.UsageError) -> UsageError:
 
 
 def _sentence(message: str) -> str:
-    """click's messages in the form of ours: no capital, no full stop."""
-    text = message.strip().rstrip(".")
+    """click's messages in the form of ours: one line, no capital, no full stop."""
+    text = " ".join(message.split()).rstrip(".,")
     return text[:1].lower() + text[1:]
 
 

@@ -121,7 +121,13 @@ def output(text: str) -> "OutputSpec":
         raise UsageError(
             "bad-option-value",
             f"--output {text!r}: type {kind} {message}",
-            hint="write it as --output type=oci,dest=DIR",
+            hint=f"write it as --output type={kind}{'' if kind == 'store' else ',dest=PATH'}",
+        )
+    if dest == "-":
+        raise UsageError(
+            "bad-option-value",
+            f"--output {text!r}: standard output is no place for an image",
+            hint="name a file; ./- is one that is called so",
         )
     return OutputSpec(kind, os.path.abspath(dest) if dest else "")
 
@@ -130,7 +136,7 @@ def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
     """``id=ID`` alone means the environment variable of that name."""
     from buildgraph.build.request import SecretSpec
 
-    found = parse_fields("--secret", text, ("id", "src", "env"))
+    found = parse_fields("--secret", text, ("id", "src", "env"), "id=NAME[,src=FILE|env=VARIABLE]")
     name = found.get("id", "")
     if not name or ("src" in found and "env" in found):
         raise UsageError(

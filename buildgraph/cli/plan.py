@@ -76,12 +76,17 @@ def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str
     "why",
     examples=(
         ("buildgraph why api", "what was different when it last ran"),
+        ("buildgraph why deps --against 9cf1e991", "what differs from an earlier record"),
         ("buildgraph why deps --json", "the same for a program"),
     ),
 )
 @click.argument("name", metavar="TARGET|STEP", shell_complete=complete.targets)
 @options.model
-@click.option("--against", metavar="RECORD", help="Compare with this record (a key or its start).")
+@click.option(
+    "--against",
+    metavar="RECORD",
+    help="Compare with this record: one that why or cache ls shows, or its start.",
+)
 @as_json
 def why(
     session: Session,

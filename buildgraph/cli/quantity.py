@@ -30,17 +30,20 @@ def parse_age(text: str) -> int:
     return int(float(match[1]) * _SECONDS[match[2].lower()])
 
 
-def parse_fields(option: str, text: str, known: Iterable[str]) -> Mapping[str, str]:
-    """``a=1,b=2``, each of the ``known`` names at most once."""
+def parse_fields(
+    option: str, text: str, known: Iterable[str], usage: str = ""
+) -> Mapping[str, str]:
+    """``a=1,b=2``, each of the ``known`` names at most once; ``usage`` says how where not all go together."""
     allowed = tuple(known)
     found: dict[str, str] = {}
+    example = ",".join(f"{each}=…" for each in allowed)
     for part in text.split(","):
         name, equals, value = part.partition("=")
         if not equals or name not in allowed or name in found:
             raise UsageError(
                 "bad-option-value",
                 f"{option} {text!r}: {part!r} is not understood",
-                hint=f"write it as {option} {','.join(f'{each}=…' for each in allowed)}",
+                hint=f"write it as {option} {usage or example}",
             )
         found[name] = value
     return found

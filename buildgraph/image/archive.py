@@ -149,7 +149,7 @@ class ImageArchive:
         raise ContentError(
             "not-an-archive",
             f"{self.path} holds neither index.json nor manifest.json",
-            hint="an archive of an image is made by docker save, skopeo copy or buildgraph save",
+            hint="an archive of an image is made by docker save, skopeo copy or buildgraph build -o type=oci-archive",
         )
 
     def listed(self) -> tuple[Descriptor, ...] | None:

@@ -109,6 +109,30 @@ def test_a_changed_file_is_named(place):
     assert "main.py" in place.run("why", "src").stdout
 
 
+def test_why_compares_with_every_record_that_is_shown(place):
+    place.build()
+    records = json.loads(place.run("cache", "ls", "--json").stdout)["records"]
+    (first,) = [record for record in records if record["step"] == "src"]
+    asked = json.loads(place.run("why", "src", "--json").stdout)
+    (place.ws / "src/main.py").write_text("two\n")
+    place.build()
+    for record in (first["key"][:12], asked["last"]["document"], asked["last"]["document"][:12]):
+        assert "main.py content" in place.run("why", "src", "--against", record).stdout
+    known = json.loads(place.run("why", "src", "--json").stdout)["last"]["document"]
+    assert known[:12] in place.run("why", "src").stdout
+    assert "nothing differs" in place.run("why", "src", "--against", known).stdout
+    refused = place.run("why", "src", "--against", "feedbeef", code=2).stderr
+    assert known[:12] in refused
+
+
+def test_rebuild_names_steps(place):
+    place.build()
+    assert place.build("--rebuild", "step:src")["steps"]["executed"] == 1
+    assert place.build("--rebuild", "s*")["steps"]["executed"] == 1
+    for words in (("build", "--rebuild", "scr"), ("plan", "--rebuild", "scr")):
+        assert "did you mean src?" in place.run(*words, code=2).stderr
+
+
 def test_a_touched_environment_or_new_file_is_seen(place):
     before = place.build()
     (place.ws / "src/new.py").write_text("new\n")
