@@ -34,6 +34,8 @@ from buildgraph.graph.step import (
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.spec import model as m
+from buildgraph.spec.cycles import walk
+from buildgraph.spec.stacks import needs
 
 FIXED_TIME = 315532800
 """1980-01-01T00:00:00Z: the time of every file in every layer, and SOURCE_DATE_EPOCH of every run step."""
@@ -53,10 +55,10 @@ def lower(
     lowering = _Lowering(model, bases, pins, platform)
     for name in model.bases:
         lowering.step(m.Ref("base", name))
-    for name in model.steps:
-        lowering.attempt(m.Ref("step", name))
-    for name in model.images:
-        lowering.attempt(m.Ref("image", name))
+    tables = {**model.steps, **model.images}
+    needed = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
+    for name in walk(needed).order:  # inputs first, so that a long chain is no deep recursion
+        lowering.attempt(m.Ref("image" if name in model.images else "step", name))
     if lowering.errors:
         raise ErrorGroup(dict.fromkeys(lowering.errors))
     return lowering.graph()

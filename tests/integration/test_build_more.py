@@ -1,0 +1,191 @@
+"""Builds whose results come from different places: records without files, other codecs, damaged stores."""
+
+import os
+import tarfile
+import time
+
+import pytest
+from support.workspace import Workspace, digests
+
+from buildgraph.build.request import OutputSpec
+from buildgraph.build.survey import plan
+from buildgraph.errors import UsageError
+
+COPIED = """
+[step.made]
+on = ["box"]
+run = "mkdir -p /out/d; echo hello > /out/d/a; ln /out/d/a /out/d/b"
+
+[step.files]
+copy = [{ from = "step:made", path = "/out", to = "/srv/x/" }]
+
+[image.app]
+on = ["box", "files"]
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    return Workspace.make(tmp_path).base()
+
+
+def test_a_known_copy_from_a_step_can_be_packed_anew(space):
+    space.buildfile(COPIED)
+    space.build()
+    space.buildfile(COPIED + 'compression = "zstd"\n')
+    space.build()
+    assert space.ran() == set()
+
+
+def test_a_known_copy_from_a_step_can_be_laid_over_another_stack(space, tmp_path):
+    space.buildfile(COPIED)
+    space.build()
+    space.buildfile(
+        COPIED
+        + """
+[step.link]
+links = { "/srv" = "opt" }
+[image.other]
+on = ["box", "link", "files"]
+"""
+    )
+    space.build("other", outputs=(OutputSpec("local", str(tmp_path / "out")),))
+    assert (tmp_path / "out/opt/x/d/a").read_text() == "hello\n"
+
+
+def test_trees_that_are_gone_are_made_again(space):
+    space.buildfile(COPIED)
+    first = digests(space.build())
+    for blob in (space.home / "blobs/blake3").iterdir():
+        blob.unlink()
+    assert digests(space.build()) == first
+
+
+def test_pools_hold_one_step_at_a_time(space):
+    space.buildfile(
+        """
+[step.a]
+on = ["box"]
+pool = "one"
+run = "date +%s.%N > /a; sleep 0.3; echo a"
+[step.b]
+on = ["box"]
+pool = "one"
+run = "date +%s.%N > /b; sleep 0.3; echo b"
+[group.all]
+targets = ["a", "b"]
+"""
+    )
+    began = time.monotonic()
+    space.build("all", jobs=4)
+    assert time.monotonic() - began >= 0.6
+
+
+def test_one_name_is_not_given_to_several_images(space):
+    space.buildfile('[image.one]\non = ["box"]\n[image.two]\non = ["box"]\nenv = { A = "1" }\n')
+    with pytest.raises(UsageError) as raised:
+        space.build(tags=("x:1",))
+    assert raised.value.code == "tag-for-several"
+
+
+def test_a_name_that_another_build_moved_is_no_remembered_answer(space):
+    from buildgraph.fs import facts
+
+    space.buildfile(
+        '[vars]\nv = "1"\n[image.one]\non = ["box"]\nenv = { V = "${v}" }\ntags = ["one:1"]\n'
+    )
+    summary = space.build(sets={"v": "1"})
+    summary = space.build(sets={"v": "1"})
+    file = space.home / "plans" / "x"
+    facts.save(file, summary.facts, b"yes")
+    assert facts.check(file) == b"yes"
+    space.build(sets={"v": "2"})
+    assert facts.check(file) is None
+
+
+def test_what_a_named_output_wrote_is_no_source_of_the_next_build(space):
+    space.write("f", "x")
+    space.buildfile(
+        '[step.all]\ncopy = [{ from = ".", to = "/app/" }]\n[image.one]\non = ["box", "all"]\n[image.two]\non = ["box", "all"]\n'
+    )
+    outputs = (OutputSpec("oci-archive", str(space.folder / "{name}.tar")),)
+    space.build(outputs=outputs)
+    space.build(outputs=outputs)
+    assert space.ran() == set()
+
+
+def test_a_step_without_outputs_has_an_empty_layer(space, tmp_path):
+    space.buildfile('[step.test]\non = ["box"]\noutputs = []\nrun = "echo x > /opt/new"\n')
+    space.build("test", outputs=(OutputSpec("local", str(tmp_path / "out")),))
+    assert not (tmp_path / "out/opt/new").exists()
+
+
+def test_an_owner_of_a_copy_is_not_one_of_the_folder_that_it_goes_to(space, tmp_path):
+    space.buildfile(
+        '[step.made]\non = ["box"]\nrun = "mkdir /out; echo > /out/f"\n'
+        '[step.src]\ncopy = [{ from = "step:made", path = "/out", to = "/", owner = "7:8", mode = "0600" }]\n'
+        '[step.new]\ncopy = [{ from = "step:made", path = "/out", to = "/new/", owner = "7:8" }]\n'
+        '[image.one]\non = ["box", "src", "new"]\n'
+    )
+    out = tmp_path / "out.tar"
+    space.build("one", outputs=(OutputSpec("tar", str(out)),))
+    with tarfile.open(out) as archive:
+        found = {member.name.strip("/."): member for member in archive}
+    assert (found["f"].uid, found["f"].mode) == (7, 0o600)
+    assert (found["new"].uid, found["new/f"].uid) == (7, 7)
+    assert "" not in found or (found[""].uid, found[""].mode) == (0, 0o755)
+
+
+def test_a_link_to_a_rootfs_is_watched(space):
+    from buildgraph.fs import facts
+
+    space.buildfile('[image.one]\non = ["box"]\n')
+    space.build("one", outputs=(OutputSpec("tar", str(space.folder / "r1.tar")),))
+    os.symlink("r1.tar", space.folder / "r.tar")
+    (space.folder / "r2.tar").write_bytes((space.folder / "r1.tar").read_bytes() + bytes(512))
+    space.buildfile('[base.r]\nrootfs = "r.tar"\n[image.one]\non = ["r"]\n')
+    space.build()
+    summary = space.build()
+    file = space.home / "plans" / "x"
+    facts.save(file, summary.facts, b"yes")
+    assert facts.check(file) == b"yes"
+    os.unlink(space.folder / "r.tar")
+    os.symlink("r2.tar", space.folder / "r.tar")
+    assert facts.check(file) is None
+
+
+def test_a_squashed_image_hides_what_a_file_replaced(space, tmp_path):
+    space.buildfile(
+        """
+[step.a]
+on = ["box"]
+run = "rm -r /opt/d; echo > /opt/d; rm /usr/bin/id"
+[step.b]
+on = ["a"]
+run = "rm /opt/d; mkdir /opt/d; echo > /opt/d/three"
+[step.c]
+on = ["b"]
+run = "rm /opt/old"
+[step.d]
+on = ["c"]
+run = "rm -r /var/lib; rm -r /var"
+[image.flat]
+on = ["d"]
+squash = true
+[image.deep]
+on = ["d"]
+"""
+    )
+    for name in ("flat", "deep"):
+        space.build(name, outputs=(OutputSpec("local", str(tmp_path / name)),))
+        assert os.listdir(tmp_path / name / "opt/d") == ["three"]
+    names = tuple({n: sorted(f + d) for n, d, f in os.walk(tmp_path / x)} for x in ("flat", "deep"))
+    assert [v for _, v in sorted(names[0].items())] == [v for _, v in sorted(names[1].items())]
+
+
+def test_a_long_chain_written_from_its_end(space):
+    steps = [
+        f'[step.s{i}]\non = ["{f"s{i - 1}" if i else "box"}"]\nrun = "true"\n' for i in range(450)
+    ]
+    space.buildfile("".join(reversed(steps)))
+    assert len(plan(space.request("s449"))["steps"]) == 450
