@@ -153,8 +153,12 @@ class Lookups:
         files = {}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
-                files[selected] = self._selections.digest(selected)
-                self._stacks.placed.keep_tree(files[selected], self._selections.listing(selected))
+                times = isinstance(step, CopyStep) and step.keep_time
+                listing = self._selections.listing(selected, times=times)
+                files[selected] = (
+                    tree.digest(listing) if times else self._selections.digest(selected)
+                )
+                self._stacks.placed.keep_tree(files[selected], listing)
         return document(step, Inputs(names, files))
 
     def _recipe(self, step: CopyStep | WriteStep) -> Recipe:

@@ -40,8 +40,8 @@ def publish(
     for image in images:
         built = made[image.name].assembled
         tags = tags_of(session, image)
-        for tag in tags or (f"{image.name}:latest",):
-            names[Reference.parse(tag).familiar] = built.descriptor
+        for name in _names(image.name, tags):
+            names[name] = built.descriptor
         results.append(
             ImageResult(
                 image.name,
@@ -55,6 +55,11 @@ def publish(
     if names:
         session.store.images.tag_all(names)
     return tuple(results)
+
+
+def _names(image: str, tags: Sequence[str]) -> list[str]:
+    """Full references; an image without tags is called as its table, in lower case as references are."""
+    return [Reference.parse(tag).familiar for tag in tags or (f"{image.lower()}:latest",)]
 
 
 def metadata_of(
@@ -137,7 +142,7 @@ def write_output(
         return
     source = ImageSource.of(made[name].assembled, _opener(session), name)
     tags = tags_of(session, session.workspace.graph.images[name])
-    names = [Reference.parse(tag).familiar for tag in tags] or [f"{name}:latest"]
+    names = _names(name, tags)
     with reporting(dest):
         dest.parent.mkdir(parents=True, exist_ok=True)
         match output.type:

@@ -38,7 +38,9 @@ class ImageOp:
         codec = codec_of(target)
         self._conflicts.check(target.name, target.stack, target.where, strict=target.merge_strict)
         layers = [
-            layer for layer in self._stacks.placed.place(target.stack) if layer.tree != EMPTY_TREE
+            layer
+            for layer in self._stacks.placed.place(target.stack)
+            if layer.tree != EMPTY_TREE or not layer.own  # a base's history tells of all its layers
         ]
         blobs = [self._blob(layer, codec) for layer in self._squashed(target, layers)]
         assembled = assemble(

@@ -47,8 +47,10 @@ class Selections:
                     self._found[files] = _of_stack(files, self._stacks)
         return self._found[files]
 
-    def listing(self, files: Files) -> tree.Tree:
-        return tuple(found.entry for found in self.found(files))
+    def listing(self, files: Files, *, times: bool = False) -> tree.Tree:
+        """``times``: with those that files of the context have now."""
+        found = _timed(self)(files) if times else self.found(files)
+        return tuple(one.entry for one in found)
 
     def digest(self, files: Files) -> Digest:
         if files not in self._digests:

@@ -100,6 +100,8 @@ class _Laid:
     def __init__(self) -> None:
         self.entries: dict[bytes, Entry] = {}
         self.origins: dict[bytes, Origin] = {}
+        self.links: dict[bytes, list[bytes]] = {}
+        """The hard links to a file, by its path."""
 
     def add(self, entry: Entry, origin: Origin, where: Location) -> None:
         if not entry.path and entry.kind not in "dD":
@@ -110,8 +112,12 @@ class _Laid:
             raise _clash(entry.path, where)
         if before is not None and directory and before.kind == tree.FIXED_DIRECTORY != entry.kind:
             return
+        if before is not None and entry.path in self.links:
+            self._bequeath(before)
         self.entries[entry.path] = entry
         self.origins.pop(entry.path, None)
+        if entry.kind == tree.HARDLINK:
+            self.links.setdefault(entry.link, []).append(entry.path)
         if entry.kind == tree.FILE:
             self.origins[entry.path] = origin
 
@@ -123,6 +129,20 @@ class _Laid:
             return
         self.entries = {entry.path: entry for entry, _ in found if entry.path or entry.kind in "dD"}
         self.origins = {entry.path: origin for entry, origin in found if entry.kind == tree.FILE}
+        for entry in [entry for entry, _ in found if entry.kind == tree.HARDLINK]:
+            self.links.setdefault(entry.link, []).append(entry.path)
+
+    def _bequeath(self, file: Entry) -> None:
+        """``file`` is about to be replaced: its other names stay what they are."""
+        names = [n for n in self.links.pop(file.path) if self.entries[n].link == file.path]
+        heirs = sorted(name for name in set(names) if self.entries[name].kind == tree.HARDLINK)
+        if not heirs:
+            return
+        self.entries[heirs[0]] = file._replace(path=heirs[0])
+        self.origins[heirs[0]] = self.origins[file.path]
+        for name in heirs[1:]:
+            self.entries[name] = self.entries[name]._replace(link=heirs[0])
+        self.links[heirs[0]] = heirs[1:]
 
     def recipe(self) -> Recipe:
         return Recipe(tree.sort(self.entries.values()), self.origins)
@@ -180,7 +200,7 @@ class _Shape:
             if self._git and kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
                 mode = 0o755 if directory or mode & 0o111 else 0o644
             mode = apply_mode(mode, self._mode, directory=directory)
-        if directory and self._fixed and entry.path:  # the folder copied from is not selected itself
+        if directory and self._fixed and entry.path:  # what is copied from is not selected itself
             kind = tree.FIXED_DIRECTORY
         if kind == tree.HARDLINK:
             link = self._above + link
