@@ -13,7 +13,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
-from buildgraph.fs.lay import Below, Listing, Outline, listing, place, spare
+from buildgraph.fs.lay import Below, Listing, Outline, give_way, listing, place, spare
 from buildgraph.fs.merge import Merged
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.graph import BuildGraph
@@ -166,15 +166,19 @@ class Placements:
         return self._directories[layer.tree]
 
     def _placed_run(self, step: RunStep, below: Sequence[PlacedLayer]) -> PlacedLayer:
-        """As it was made, unless a sibling brought files below a directory that it deleted."""
+        """As it was made, unless a sibling brought files below a directory that it deleted, or changed one's attributes
+        that it left alone."""
         made = self.settled[step.id].tree
         seen = frozenset(step.stack)
         siblings = [self.listing(layer.tree) for layer in below if layer.step not in seen]
-        if not siblings or all(entry.kind != tree.WHITEOUT for entry in self.tree(made)):
+        if not siblings:
             return PlacedLayer(step.id, made)
         own = Below([self.listing(layer.tree) for layer in self.place(step.stack)])
-        spared = spare(self.tree(made), own, siblings)
-        digest = tree.digest(spared)
+        under = Below([self.listing(layer.tree) for layer in below])
+        spared = give_way(self.tree(made), own, under, siblings)
+        if any(entry.kind == tree.WHITEOUT for entry in spared):
+            spared = spare(spared, own, siblings)
+        digest = made if spared == self.tree(made) else tree.digest(spared)
         if digest != made:
             self._trees.setdefault(digest, spared)
             self.sources[digest] = (step.id, None)

@@ -280,6 +280,27 @@ def spare(layer: Tree, own: Below, siblings: Iterable[Listing]) -> Tree:
     return tree.sort(out) if len(out) != len(layer) else layer
 
 
+def give_way(layer: Tree, own: Below, below: Below, siblings: Sequence[Listing]) -> Tree:
+    """A run step's layer in which the directories that it left as ``own`` has them are as ``below``, the stack that it
+    lies on, has them: what a sibling made of them stays."""
+    out = list(layer)
+    for at, entry in enumerate(layer):
+        if entry.kind != tree.DIRECTORY:
+            continue
+        theirs = (sibling.get(entry.path) for sibling in siblings)
+        if all(one is None or _attributes(one) == _attributes(entry) for one in theirs):
+            continue
+        was, now = own.lookup(entry.path), below.lookup(entry.path)
+        if was and now and now.kind in _DIRECTORIES and _attributes(was) == _attributes(entry):
+            mode, uid, gid, xattrs = _attributes(now)
+            out[at] = entry._replace(mode=mode, uid=uid, gid=gid, xattrs=xattrs)
+    return tuple(out)
+
+
+def _attributes(entry: Entry) -> tuple[int, int, int, tuple[tuple[bytes, bytes], ...]]:
+    return entry.mode, entry.uid, entry.gid, entry.xattrs
+
+
 def _expanded(path: bytes, own: Below, brought: set[bytes], parents: set[bytes]) -> list[Entry]:
     """Whiteouts for all that the step's own stack had at ``path``, the way to the siblings' files left open."""
     found = own.lookup(path)

@@ -55,7 +55,7 @@ def lower(
     lowering = _Lowering(model, bases, pins, platform)
     for name in model.bases:
         lowering.step(m.Ref("base", name))
-    tables = {**model.steps, **model.images}
+    tables: dict[str, m.Step | m.Image] = {**model.steps, **model.images}
     needed = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
     for name in walk(needed).order:  # inputs first, so that a long chain is no deep recursion
         lowering.attempt(m.Ref("image" if name in model.images else "step", name))
