@@ -156,6 +156,8 @@ class Stacks:
 
     def _materialize(self, layer: PlacedLayer, *, snapshot: bool, codec: Codec | None) -> None:
         items = self.items(layer)
+        if snapshot and codec is None and self._snapshots.path(layer.snapshot) is not None:
+            return  # to find the items was to restore it
         temp = self._store.blobs.temp() if codec is not None else None
         if snapshot:
             with self._snapshots.create(layer.snapshot) as folder:
@@ -209,7 +211,9 @@ class Stacks:
         ]
 
     def _unpacked(self, layer: PlacedLayer, content: Tree) -> list[Item]:
-        """A built layer whose snapshot is gone, from any compressed form of it."""
+        """A built layer whose snapshot is gone, from any compressed form of it; one without bytes is its tree."""
+        if not any(entry.size for entry in content):
+            return [Item(e, data=b"") if e.kind == tree.FILE else Item(e) for e in content]
         diff_id = (
             self._store.layers.of_recipe(layer.tree, "") or self.placed.settled[layer.step].diff_id
         )

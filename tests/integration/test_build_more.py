@@ -1,6 +1,7 @@
 """Builds whose results come from different places: records without files, other codecs, damaged stores."""
 
 import os
+import shutil
 import tarfile
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from support.packed import PackedImage
 from support.workspace import Workspace, base_items, digests
 
 from buildgraph.build.request import OutputSpec
+from buildgraph.build.store import cache_verify
 from buildgraph.build.survey import plan
 from buildgraph.errors import UsageError
 from buildgraph.events import StepFinished, StepStarted
@@ -252,3 +254,31 @@ on = ["a", "b"]
 """)
     space.build("app", outputs=(OutputSpec("local", str(tmp_path / "out")),))
     assert (tmp_path / "out/opt/d").stat().st_mode & 0o777 == 0o700
+
+
+def test_whatever_is_gone_is_made_again(space):
+    space.buildfile(
+        COPIED
+        + """
+[step.empty]
+on = ["box"]
+run = "mkdir /empty; echo -n > /empty/file"
+
+[image.more]
+on = ["files-seen"]
+
+[step.files-seen]
+on = ["empty", "files"]
+mounts = [{ bind = "step:made", path = "/out", target = "/in" }]
+run = "cat /in/d/a /srv/x/d/b > /seen"
+"""
+    )
+    first = digests(space.build())
+    for lost in (["snapshots"], ["blobs/blake3"], ["blobs/sha256"], ["snapshots", "blobs/sha256"]):
+        for path in (path for kind in lost for path in (space.home / kind).iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        assert digests(space.build()) == first
+        assert cache_verify(space.home).damaged == ()
