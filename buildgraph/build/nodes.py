@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
-from buildgraph.errors import DifferenceError
+from buildgraph.errors import BuildgraphError, DifferenceError, Location, MachineError
 from buildgraph.events import Outcome, StepFinished, StepStarted
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
@@ -58,7 +60,8 @@ class Nodes:
             return False
         if isinstance(step, BaseStep):
             return True
-        decision = decide(step, self._session.lookups, self._rules)
+        with _blaming(step.where):
+            decision = decide(step, self._session.lookups, self._rules)
         if isinstance(decision, Reuse):
             outcome: Outcome = "cutoff" if self._is_cutoff(step, decision) else "reused"
             self._settle(step, decision.result, outcome)
@@ -86,13 +89,17 @@ class Nodes:
             raise CancelledError
         step = self._graph.steps.get(StepId(node))
         if step is None:
-            self._make_image(self._graph.images[node.partition(":")[2]])
+            image = self._graph.images[node.partition(":")[2]]
+            with _blaming(image.where):
+                self._make_image(image)
             return
+        assert not isinstance(step, BaseStep)
         decision = self.progress.decisions[step.id]
         self._observe(StepStarted(_bare(step.id), kind_of(step), str(decision.reason)))
         began = time.monotonic()
         try:
-            result, made = self._result(step, decision)
+            with _blaming(step.where):
+                result, made = self._result(step, decision)
         except BaseException as error:
             outcome: Outcome = "cancelled" if isinstance(error, CancelledError) else "failed"
             self._tell(step, outcome, time.monotonic() - began)
@@ -186,3 +193,15 @@ class Nodes:
 
 def _bare(step: StepId) -> str:
     return step.partition(":")[2]
+
+
+@contextmanager
+def _blaming(where: Location) -> Iterator[None]:
+    """What goes wrong inside, unless it is the machine or says where itself, is said of the table at ``where``."""
+    try:
+        yield
+    except MachineError:
+        raise
+    except BuildgraphError as error:
+        error.where = error.where or where
+        raise

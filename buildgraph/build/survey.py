@@ -75,8 +75,8 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
 
 
 def plan(request: Request) -> Mapping[str, Any]:
-    """The document of ``plan --json``, schema 1."""
-    with open_session(request, _quiet) as session:
+    """The document of ``plan --json``, schema 1. Frozen, it refuses what the lock lacks; it never pins."""
+    with open_session(request, _quiet, pin=request.frozen) as session:
         graph = session.workspace.graph
         targets = choose(graph, request.targets)
         check_rebuild(graph, request.rebuild)

@@ -65,6 +65,12 @@ class Archive:
             block = source.take(512)
             if len(block) < 512 or not checked(block, source.size - 512):
                 if records or 0 < len(block) < 512:
+                    if source.size == len(block):
+                        raise ContentError(
+                            "archive-truncated",
+                            f"{len(block)} bytes are no tar archive: it begins with a header of 512",
+                            hint="name a tar file: plain, gzip or zstd",
+                        )
                     self._truncated()
                 self._end()
                 return

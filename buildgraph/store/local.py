@@ -86,6 +86,7 @@ class LocalStore:
         store = cls(home, observer, clock)
         with translated(home):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_strange(home)
             for folder in _FOLDERS:
                 with suppress(FileExistsError):
                     os.makedirs(home / folder, 0o700)
@@ -235,6 +236,18 @@ class LocalStore:
     def _blob_damaged(self, digest: Digest) -> None:
         self.raise_generation()
         self.observer(Warned("blob-damaged", f"dropped the damaged blob {digest}"))
+
+
+def _refuse_strange(home: Path) -> None:
+    """A folder of somebody's own, named by mistake, stays as it is. One that a crash left half made is taken."""
+    names = {name for name in os.listdir(home) if ".damaged-" not in name} - {"lost+found"}
+    ours = {folder.partition("/")[0] for folder in _FOLDERS}
+    if names and not names <= ours and not names & {"store.json", "leases"}:
+        raise MachineError(
+            "store-unusable",
+            f"{home} is not empty and no store: it holds {min(names - ours)!r}",
+            hint="name a new or empty folder with --home or BUILDGRAPH_HOME",
+        )
 
 
 def _check_format(store: LocalStore) -> None:

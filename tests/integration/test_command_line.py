@@ -153,6 +153,28 @@ def test_results_on_stdout_and_messages_on_stderr(place):
     assert "copy src" in place.run("history", "shop/api:latest").stdout
 
 
+def test_an_error_says_which_table_is_to_blame(place):
+    text = BUILDFILE.replace('"src", to', '"base:none", path = "/no", to')
+    (place.ws / "Buildfile.toml").write_text(text)
+    said = place.run("build", code=2).stderr
+    assert "Buildfile.toml:8:\n    [step.src]\nerror[source-missing]" in said
+
+
+def test_a_folder_of_somebody_elses_is_no_store(place):
+    said = place.run("--home", str(place.ws), "images", code=3).stderr
+    assert "store-unusable" in said
+    assert sorted(os.listdir(place.ws)) == ["Buildfile.toml", "src"]
+
+
+def test_a_frozen_plan_refuses_what_the_lock_lacks(place):
+    (place.ws / "Buildfile.toml").write_text(
+        'buildfile = 1\n[step.os]\npackages = { packages = ["dash"] }\n'
+    )
+    assert "not-locked" in place.run("plan", "--frozen", "os", code=5).stderr
+    assert place.run("plan", "os").stdout.startswith("execute  os")
+    assert not (place.ws / "Buildfile.lock").exists()
+
+
 def test_init_writes_what_check_accepts(place):
     (place.ws / "Buildfile.toml").unlink()
     place.run("init")
