@@ -160,6 +160,7 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
         return
     from buildgraph.fs import facts
 
+    summary.facts.variable("BUILDGRAPH_CACHE")  # set, it is refused
     sections = {
         "progress": session.progress.encode(),
         "color": session.color.encode(),

@@ -7,9 +7,9 @@ Object: ``buildgraph-tree 1\\0`` and then, per entry, ten fields each ended by `
 
     path · kind · mode (octal) · uid · gid · size · content · link · extra · mtime
 
-``extra`` is ``name=hex,name=hex`` of the xattrs (sorted), or ``major,minor`` of a device; ``mtime`` is empty unless
-the step keeps times. Paths are bytes, relative to the root, without leading or trailing slash; the root is ``b""``
-and is listed only where its attributes are part of the layer.
+``extra`` is ``name=hex,name=hex`` of the xattrs (sorted); of a device ``major,minor``, and ``;`` before the xattrs
+where it has any. ``mtime`` is empty unless the step keeps times. Paths are bytes, relative to the root, without leading
+or trailing slash; the root is ``b""`` and is listed only where its attributes are part of the layer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -83,8 +83,8 @@ def _tail(
     kind: str, xattrs: Iterable[tuple[bytes, bytes]], device: tuple[int, int], mtime: int | None
 ) -> bytes:
     extra = ",".join(f"{name.hex()}={value.hex()}" for name, value in xattrs)
-    if not extra and kind in "cb":
-        extra = f"{device[0]},{device[1]}"
+    if kind in "cb":
+        extra = f"{device[0]},{device[1]}" + (f";{extra}" if extra else "")
     return f"\0{extra}\0{'' if mtime is None else mtime}\0".encode()
 
 
@@ -103,9 +103,10 @@ def _decode(content: bytes) -> Iterator[Entry]:
         xattrs: tuple[tuple[bytes, bytes], ...] = ()
         device = (0, 0)
         if extra and name in "cb":
-            major, _, minor = extra.partition(b",")
+            numbers, _, extra = extra.partition(b";")
+            major, _, minor = numbers.partition(b",")
             device = (int(major), int(minor))
-        elif extra:
+        if extra:
             pairs = (pair.partition(b"=") for pair in extra.split(b","))
             xattrs = tuple(
                 (bytes.fromhex(n.decode()), bytes.fromhex(v.decode())) for n, _, v in pairs
