@@ -118,6 +118,10 @@ def build(
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,
     )
+    _carry_out(session, request)
+
+
+def _carry_out(session: Session, request: "Request") -> None:
     with session.watch() as watcher:
         summary = engine.build(request, watcher)
     for failure in summary.failures:

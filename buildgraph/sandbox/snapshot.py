@@ -273,11 +273,13 @@ def _make_directory(path: Path) -> Path:
     return path
 
 
-_VOLATILE_MARK = "work/work/incompat/volatile/dirty"
-"""What the kernel leaves in the work directory of a volatile overlay."""
+_SCRATCH = os.path.join("work", "work")
+"""What the kernel keeps in an overlay's work directory; a volatile one leaves a mark in it."""
+
+_VOLATILE_MARK = f"{_SCRATCH}/incompat/volatile/dirty"
 
 _OWN_DIRECTORIES = (
-    *("work/work/incompat/volatile", "work/work/incompat", "work/work", "work"),
+    *(f"{_SCRATCH}/incompat/volatile", f"{_SCRATCH}/incompat", _SCRATCH, "work"),
     *("upper", "root", "below", "stubs", "none", "view", "fresh"),
 )
 

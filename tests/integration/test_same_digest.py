@@ -27,8 +27,8 @@ run = "rm -r /opt/d; env | sort > /env; echo x > /bin/x; date > /tmp/now; rm /tm
 [step.user]
 on = ["one", "src"]
 user = "1000:1000"
-workdir = "/work"
-run = "id > /work/id; echo mine > mine"
+workdir = "/desk"
+run = "id > /desk/id; echo mine > mine"
 [image.i]
 on = ["box", "one", "two", "src", "etc", "user"]
 env = { A = "1", B = "2" }
