@@ -1,7 +1,6 @@
 """A workspace as a build sees it: its Buildfile read, its bases opened, its graph made, and what all that rests on."""
 
 import os
-import platform as machine
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ def relocked(workspace: Workspace, lock: Lock) -> Workspace:
 
 
 def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
-    here = Platform.of_machine(machine.machine())
+    here = Platform.of_machine(os.uname().machine)
     return load(
         file,
         text,
