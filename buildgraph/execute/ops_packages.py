@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from buildgraph.digest import ActionKey
+from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import BuildgraphError, MachineError, StepFailedError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute import apt, aptsources
@@ -169,9 +169,10 @@ class PackagesOp:
         temp = self._store.blobs.temp() if codec is not None else None
         packed = pack(items, codec=codec, blob=temp)
         settle(root, items)
-        made = tree.digest(packed.tree)
+        content = tree.encode(packed.tree)
+        made = Digest.blake3(content)
         if codec is not None and temp is not None:
-            self._stacks.record(made, packed, codec, temp)
+            self._stacks.record(made, content, packed, codec, temp)
         else:
             self._stacks.record_tar(made, packed)
         return packed

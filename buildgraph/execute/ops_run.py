@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildgraph.digest import ActionKey
+from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import Location, MachineError, StepFailedError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.conflicts import Conflicts
@@ -179,13 +179,15 @@ class RunOp:
         temp = self._store.blobs.temp() if codec is not None else None
         packed = self._stacks.pack(items, codec=codec, blob=temp)
         settle(active.upper, items, None)
-        made = self._store.blobs.put(tree.encode(packed.tree), "blake3")
+        content = tree.encode(packed.tree)
+        made = Digest.blake3(content)
         layer = PlacedLayer(step.id, made)
         self._store.lease.name(layer.snapshot)
         active.commit(layer.snapshot)
         if codec is not None and temp is not None:
-            self._stacks.record(made, packed, codec, temp)
+            self._stacks.record(made, content, packed, codec, temp)
         else:
+            self._store.blobs.put(content, "blake3")
             self._stacks.record_tar(made, packed)
         return packed
 

@@ -6,6 +6,7 @@ pass over the files.
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,17 +168,26 @@ class Stacks:
         else:
             packed = self.pack(items, codec=codec, blob=temp)
         content = self.placed.objects.pop(layer.tree, b"") or tree.encode(packed.tree)
-        self._store.blobs.put(content, "blake3")
         if codec is not None and temp is not None:
-            self.record(layer.tree, packed, codec, temp)
+            self.record(layer.tree, content, packed, codec, temp)
+        else:
+            self._store.blobs.put(content, "blake3")
 
-    def record(self, made: Digest, packed: Packed, codec: Codec, temp: Path) -> None:
-        """Adopt a freshly packed blob as the layer of the tree ``made``."""
+    def record(
+        self, made: Digest, content: bytes, packed: Packed, codec: Codec, temp: Path
+    ) -> None:
+        """Keep the tree object ``content`` and a freshly packed blob as the layer of the tree ``made``.
+
+        Both are synced at once: they share a commit of the file system's journal.
+        """
         if packed.blob is None:
             raise ContentError("blob-missing", f"{made} was packed without a blob")
         form = Compressed(packed.blob.digest, packed.blob.size, packed.blob.media_type)
-        if self._store.blobs.adopt(temp, form.digest, synced=True):
-            self.new_blobs[form.digest] = form.size
+        with ThreadPoolExecutor(1, "sync") as beside:
+            kept = beside.submit(self._store.blobs.put, content, "blake3")
+            if self._store.blobs.adopt(temp, form.digest):
+                self.new_blobs[form.digest] = form.size
+            kept.result()
         with self._store.records.batch():
             self.record_tar(made, packed)
             self._store.layers.put_compressed(packed.diff_id, codec.identity, form)

@@ -50,12 +50,19 @@ class Packers:
         snapshot: Path | None = None,
         tar: bool = True,
     ) -> Packed:
+        """Whoever adopts the blob syncs it."""
         with self._lock:
             beside = self._busy > 0 and self._processes > 1 and _is_worth_it(items)
             self._busy += 1
             pool = self._started() if beside else None
         try:
-            options = {"codec": codec, "blob": blob, "snapshot": snapshot, "tar": tar}
+            options = {
+                "codec": codec,
+                "blob": blob,
+                "snapshot": snapshot,
+                "tar": tar,
+                "sync": False,
+            }
             if pool is None:
                 return pack(items, **options)  # type: ignore[arg-type]
             # the pool's own pickling is pure Python and would hold up every thread

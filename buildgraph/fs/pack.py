@@ -66,15 +66,17 @@ def pack(
     tar: bool = True,
     workers: int = 2,
     userxattr: bool = False,
+    sync: bool = True,
 ) -> Packed:
     """Pack ``items``, sorted by path with every directory listed before what is in it.
 
-    With ``codec`` and ``blob`` the compressed layer is written to the file ``blob`` and fsynced; on failure it is
-    removed. ``snapshot`` is an existing empty directory that becomes the layer's snapshot; on failure what was written
-    stays there. ``tar`` False makes only the snapshot and the tree. May run in several threads and processes at once.
+    With ``codec`` and ``blob`` the compressed layer is written to the file ``blob`` and fsynced (not with ``sync``
+    False: then the caller does); on failure it is removed. ``snapshot`` is an existing empty directory that becomes the
+    layer's snapshot; on failure what was written stays there. ``tar`` False makes only the snapshot and the tree. May
+    run in several threads and processes at once.
     """
     with ExitStack() as stack:
-        stream = stack.enter_context(TarStream(codec, blob, workers)) if tar else None
+        stream = stack.enter_context(TarStream(codec, blob, workers, sync=sync)) if tar else None
         folder = None
         if snapshot is not None:
             folder = stack.enter_context(Snapshot(snapshot, userxattr=userxattr))

@@ -26,14 +26,16 @@ _Done = tuple[memoryview, bytes | Exception | None] | None
 class TarStream:
     """A context manager: :meth:`first`, then :meth:`push` for each full chunk, then :meth:`finish` once.
 
-    With ``codec`` and ``blob`` the compressed form is written to that file, which is on disk (fsync) when ``finish``
-    returns and is removed when the stream is left without it.
+    With ``codec`` and ``blob`` the compressed form is written to that file, which is on disk (fsync, unless ``sync`` is
+    False) when ``finish`` returns and is removed when the stream is left without it.
     """
 
-    def __init__(self, codec: Codec | None, blob: Path | None, workers: int) -> None:
+    def __init__(
+        self, codec: Codec | None, blob: Path | None, workers: int, *, sync: bool = True
+    ) -> None:
         self._codec = codec or Codec("none")
         self._compress = None if self._codec.name == "none" else self._codec.compressor()
-        self._sink = _Sink(self._codec, blob)
+        self._sink = _Sink(self._codec, blob, sync=sync)
         self._width = max(1, workers) if self._compress and blob else 0
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._chunks = 0
@@ -152,7 +154,8 @@ def _drain(sink: "_Sink", done: list[SimpleQueue[_Done]], free: SimpleQueue[memo
 class _Sink:
     """Takes the tar in order, with its compressed form."""
 
-    def __init__(self, codec: Codec, blob: Path | None) -> None:
+    def __init__(self, codec: Codec, blob: Path | None, *, sync: bool) -> None:
+        self._sync = sync
         self.failure: Exception | None = None
         self._media_type = codec.media_type
         self._path = blob
@@ -192,7 +195,8 @@ class _Sink:
         if self._fd < 0:
             return diff_id, self._size, None
         self._write(self._frame.tail())
-        os.fsync(self._fd)
+        if self._sync:
+            os.fsync(self._fd)
         os.close(self._fd)
         self._fd = -1
         digest = Digest("sha256:" + self._packed.hexdigest())
