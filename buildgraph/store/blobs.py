@@ -113,9 +113,9 @@ class LocalBlobs:
         with ThreadPoolExecutor(_SYNCERS) as pool:
             return tuple(pool.map(lambda content: self.put(content, algorithm), contents))
 
-    def adopt(self, temp: Path, digest: Digest, *, synced: bool = False) -> bool:
+    def adopt(self, temp: Path, digest: Digest) -> bool:
         """Make the finished file ``temp`` (from :meth:`temp`) the blob ``digest``, which the caller computed; whether
-        it is new here. ``synced``: whoever wrote it has fsynced it.
+        it is new here.
 
         Idempotent; whatever was there is replaced, which also heals damage. ``temp`` is gone afterwards.
         """
@@ -123,8 +123,7 @@ class LocalBlobs:
         name = self._name(digest)
         with translated(temp):
             os.chmod(temp, 0o444)
-            if not synced:
-                sync_file(temp)
+            sync_file(temp)
             fresh = _size(name) is None
             self._rename(temp, name)
         return fresh
