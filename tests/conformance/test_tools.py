@@ -166,7 +166,7 @@ def test_skopeo_copies_every_form_without_changing_it(made, run, tmp_path):
     assert shown["Labels"] == {"l": "ü"}
 
 
-def test_podman_loads_and_runs_every_form(made, podman, run, tmp_path):
+def test_podman_loads_and_runs_every_form(made, podman, run, tmp_path, monkeypatch):
     write_archive(tmp_path / "oci.tar", [(made.source, ["shop/a:1"])], "oci")
     write_archive(tmp_path / "docker.tar", [(made.source, ["shop/b:1", "shop/b:2"])], "docker")
     write_layout(tmp_path / "out", made.source, ["shop/c:1"])
@@ -174,7 +174,8 @@ def test_podman_loads_and_runs_every_form(made, podman, run, tmp_path):
     loaded = podman("load", "-q", "-i", tmp_path / "docker.tar")
     assert "localhost/shop/b:1" in loaded
     assert "localhost/shop/b:2" in loaded
-    podman("pull", "-q", f"oci:{tmp_path}/out:1")
+    monkeypatch.chdir(tmp_path)  # podman names the image by the path: it must be a lower-case one
+    podman("pull", "-q", "oci:out:1")
     options = (
         "--rm",
         "--network",
