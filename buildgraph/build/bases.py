@@ -90,6 +90,8 @@ class BaseOpener:
         match base.kind:
             case "scratch":
                 return BaseFacts((), Config.empty(base.platform or self._platform))
+            case "image":
+                raise UsageError("unsupported", "base images are not supported yet")
             case "layout":
                 return self._layout(base)
             case "archive":

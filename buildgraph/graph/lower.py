@@ -151,6 +151,10 @@ class _Lowering:
                 made = self._packages(step_id, step, step.kind)
                 config = replace(self.empty, env=(("PATH", DEFAULT_PATH),))
                 lowered = _Lowered((step_id,), config)
+            case m.DockerCopy() | m.Workdir():
+                raise UsageError(
+                    "unsupported", "Dockerfiles are not supported yet", where=step.where
+                )
         self.steps[step_id] = made
         return lowered
 

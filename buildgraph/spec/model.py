@@ -10,65 +10,48 @@ from typing import Literal
 
 from buildgraph.errors import Location
 from buildgraph.names import Platform
+from buildgraph.spec.docker import (
+    DockerCopy,
+    DockerImage,
+    DockerSource,
+    FileContext,
+    GitTree,
+    HistoryLine,
+    InlineFile,
+    RemoteFile,
+    Workdir,
+)
+from buildgraph.spec.terms import EnvName, Mode, Owner, Ref, RefKind, Text
 
-
-@dataclass(frozen=True, slots=True)
-class EnvName:
-    """A ``${env.NAME}`` that only the config of the stack below can fill in."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string of a table with ``on``; ``parts`` are literal text and environment names in turn."""
-
-    parts: tuple[str | EnvName, ...]
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(part.name for part in self.parts if isinstance(part, EnvName))
-
-    def fill(self, env: Mapping[str, str]) -> str:
-        """Raises ``KeyError`` with the name that ``env`` lacks."""
-        return "".join(env[part.name] if isinstance(part, EnvName) else part for part in self.parts)
-
-
-RefKind = Literal["base", "step", "image", "group"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
-    """A resolved name; ``str()`` is unique in the workspace, e.g. ``step:deps``."""
-
-    kind: RefKind
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Numbers, or names that are looked up in the stack that the copy step stands on."""
-
-    user: int | str
-    group: int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """``octal`` as given (directories get x where r), or ``symbolic`` clauses such as ``u=rwX,go=rX``."""
-
-    octal: int | None = None
-    symbolic: str = ""
+# the model's own parts that stand in modules of their own
+__all__ = [
+    "DockerCopy",
+    "DockerImage",
+    "DockerSource",
+    "EnvName",
+    "FileContext",
+    "GitTree",
+    "HistoryLine",
+    "InlineFile",
+    "Mode",
+    "Owner",
+    "Ref",
+    "RefKind",
+    "RemoteFile",
+    "Text",
+    "Workdir",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """``path`` may be absolute; ``reference`` is the tag inside a layout or archive, empty when none was written."""
+    """``path`` may be absolute; ``reference`` is the tag inside a layout or archive, empty when none was written.
+
+    Of an ``image``, ``reference`` is the whole reference, as it was written, and ``path`` is empty.
+    """
 
     name: str
-    kind: Literal["layout", "archive", "rootfs", "scratch"]
+    kind: Literal["image", "layout", "archive", "rootfs", "scratch"]
     where: Location
     path: str = ""
     reference: str = ""
@@ -80,13 +63,15 @@ class Selection:
     """Which files: below ``path`` of the context (``ref`` is None) or of the full filesystem of ``ref``.
 
     ``path`` is relative to the workspace root ("." is the root) in the context, absolute in a ``ref``.
-    ``include`` and ``exclude`` are globs relative to ``path``; empty ``include`` takes everything.
+    ``include`` and ``exclude`` are globs relative to ``path``; empty ``include`` takes everything. ``context`` names
+    one of :attr:`Model.contexts`; empty is the workspace itself.
     """
 
     path: str
     ref: Ref | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +109,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class BindMount:
+    """``inline`` instead of ``source``: the text of a script (a heredoc with a shebang), executable."""
+
     source: Selection
     target: Text
     write: bool = False
+    inline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +124,9 @@ class CacheMount:
     sharing: Literal["shared", "private", "locked"] = "shared"
     owner: Owner | None = None
     mode: Mode | None = None
+    seed: Selection | None = None
+    """What a new cache begins with (``from=`` and ``source=`` in a Dockerfile)."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +213,17 @@ class Run:
     pool: str = ""
     reuse: Reuse = Reuse()
     hosts: Mapping[str, str] = field(default_factory=dict)
+    dockerfile: bool = False
+    """A RUN: nothing is added to ``env`` but the fixed SOURCE_DATE_EPOCH; users have their supplementary groups."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Proxy variables that the command sees and no key holds."""
+    hostname: str = ""
+    shm_size: int = 0
+    """Bytes; 0 is the default."""
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Soft and hard limit by docker's name, such as ``nofile``."""
+    insecure: bool = False
+    """``--security=insecure``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ class Step:
     """``platform_build``: runs once, on the machine's own platform. ``merge_strict``: conflicts of siblings fail."""
 
     name: str
-    kind: Copy | Write | Run | Packages
+    kind: Copy | Write | Run | Packages | DockerCopy | Workdir
     where: Location
     on: tuple[Ref, ...] = ()
     description: str = ""
@@ -257,6 +259,8 @@ class Step:
     merge_strict: bool = False
     fields: Mapping[str, Location] = field(default_factory=dict)
     """Where each key of the table stands, for messages."""
+    title: str = ""
+    """What progress calls it, where that is not its name: ``[build 2/7] RUN make``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +324,8 @@ class Image:
     level: int | None = None
     merge_strict: bool = False
     fields: Mapping[str, Location] = field(default_factory=dict)
+    docker: DockerImage | None = None
+    """Set for an image from a Dockerfile; ``config`` is then left at its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,3 +368,4 @@ class Model:
     groups: Mapping[str, Group]
     secrets: Mapping[str, Secret]
     variables: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, FileContext] = field(default_factory=dict)

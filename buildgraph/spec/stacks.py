@@ -11,14 +11,20 @@ from typing import NamedTuple
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.model import (
     BindMount,
+    CacheMount,
     Copy,
+    DockerCopy,
+    DockerSource,
     Group,
     Image,
     Model,
+    Mount,
     Packages,
     Ref,
     Run,
+    Selection,
     Step,
+    Workdir,
     Write,
 )
 from buildgraph.spec.position import Path
@@ -75,10 +81,23 @@ def needs(table: Step | Image) -> Iterator[tuple[Ref, Path]]:
             for at, ref in enumerate(tools):
                 yield ref, ("with", at)
             for at, mount in enumerate(mounts):
-                if isinstance(mount, BindMount) and mount.source.ref:
-                    yield mount.source.ref, ("mounts", at)
-        case Write() | Packages():
+                source = _source_of(mount)
+                if source and source.ref:
+                    yield source.ref, ("mounts", at)
+        case DockerCopy(sources):
+            for at, word in enumerate(sources):
+                if isinstance(word, DockerSource) and word.ref:
+                    yield word.ref, ("copy", at)
+        case Write() | Packages() | Workdir():
             return
+
+
+def _source_of(mount: Mount) -> Selection | None:
+    match mount:
+        case BindMount(source=source) | CacheMount(seed=source):
+            return source
+        case _:
+            return None
 
 
 def check(
