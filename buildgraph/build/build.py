@@ -84,6 +84,15 @@ def _build(session: Session, start: float) -> Summary:
 
 def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
     """Scan and hash the context, compute the StepKeys, and look them all up."""
+    scan(session, steps)
+    session.lookups.look_up(steps)
+    for image in images:
+        if not image.squash:
+            session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
+
+
+def scan(session: Session, steps: Sequence[StepId]) -> None:
+    """Find and hash the files of the context that the steps select. Raises all that is wrong with them, together."""
     graph = session.workspace.graph
     files = [f for step in steps for f in files_of(graph.steps[step])]
     try:
@@ -91,10 +100,6 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
     except BuildgraphError as error:
         raise _blamed(session, steps, error) from error
     session.workspace.cache.save()
-    session.lookups.look_up(steps)
-    for image in images:
-        if not image.squash:
-            session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
 
 
 def _blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) -> BuildgraphError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from buildgraph.build import locking
-from buildgraph.build.build import prepare
+from buildgraph.build.build import prepare, scan
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
@@ -278,7 +278,8 @@ def check(request: Request) -> list[str]:
         if isinstance(event, Warned):
             warnings.append(event.message)
 
-    with open_session(request, keep):
+    with open_session(request, keep) as session:
+        scan(session, session.workspace.graph.order())
         return warnings
 
 

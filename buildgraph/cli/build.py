@@ -90,12 +90,6 @@ def build(
     A name may be a glob. Only what changed since an earlier build runs again.
     """
     _refuse_remote_cache()
-    if tags and len(targets) > 1:
-        raise UsageError(
-            "tag-for-several",
-            f"-t names one image, and there are {len(targets)} targets",
-            hint="build one target, or set tags in the Buildfile",
-        )
     if shell_on_failure:
         session = _with_terminal(session)
     request = options.request(

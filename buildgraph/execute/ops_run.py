@@ -13,7 +13,7 @@ from pathlib import Path
 
 from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import Location, MachineError, StepFailedError
-from buildgraph.events import Observer, StepOutput
+from buildgraph.events import Observer, StepOutput, Warned
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
@@ -173,6 +173,14 @@ class RunOp:
         under = active.below if below is None else below
         items = changes.scan(active.upper, under, keep_times=step.keep_time)
         items = changes.select(items, step.outputs or (), step.discard)
+        if step.outputs and not items:
+            self._observe(
+                Warned(
+                    "outputs-empty",
+                    f"{step.where}: {step.id.partition(':')[2]} left nothing that its outputs "
+                    f"name: {', '.join(step.outputs)}",
+                )
+            )
         if step.outputs == ():  # it is run for what it says, not for what it leaves
             items = ()
         codec = self._stacks.codecs.get(step.id)

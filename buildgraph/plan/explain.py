@@ -81,6 +81,9 @@ def _differences(
             yield from _differences(path / index, one, two, trees)
         return
     if old is not None and new is not None and isinstance(path.step, PackagesStep):
+        if str(path) == "pins" and not new:
+            yield Change("pins", "", "what Buildfile.lock lacks")
+            return
         yield from _sets(path, old, new)
         return
     files = tuple(_files(path, before, after, trees))

@@ -22,7 +22,7 @@ from buildgraph.store import lease, reserve
 from buildgraph.store.actions import LocalRecords
 from buildgraph.store.atomic import replace
 from buildgraph.store.blobs import LocalBlobs
-from buildgraph.store.faults import translated
+from buildgraph.store.faults import translated, unusable
 from buildgraph.store.layers import LocalLayers
 from buildgraph.store.lease import Lease, locked
 from buildgraph.store.trash import Trash
@@ -85,7 +85,10 @@ class LocalStore:
         """Raises :class:`MachineError`: ``store-too-new``, ``store-not-writable``, ``store-unusable``, ``no-space``."""
         store = cls(home, observer, clock)
         with translated(home):
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except FileNotFoundError as error:  # /proc and the like take no new folders
+                raise unusable(home, error.strerror or str(error)) from error
             _refuse_strange(home)
             for folder in _FOLDERS:
                 with suppress(FileExistsError):

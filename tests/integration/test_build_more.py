@@ -13,7 +13,7 @@ from buildgraph.build.request import OutputSpec
 from buildgraph.build.store import cache_verify
 from buildgraph.build.survey import plan
 from buildgraph.errors import UsageError
-from buildgraph.events import StepFinished, StepStarted
+from buildgraph.events import StepFinished, StepStarted, Warned
 from buildgraph.image.layout import write_layout
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, History
@@ -94,6 +94,22 @@ def test_one_name_is_not_given_to_several_images(space):
     with pytest.raises(UsageError) as raised:
         space.build(tags=("x:1",))
     assert raised.value.code == "tag-for-several"
+
+
+def test_outputs_that_name_nothing_are_told(space):
+    space.buildfile("""
+[step.made]
+on = ["box"]
+run = "echo x > /made"
+outputs = ["/mode"]
+[image.one]
+on = ["box", "made"]
+""")
+    space.build()
+    (told,) = [e for e in space.events if isinstance(e, Warned)]
+    assert told.code == "outputs-empty"
+    assert "made left nothing" in told.message
+    assert "/mode" in told.message
 
 
 def test_a_name_that_another_build_moved_is_no_remembered_answer(space):

@@ -183,6 +183,22 @@ def test_init_writes_what_check_accepts(place):
     place.run("init", code=2)
 
 
+def test_check_names_all_sources_that_are_missing(place):
+    with (place.ws / "Buildfile.toml").open("a") as file:
+        file.write('[step.gone]\ncopy = [{ from = "gone", to = "/x/" }]\n')
+        file.write('[step.lost]\ncopy = [{ from = "lost", to = "/x/" }]\n')
+    said = place.run("check", code=2).stderr
+    assert said.count("error[source-missing]") == 2
+    assert "gone" in said
+    assert "lost" in said
+
+
+def test_a_store_where_no_folder_can_be_is_refused(place):
+    said = place.run("--home", "/proc/nowhere", "images", code=3).stderr
+    assert "error[store-unusable]" in said
+    assert "--home" in said
+
+
 def test_a_mistake_is_exit_code_2_and_builds_nothing(place):
     text = BUILDFILE.replace("copy =", "copi =") + "[image.web]\non = ['sorce']\n"
     (place.ws / "Buildfile.toml").write_text(text)
