@@ -1,0 +1,147 @@
+"""What do ``/etc/buildgraph/config.toml`` and the user's own say about registries?
+
+::
+
+    [registry."docker.io"]
+    mirrors = ["mirror.example.com", "cache.example.com/hub"]   # asked first, for reading only
+
+    [registry."registry.example.com:5000"]
+    plain-http = true                # speak http without encryption
+    ca = "example.pem"               # a file or several, relative to this one; besides the system's
+    client-cert = "me.pem"           # who this machine is, both or neither
+    client-key = "me.key"
+
+A registry's table in a later file takes the place of that in an earlier one. All mistakes of a file are told together.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildgraph.errors import UsageError
+from buildgraph.registry.hosts import canonical
+from buildgraph.spec.parse import parse
+from buildgraph.spec.problems import Problems, mean
+
+_KEYS = ("plain-http", "ca", "client-cert", "client-key", "mirrors")
+_NAME = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_HOST = re.compile(_NAME)
+_MIRROR = re.compile(rf"{_NAME}(?:/[a-z0-9._/-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """What a table of config.toml says about a registry; ``plain_http`` is None where it says nothing."""
+
+    plain_http: bool | None = None
+    ca: tuple[Path, ...] = ()
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    mirrors: tuple[str, ...] = ()
+
+
+def load_tables(files: Iterable[Path], named: Path | None = None) -> Mapping[str, HostTable]:
+    """By canonical host; later files win. One that the user ``named`` stands alone and must be there."""
+    tables: dict[str, HostTable] = {}
+    for file in [named] if named else files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not named:
+                continue
+            raise UsageError(
+                "config-unreadable",
+                f"{file} cannot be read: {error.strerror}",
+                hint="correct its permissions, or name another file in BUILDGRAPH_CONFIG",
+            ) from error
+        tables |= _read(file, content)
+    return tables
+
+
+def _read(file: Path, content: bytes) -> dict[str, HostTable]:
+    document, positions = parse(str(file), content)
+    problems = Problems(positions)
+    for key in document:
+        if key != "registry":
+            problems.add("bad-config", f"unknown table {key!r}", (key,), hint="there is [registry]")
+    registries = document.get("registry", {})
+    if not isinstance(registries, dict):
+        problems.add("bad-config", "registry must be a table", ("registry",))
+        registries = {}
+    tables = {
+        canonical(host): _Table(file, host, table, problems).read()
+        for host, table in registries.items()
+    }
+    problems.raise_all()
+    return tables
+
+
+class _Table:
+    """One ``[registry."HOST"]``; mistakes go to ``problems`` and leave the value out."""
+
+    def __init__(self, file: Path, host: str, table: object, problems: Problems) -> None:
+        self._file = file
+        self._host = host
+        self._problems = problems
+        self._values: Mapping[str, object] = table if isinstance(table, dict) else {}
+        if not isinstance(table, dict) or not _HOST.fullmatch(host):
+            self._wrong(
+                "",
+                f"{host!r} is not a registry with its table",
+                hint='write [registry."host"] or [registry."host:port"]',
+            )
+
+    def read(self) -> HostTable:
+        for key in self._values:
+            if key not in _KEYS:
+                hint = mean(self._problems.near(key, _KEYS)) or f"there are {', '.join(_KEYS)}"
+                self._wrong(key, f"unknown key {key!r}", hint)
+        cert, key_file = self._files("client-cert"), self._files("client-key")
+        if bool(cert) != bool(key_file):
+            self._wrong("", "client-cert and client-key go together, one of them is missing")
+        return HostTable(
+            plain_http=self._flag("plain-http"),
+            ca=self._files("ca"),
+            client_cert=cert[0] if cert else None,
+            client_key=key_file[0] if key_file else None,
+            mirrors=self._mirrors(),
+        )
+
+    def _flag(self, key: str) -> bool | None:
+        value = self._values.get(key)
+        if not isinstance(value, bool | None):
+            self._wrong(key, f"{key} must be true or false, not {value!r}")
+            return None
+        return value
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        value = self._values.get(key, [])
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(t, str) and t for t in texts):
+            self._wrong(key, f"{key} must be a string or a list of strings")
+            return ()
+        return tuple(texts)
+
+    def _files(self, key: str) -> tuple[Path, ...]:
+        texts = self._texts(key)
+        if key != "ca" and len(texts) > 1:
+            self._wrong(key, f"{key} is one file, not {len(texts)}")
+        return tuple(self._file.parent / os.path.expanduser(text) for text in texts)
+
+    def _mirrors(self) -> tuple[str, ...]:
+        mirrors = self._texts("mirrors")
+        for mirror in mirrors:
+            if not _MIRROR.fullmatch(mirror):
+                self._wrong(
+                    "mirrors",
+                    f"{mirror!r} is not a mirror",
+                    hint="write host[:port][/path] without a scheme; plain http is plain-http = true "
+                    "in the mirror's own table",
+                )
+        return mirrors
+
+    def _wrong(self, key: str, message: str, hint: str = "") -> None:
+        path = ("registry", self._host, key) if key else ("registry", self._host)
+        self._problems.add("bad-config", message, path, hint=hint)

@@ -1,0 +1,38 @@
+"""Which registry does a host name mean, and is it this machine?
+
+A host is ``name[:port]`` or ``[IPv6][:port]`` as a reference writes it; docker.io has several names.
+"""
+
+DOCKER_HUB = "docker.io"
+_HUB_NAMES = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def canonical(host: str) -> str:
+    """The one name under which a registry's settings and credentials are kept; no host means docker.io."""
+    host = host.lower()
+    return DOCKER_HUB if host in _HUB_NAMES else host
+
+
+def split_port(host: str) -> tuple[str, int | None]:
+    """``[::1]:5000`` → ``("::1", 5000)``; a port that is no number is part of no host and is left out."""
+    if host.startswith("["):
+        name, _, rest = host[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif host.count(":") > 1:
+        return host, None  # a bare IPv6 address
+    else:
+        name, _, port = host.partition(":")
+    return name, int(port) if port.isascii() and port.isdigit() else None
+
+
+def is_loopback(host: str) -> bool:
+    """Does what is sent to ``host`` stay on this machine, whatever a name server says?"""
+    from ipaddress import ip_address
+
+    name = split_port(host)[0].rstrip(".").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
