@@ -6,7 +6,8 @@ The class says which exit code ends the program (``exit_code``); ``code`` is sta
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ Every event is one line of ``--progress json`` (``docs/reference/events.md``): i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from buildgraph.values import dataclass, field
 
 Outcome = Literal["executed", "reused", "cutoff", "failed", "skipped", "cancelled"]
 

@@ -5,10 +5,10 @@ what the user wrote (``str(reference)``) and what it means (``host`` and ``path`
 """
 
 import re
-from dataclasses import dataclass
 
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
+from buildgraph.values import dataclass
 
 _PATH = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"

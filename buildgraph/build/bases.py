@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +32,7 @@ from buildgraph.spec.model import Base, Model
 from buildgraph.store.base import Compressed, LayerFacts
 from buildgraph.store.blobs import hasher
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, field, replace
 
 _PIECE = 1 << 20
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +15,7 @@ from buildgraph.names import Reference
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.oci.document import decode
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ holds the workspace's lock file among all processes and reads it again first, so
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from buildgraph.build.request import Request
 from buildgraph.build.workspace import Workspace, choose, relocked
@@ -21,6 +20,7 @@ from buildgraph.names import Platform
 from buildgraph.spec.lock import NAME, Lock, PackagesPin, write
 from buildgraph.spec.model import Packages
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, replace
 
 
 def pin_missing(

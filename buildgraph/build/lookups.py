@@ -3,7 +3,6 @@
 import fnmatch
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildgraph.build.request import Request
@@ -34,6 +33,7 @@ from buildgraph.spec.model import Owner
 from buildgraph.store.actions import decode_result
 from buildgraph.store.base import ActionResult
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value

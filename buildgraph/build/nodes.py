@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
@@ -28,6 +27,7 @@ from buildgraph.graph.step import (
 )
 from buildgraph.plan.plan import Execute, Reuse, decide, expired
 from buildgraph.store.base import ActionResult
+from buildgraph.values import dataclass, field
 
 
 @dataclass(slots=True)

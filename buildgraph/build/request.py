@@ -1,12 +1,12 @@
 """What is asked of a build, and what it answers; values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
+from buildgraph.values import dataclass, field
 
 OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
 

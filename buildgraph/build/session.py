@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildgraph.build.locking import pin_missing
@@ -28,6 +27,7 @@ from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.execute.ops_packages import PackagesOp

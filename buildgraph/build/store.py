@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.store import gc, usage
 from buildgraph.store.local import LocalStore
 from buildgraph.store.verify import verify
+from buildgraph.values import dataclass
 
 _STEP: Final = re.compile(r"\b([0-9a-f]{16})/step:")
 """How the store's history names a step: the workspace's id, and the step."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from buildgraph.build import locking
@@ -19,6 +18,7 @@ from buildgraph.graph.step import BaseStep, Step, StepId, inputs_of, kind_of
 from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Decision, Execute, Reuse, Wait, decide
 from buildgraph.spec.model import Base
+from buildgraph.values import dataclass
 
 Question = Literal["deps", "rdeps", "path"]
 

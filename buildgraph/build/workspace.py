@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from buildgraph.spec.locate import candidates, find
 from buildgraph.spec.lock import NAME, Lock, parse
 from buildgraph.spec.model import Model, Packages
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, replace
 
 
 @dataclass(slots=True)

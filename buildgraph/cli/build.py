@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from buildgraph.cli.command import command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, Watcher
 from buildgraph.errors import UsageError
+from buildgraph.values import replace
 
 if TYPE_CHECKING:
     from buildgraph.build.request import Request, Summary

@@ -4,7 +4,8 @@ A command's module is imported when the command is run or described, so that one
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +12,7 @@ from rich_click import RichOption
 from buildgraph.cli import warm
 from buildgraph.errors import BuildgraphError, UsageError
 from buildgraph.events import Event
+from buildgraph.values import dataclass
 
 Progress = Literal["auto", "tty", "plain", "json", "quiet"]
 Color = Literal["auto", "always", "never"]

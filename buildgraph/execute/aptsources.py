@@ -6,9 +6,10 @@ on count. What is written is deb822, one paragraph an entry. Pure but for :func:
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from buildgraph.values import dataclass, replace
 
 ETC_APT: Final = Path("/etc/apt")
 _SYMBOLIC: Final = ("stable", "testing", "unstable", "sid", "oldstable", "oldoldstable")

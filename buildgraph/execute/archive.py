@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from buildgraph.execute.authority import proxies
 from buildgraph.execute.debian import architecture_of
 from buildgraph.graph.step import PackagesStep
 from buildgraph.names import Platform
+from buildgraph.values import dataclass
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOT_TAKEN: Final = re.compile(

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from buildgraph.errors import MachineError, UsageError
 from buildgraph.sandbox.command import BindPoint, Network
+from buildgraph.values import dataclass
 
 FOLDER = "/run/buildgraph-ca"
 _BUNDLE = "bundle.pem"

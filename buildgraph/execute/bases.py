@@ -6,7 +6,6 @@ will mount it, otherwise only to learn its tree. Bytes that are not what the bas
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -20,6 +19,7 @@ from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.base import Compressed, LayerFacts
 from buildgraph.store.blobs import hasher
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 _PIECE = 1 << 20
 

@@ -5,7 +5,6 @@ there on purpose, so they are no part of this.
 """
 
 import threading
-from dataclasses import dataclass
 
 from buildgraph.errors import Location, UsageError
 from buildgraph.events import Observer, Warned
@@ -14,6 +13,7 @@ from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import RunStep, Stack, StepId
+from buildgraph.values import dataclass
 
 _SHOWN = 5
 

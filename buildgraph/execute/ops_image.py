@@ -1,7 +1,5 @@
 """An image from its stack: every layer as a blob in the store, then the two documents that name them."""
 
-from dataclasses import dataclass
-
 from buildgraph.digest import Digest
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.placement import EMPTY_TREE, PlacedLayer
@@ -13,6 +11,7 @@ from buildgraph.graph.step import BaseStep, StepId, kind_of
 from buildgraph.image.assemble import Assembled, LayerBlob, assemble
 from buildgraph.oci.config import Config
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

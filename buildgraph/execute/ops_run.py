@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildgraph.digest import ActionKey, Digest
@@ -33,6 +32,7 @@ from buildgraph.sandbox.snapshot import Active, Snapshots
 from buildgraph.store.base import ActionResult
 from buildgraph.store.faults import is_full, no_space
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, replace
 
 _KEPT_LINES = 20
 _NETWORK_SIGNS = (

@@ -6,7 +6,6 @@ spare what siblings brought. A placed layer of our own is named by its tree dige
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildgraph.digest import Digest
@@ -27,6 +26,7 @@ from buildgraph.graph.step import (
     WriteStep,
 )
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.graph.recipe import Recipe

@@ -8,7 +8,6 @@ import os
 import secrets as random
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
@@ -39,6 +38,7 @@ from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.sandbox.users import User
 from buildgraph.spec.model import Mode, Owner
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, field
 
 _EMPTY = Digest.blake3(b"").hex
 _SINGLE = b"file"

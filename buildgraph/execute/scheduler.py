@@ -19,8 +19,9 @@ order of starts is the same in every run with the same history.
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NewType
+
+from buildgraph.values import dataclass
 
 Node = NewType("Node", str)
 State = Literal["waiting", "looking", "ready", "running", "settled", "failed", "skipped"]

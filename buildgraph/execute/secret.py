@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.errors import UsageError
 from buildgraph.spec.model import Secret
+from buildgraph.values import dataclass
 
 _LEAST_MASKED = 4
 """Shorter values would mask half of every line and give away nothing by themselves."""

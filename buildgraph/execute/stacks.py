@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.digest import Digest
@@ -32,6 +31,7 @@ from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.spec.model import Owner
 from buildgraph.store.base import Compressed, LayerFacts
 from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, Final, Literal, Protocol, cast
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, MachineError, UsageError
+from buildgraph.values import dataclass
 
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 _MEDIA_TYPES: Final = {"gzip": _LAYER + "+gzip", "zstd": _LAYER + "+zstd", "none": _LAYER}

@@ -10,11 +10,11 @@ deletion holds for the names that its own stack had there, never for the sibling
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from buildgraph.errors import UsageError
 from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry, Tree
+from buildgraph.values import dataclass
 
 _DIRECTORIES = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE))
 _MOST_LINKS = 40

@@ -13,7 +13,6 @@ archive agree and no link can lead anywhere else. The rules are those of image-s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from buildgraph.errors import ContentError
@@ -31,6 +30,7 @@ from buildgraph.fs.rooted import MOST_LINKS, shown
 from buildgraph.fs.tarball import OPAQUE_MARKER, WHITEOUT_PREFIX
 from buildgraph.fs.tarheader import Member
 from buildgraph.fs.tree import Entry
+from buildgraph.values import dataclass
 
 _MOST_STEPS: Final = 10_000  # names looked at for one path, links followed
 _DIRECTORIES: Final = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE)

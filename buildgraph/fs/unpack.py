@@ -7,7 +7,6 @@ with an error that names the member, and then the directory is empty again. Snap
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,6 +22,7 @@ from buildgraph.fs.rooted import shown
 from buildgraph.fs.snapshotwrite import SnapshotWriter
 from buildgraph.fs.tarread import Archive
 from buildgraph.fs.tree import Entry, Tree
+from buildgraph.values import dataclass
 
 LIMITS: Final = Limits()
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)

@@ -7,13 +7,13 @@ over it. ``${env.NAME}`` always means the inherited environment, before ``unset`
 import difflib
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from buildgraph.errors import Location, UsageError
 from buildgraph.oci.config import Config, Healthcheck
 from buildgraph.spec import model
 from buildgraph.spec.model import Text
+from buildgraph.values import replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 

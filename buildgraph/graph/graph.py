@@ -6,7 +6,6 @@ networkx graph that is made when the first such question comes: importing networ
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +13,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.graph.step import Stack, Step, StepId, inputs_of
 from buildgraph.oci.config import Config
+from buildgraph.values import dataclass, field
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -7,7 +7,6 @@ ActionKey. A copy or write step's content is its *recipe*, so its key is that of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from buildgraph.digest import Digest, Document, key_of
 from buildgraph.graph.step import (
@@ -26,6 +25,7 @@ from buildgraph.graph.step import (
     WriteStep,
 )
 from buildgraph.spec.model import Mode, Owner
+from buildgraph.values import dataclass
 
 SCHEMAS: Mapping[str, int] = {"copy": 1, "write": 1, "run": 1, "packages": 1}
 """Raised, for one kind alone, when equal documents would no longer mean equal results."""

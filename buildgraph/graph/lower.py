@@ -6,7 +6,6 @@ is known of bases and pins comes in as values.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
@@ -36,6 +35,7 @@ from buildgraph.oci.config import Config
 from buildgraph.spec import model as m
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.stacks import needs
+from buildgraph.values import dataclass, replace
 
 FIXED_TIME = 315532800
 """1980-01-01T00:00:00Z: the time of every file in every layer, and SOURCE_DATE_EPOCH of every run step."""

@@ -6,13 +6,13 @@ stacks of step ids; what cannot change a result (timeouts, resource limits, secr
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.oci.config import Config
 from buildgraph.spec.model import Base, Mode, Owner, Retry, Reuse, WriteItem
+from buildgraph.values import dataclass, field
 
 StepId = NewType("StepId", str)
 """The kind and name of the table that makes the step, e.g. ``step:deps`` or ``base:debian``."""

@@ -5,7 +5,6 @@ Nothing says when it was built: the config and every new history entry carry the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from buildgraph.digest import Digest
@@ -15,6 +14,7 @@ from buildgraph.oci.config import Config, History
 from buildgraph.oci.descriptor import CONFIG, MANIFEST, Descriptor, oci_layer_type
 from buildgraph.oci.manifest import Index, Manifest
 from buildgraph.store.base import Compressed
+from buildgraph.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

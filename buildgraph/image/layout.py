@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,6 +24,7 @@ from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.oci.document import LARGEST, decode, encode
 from buildgraph.oci.manifest import Index
+from buildgraph.values import replace
 
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 FULL_NAME: Final = "io.containerd.image.name"

@@ -8,7 +8,6 @@ end when it was not, and never yields more than the descriptor's size.
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 
 from buildgraph.digest import Digest
@@ -20,6 +19,7 @@ from buildgraph.oci.descriptor import CONFIGS, Descriptor
 from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.store.base import BlobStore
+from buildgraph.values import dataclass
 
 OpenBlob = Callable[[Digest], BinaryIO]
 """Opens a blob for reading; the caller closes. Raises ContentError (``blob-missing``)."""

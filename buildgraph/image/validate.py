@@ -7,7 +7,6 @@ other and against image-spec. All problems are found, not the first alone; layer
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIG, CONFIGS, DOCKER_CONFIG, MANIFEST, Descriptor, codec_of
 from buildgraph.oci.manifest import Manifest, parse
+from buildgraph.values import dataclass
 
 _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII

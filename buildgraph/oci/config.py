@@ -6,11 +6,11 @@ differ for argv: None is not written, ``()`` is ``[]``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from buildgraph.digest import Digest
 from buildgraph.names import Platform
 from buildgraph.oci.document import Fields, Json, decode, encode, ordered
+from buildgraph.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

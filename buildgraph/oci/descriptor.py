@@ -5,12 +5,12 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from buildgraph.digest import Digest
 from buildgraph.names import Platform
 from buildgraph.oci.document import Fields, Json, ordered
+from buildgraph.values import dataclass, field
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"

@@ -6,11 +6,11 @@ identity: keep them, never re-encode what is to keep its digest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from buildgraph.errors import ContentError
 from buildgraph.oci.descriptor import INDEX, INDEXES, MANIFEST, MANIFESTS, Descriptor
 from buildgraph.oci.document import Fields, Json, decode, encode, ordered
+from buildgraph.values import dataclass, field
 
 __all__ = ["Descriptor", "Index", "Manifest", "parse"]
 

@@ -11,12 +11,12 @@ waits; ``build`` calls it again whenever a step settles. Both therefore decide a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from buildgraph.digest import ActionKey, Document, StepKey
 from buildgraph.graph.step import Step, StepId
 from buildgraph.store.base import ActionResult
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

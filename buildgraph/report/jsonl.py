@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TextIO
 
 from buildgraph.errors import BuildgraphError, ErrorGroup
@@ -27,13 +26,10 @@ def line(event: Event, now: float) -> str:
         "time": round(now, 3),
         "event": name_of(type(event)),
     }
-    for field in fields(event):
-        value = getattr(event, field.name)
-        document[field.name] = (
-            dict(value)
-            if field.name == "steps" and value != 0 and hasattr(value, "items")
-            else value
-        )
+    for name in event.__match_args__:
+        value = getattr(event, name)
+        keyed = name == "steps" and value != 0 and hasattr(value, "items")
+        document[name] = dict(value) if keyed else value
     return json.dumps(document)
 
 

@@ -6,7 +6,6 @@ rich is loaded and its screen opened when the first step starts: a build that re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TextIO, assert_never
 
 from buildgraph.events import (
@@ -20,6 +19,7 @@ from buildgraph.events import (
     Warned,
 )
 from buildgraph.report import words
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive

@@ -1,7 +1,6 @@
 """What came of a build: gathered from its events, told in a few lines at its end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from buildgraph.events import (
     BuildFinished,
@@ -12,6 +11,7 @@ from buildgraph.events import (
     StepFinished,
 )
 from buildgraph.report import words
+from buildgraph.values import dataclass, field
 
 _WORDS: Mapping[Outcome, str] = {
     "executed": "ran",

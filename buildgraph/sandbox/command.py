@@ -7,12 +7,12 @@ process namespace: when it ends, whatever it left running ends with it.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from buildgraph.errors import UsageError
 from buildgraph.sandbox.stubs import Stub
+from buildgraph.values import dataclass, field
 
 Network = Literal["none", "host", "private"]
 

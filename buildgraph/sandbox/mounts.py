@@ -13,12 +13,12 @@ command changed. ``volatile`` leaves out every fsync; what survives a power cut 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from buildgraph.errors import MachineError
 from buildgraph.sandbox import syscalls
+from buildgraph.values import dataclass
 
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO of the kernel
 _OPTIONS = {b"xino": b"off", b"metacopy": b"off", b"redirect_dir": b"nofollow", b"index": b"off"}

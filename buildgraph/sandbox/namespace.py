@@ -14,11 +14,11 @@ An ordinary user becomes root of a user namespace, with the own id as 0 and the 
 import os
 import pwd
 import subprocess
-from dataclasses import dataclass
 from typing import Literal
 
 from buildgraph.errors import MachineError
 from buildgraph.sandbox import mounts, syscalls
+from buildgraph.values import dataclass
 
 _LEAST_IDS = 65_536
 _SETUP = 'read -r _ && newuidmap "$1" 0 "$2" 1 1 "$4" "$5" && newgidmap "$1" 0 "$3" 1 1 "$6" "$7"'

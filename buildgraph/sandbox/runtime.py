@@ -7,7 +7,6 @@ once per process, and only when it is its turn: bubblewrap, then crun, then runc
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from buildgraph.sandbox.command import (
 )
 from buildgraph.sandbox.mounts import Bind, attached
 from buildgraph.sandbox.ociruntime import OciRuntime
+from buildgraph.values import dataclass
 
 
 class Runtime(Protocol):

@@ -5,11 +5,11 @@ Without a group, the user's primary group and the groups that list it hold; with
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.errors import UsageError
 from buildgraph.fs.rooted import Rooted
+from buildgraph.values import dataclass
 
 _MAX_ID = 2**31 - 1
 _LIMIT = 16 << 20

@@ -6,11 +6,11 @@ so that nobody then complains that it is missing.
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems, dotted, either, mean
+from buildgraph.values import dataclass, field
 
 _EXPECTED = {
     "string_type": "a string",

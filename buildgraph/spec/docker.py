@@ -3,10 +3,9 @@
 Values only, a part of :mod:`buildgraph.spec.model`.
 """
 
-from dataclasses import dataclass
-
 from buildgraph.oci.config import Config
 from buildgraph.spec.terms import Mode, Owner, Ref
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

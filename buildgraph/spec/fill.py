@@ -1,7 +1,6 @@
 """What does a ``${…}`` stand for in this table, in this key? Variables, with the rules of the place applied."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from buildgraph.errors import UsageError
@@ -11,6 +10,7 @@ from buildgraph.spec.model import EnvName
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import mean
 from buildgraph.spec.variables import GIT, PLATFORM, Target, Variables, platform_value
+from buildgraph.values import dataclass, field
 
 _FROM_STACK = frozenset(
     {"run", "env", "workdir", "user", "mounts", "entrypoint", "cmd", "labels", "healthcheck"}

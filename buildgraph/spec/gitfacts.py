@@ -6,10 +6,10 @@ anything. ``dirty`` has no such proof: it depends on every tracked file.
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.errors import MachineError, UsageError
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

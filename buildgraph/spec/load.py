@@ -7,7 +7,6 @@ for through functions, and what was asked is part of the result, because the mod
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path as HostPath
 
 from buildgraph.errors import ErrorGroup, Location, UsageError
@@ -15,6 +14,7 @@ from buildgraph.names import Platform
 from buildgraph.spec.gitfacts import GitFacts, read
 from buildgraph.spec.model import Model
 from buildgraph.spec.parse import parse
+from buildgraph.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ belong to later versions: a file that has one is refused rather than rewritten w
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +26,7 @@ from buildgraph.errors import UsageError
 from buildgraph.spec.parse import parse as parse_toml
 from buildgraph.spec.position import Path as KeyPath
 from buildgraph.spec.position import Positions
+from buildgraph.values import dataclass, field
 
 NAME = "Buildfile.lock"
 VERSION = 1

@@ -5,7 +5,6 @@ single, paths are relative to the workspace root and do not escape, modes and ow
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from buildgraph.errors import Location
@@ -22,6 +21,7 @@ from buildgraph.spec.docker import (
     Workdir,
 )
 from buildgraph.spec.terms import EnvName, Mode, Owner, Ref, RefKind, Text
+from buildgraph.values import dataclass, field
 
 # the model's own parts that stand in modules of their own
 __all__ = [

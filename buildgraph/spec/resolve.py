@@ -6,13 +6,13 @@ condition switched off is remembered, so that a reference to it says so.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import get_args
 
 from buildgraph.spec.model import Ref, RefKind
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems, either, mean
+from buildgraph.values import dataclass, field
 
 KINDS: tuple[RefKind, ...] = get_args(RefKind)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

@@ -1,7 +1,6 @@
 """One table of the Buildfile while it becomes a value of the model: what it says, and where it says it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from buildgraph.errors import Location, UsageError
@@ -12,6 +11,7 @@ from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.resolve import Names
 from buildgraph.spec.values import image_path, mode, owner, source_glob, source_path
+from buildgraph.values import dataclass, field
 
 T = TypeVar("T")
 

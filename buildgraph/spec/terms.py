@@ -1,8 +1,9 @@
 """Small values that everything in a model is made of: texts with environment names, references, owners, modes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

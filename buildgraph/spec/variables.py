@@ -8,7 +8,6 @@ remembered, absent ones included, because the answer holds only while they stay 
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from buildgraph.errors import BuildgraphError
@@ -19,6 +18,7 @@ from buildgraph.spec.gitfacts import GitFacts
 from buildgraph.spec.model import EnvName
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems, mean
+from buildgraph.values import dataclass, field
 
 GIT = ("commit", "short", "branch", "tag", "dirty")
 PLATFORM = ("platform", "platform.os", "platform.arch", "platform.uname")

@@ -10,10 +10,10 @@ Values are strings; ``in`` looks for one in an array of them. A value that stand
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from buildgraph.errors import UsageError
+from buildgraph.values import dataclass
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'[^']*'|\"[^\"]*\")|(?P<word>[A-Za-z_][A-Za-z0-9_.-]*)|(?P<sign>==|!=|[\[\](),])|(?P<bad>\S))"

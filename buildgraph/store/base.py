@@ -1,10 +1,10 @@
 """What a store is, whatever keeps it: blobs by digest, records by key. A miss is None, never an exception."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from buildgraph.digest import ActionKey, Digest, StepKey
+from buildgraph.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

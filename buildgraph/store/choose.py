@@ -7,11 +7,11 @@ uses) per byte. What a session names stays, and so does what images consist of.
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from buildgraph.store.grouping import Unit
 from buildgraph.store.inventory import Inventory
+from buildgraph.values import dataclass
 
 _DAY: Final = 86_400
 _BYTES_A_SECOND: Final = 100_000_000

@@ -7,7 +7,6 @@ leaves things without records, which the next collection finds; never a record w
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,6 +17,7 @@ from buildgraph.store.choose import Candidate, Choice
 from buildgraph.store.inventory import take
 from buildgraph.store.lease import dead, relied_on
 from buildgraph.store.reach import blob_path, reached
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value

@@ -8,13 +8,13 @@ base's layer, which no record yielded, is a unit too; so is what a step's histor
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from buildgraph.digest import ActionKey, Digest
 from buildgraph.store.actions import decode_result, use_of
 from buildgraph.store.base import ActionResult
 from buildgraph.store.layers import decode_facts, decode_forms, parsed
+from buildgraph.values import dataclass, field
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value

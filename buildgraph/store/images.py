@@ -7,7 +7,6 @@ is no index is renamed to ``index.json.damaged-…`` with a warning: its images 
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from buildgraph.errors import ContentError, MachineError
@@ -16,6 +15,7 @@ from buildgraph.oci.descriptor import Descriptor
 from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import Index
 from buildgraph.store.faults import translated
+from buildgraph.values import replace
 
 if TYPE_CHECKING:
     from buildgraph.store.local import LocalStore

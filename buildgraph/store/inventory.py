@@ -6,13 +6,13 @@ Nothing here is named in a lease, and nothing is changed.
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildgraph.store.blobs import listed
 from buildgraph.store.grouping import Grouping, Unit
 from buildgraph.store.reach import reached
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.store.local import LocalStore

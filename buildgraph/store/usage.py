@@ -1,12 +1,12 @@
 """What `cache info` and `cache ls` tell: how much there is, and what it is good for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildgraph.store import reserve
 from buildgraph.store.inventory import folder_size, take
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.store.local import LocalStore

@@ -8,7 +8,6 @@ again. Things that nothing refers to are no damage: a killed process leaves them
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -19,6 +18,7 @@ from buildgraph.store.blobs import ALGORITHMS, hasher, listed
 from buildgraph.store.choose import spellings
 from buildgraph.store.layers import decode_facts, decode_forms, encode_forms, parsed
 from buildgraph.store.reach import blob_path, reached
+from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
