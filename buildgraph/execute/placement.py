@@ -12,8 +12,9 @@ from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
-from buildgraph.fs.lay import Below, Listing, Outline, give_way, listing, place, spare
+from buildgraph.fs.lay import Below, Listing, Outline, listing, place
 from buildgraph.fs.merge import Merged
+from buildgraph.fs.siblings import give_way, spare
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import (

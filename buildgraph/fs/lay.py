@@ -3,10 +3,8 @@
 A recipe names destinations; the stack below decides what their parents are. The *resolution* says, for every parent
 and every selected directory: absent (then 0755 0:0, or the recipe's own attributes), or the path that it has after
 following symlinks inside the root, with the attributes that it has there. The placed layer carries resolved paths and
-those attributes, so that extracting it changes nothing that the recipe did not name.
-
-A run step's layer needs the same look where a sibling brought files below a directory that it deleted: then the
-deletion holds for the names that its own stack had there, never for the sibling's (:func:`spare`).
+those attributes, so that extracting it changes nothing that the recipe did not name. A Dockerfile's recipe says of its
+directories how they meet what is there (:data:`buildgraph.fs.tree.ENTER` and the words after it).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +14,8 @@ from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.values import dataclass
 
-_DIRECTORIES = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE))
+DIRECTORIES = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE))
+_FOLLOWED = (b"", tree.ENTER, tree.FILL)
 _MOST_LINKS = 40
 
 Listing = Mapping[bytes, Entry]
@@ -51,9 +50,9 @@ class Below:
                 Entry(b"", tree.DIRECTORY, 0o755),
             )
         parent = self.lookup(path.rpartition(b"/")[0])
-        if parent is None or parent.kind not in _DIRECTORIES:
+        if parent is None or parent.kind not in DIRECTORIES:
             return None
-        walls = _prefixes(path)
+        walls = prefixes(path)
         for layer in self._layers:
             found = layer.get(path)
             if found is not None:
@@ -100,7 +99,8 @@ class Below:
         return b"/".join(done)
 
 
-def _prefixes(path: bytes) -> tuple[bytes, ...]:
+def prefixes(path: bytes) -> tuple[bytes, ...]:
+    """All that lies above ``path`` below the root, outermost first."""
     out, at = [], path.find(b"/")
     while at >= 0:
         out.append(path[:at])
@@ -121,11 +121,37 @@ class Placed:
 
 def place(recipe: Tree, below: Below) -> Placed:
     """Raises :class:`UsageError` where a file would lie over a directory or the reverse (``file-over-directory``)."""
-    placing = _Placing(recipe, below)
-    for entry in recipe:
+    chosen, renamed = choose(recipe, below)
+    placing = _Placing(chosen, below)
+    for entry in chosen:
         placing.add(entry)
     entries = tree.sort(placing.entries.values())
-    return Placed(entries, placing.moved)
+    if not renamed:
+        return Placed(entries, placing.moved)
+    return Placed(entries, {p: renamed.get(own, own) for p, own in placing.moved.items()})
+
+
+def choose(recipe: Tree, below: Below) -> tuple[Tree, Mapping[bytes, bytes]]:
+    """``recipe`` with every ``HERE`` decided, and the recipe's own paths of files that it renamed."""
+    renamed: dict[bytes, bytes] = {}
+    for entry in recipe:
+        if entry.kind not in "dD" or not entry.link.startswith(tree.HERE):
+            continue
+        target = below.follow(entry.path)
+        found = below.lookup(target)
+        if found is not None and found.kind in DIRECTORIES:
+            plain = entry._replace(link=tree.ENTER)
+            recipe = tuple(plain if one is entry else one for one in recipe)
+            continue
+        inside = entry.path + b"/"
+        wanted = inside + entry.link.removeprefix(tree.HERE)
+        file = next((one for one in recipe if one.path == wanted), None)
+        if file is None:
+            raise _clash(target, entry, "a directory would lie over a file")
+        rest = [one for one in recipe if one is not entry and not one.path.startswith(inside)]
+        recipe = tree.sort([*rest, file._replace(path=target)])
+        renamed[target] = wanted
+    return recipe, renamed
 
 
 class Outline:
@@ -141,11 +167,14 @@ class Outline:
             own = entry.kind in "dD"
             path = entry.path if own else entry.path.rpartition(b"/")[0]
             if path not in self._directories:
-                for parent in _prefixes(path):
+                for parent in prefixes(path):
                     self._directories.setdefault(parent, None)
                 self._directories[path] = None
             if own:
                 self._directories[path] = entry
+        self._open = tuple(
+            path for path, own in self._directories.items() if own and own.link[:5] == tree.HERE
+        )
         self._others = tuple(entry for entry in recipe if entry.kind not in "dD")
         self._paths = frozenset(entry.path for entry in self._others)
 
@@ -155,7 +184,9 @@ class Outline:
         """What ``below`` has at each directory; None where it has a link or a file among them, or one of ``folders``
         (the directories of each layer) at another path: then only :func:`place` can tell."""
         found = tuple(below.lookup(path) for path in self._directories if path)
-        if any(entry is not None and entry.kind not in _DIRECTORIES for entry in found):
+        if any(entry is not None and entry.kind not in DIRECTORIES for entry in found):
+            return None
+        if any(below.lookup(path) is None for path in self._open):
             return None
         return found if all(map(self._paths.isdisjoint, folders)) else None
 
@@ -173,10 +204,10 @@ class Outline:
 def _directory(path: bytes, own: Entry | None, found: Entry | None) -> Entry:
     """With its own attributes if they were given, else those of the stack's, else its own, else 0755 0:0."""
     if own is not None and own.kind == tree.FIXED_DIRECTORY:
-        return own._replace(kind=tree.DIRECTORY)
+        return own._replace(kind=tree.DIRECTORY, link=b"")
     if found is not None:
         return Entry(path, tree.DIRECTORY, found.mode, found.uid, found.gid, xattrs=found.xattrs)
-    return (own or Entry(path, tree.DIRECTORY, 0o755))._replace(kind=tree.DIRECTORY)
+    return (own or Entry(path, tree.DIRECTORY, 0o755))._replace(kind=tree.DIRECTORY, link=b"")
 
 
 class _Placing:
@@ -192,11 +223,12 @@ class _Placing:
             self.directory(entry.path)
             return
         path = self._at(entry.path)
+        parent = self.directories.get(entry.path.rpartition(b"/")[0])
         found = self.below.lookup(path)
-        if found is not None and found.kind in _DIRECTORIES:
-            raise _clash(path, "a file would lie over a directory")
-        if path in self.entries and self.entries[path].kind in "dD":
-            raise _clash(path, "a file would lie over a directory")
+        over = found is not None and found.kind in DIRECTORIES
+        over = over and not (parent is not None and parent.link in (tree.FILL, tree.REPLACE))
+        if over or (path in self.entries and self.entries[path].kind in "dD"):
+            raise _clash(path, parent, "a file would lie over a directory")
         link = self._at(entry.link) if entry.kind == tree.HARDLINK else entry.link
         self.entries[path] = entry._replace(path=path, link=link)
         self.moved[path] = entry.path
@@ -208,33 +240,36 @@ class _Placing:
 
     def directory(self, path: bytes) -> bytes:
         """Where ``path`` is in this stack; it and its parents become entries of the layer."""
+        own = self.directories.get(path)
         if path in self.resolved:
-            if not path and path in self.directories:
-                self._keep(path, self.directories[path])
+            if not path and own is not None:
+                self._keep(path, own)
             return self.resolved[path]
+        how = own.link if own is not None else b""
         here = self._at(path)
         found = self.below.lookup(here)
-        if found is not None and found.kind == tree.SYMLINK:
+        if found is not None and found.kind == tree.SYMLINK and how in _FOLLOWED:
             here = self.below.follow(here)
-            self._implied(here)
+            self._implied(here, own)
             found = self.below.lookup(here)
-        if found is not None and found.kind not in _DIRECTORIES:
-            raise _clash(here, "a directory would lie over a file")
+        if found is not None and found.kind not in DIRECTORIES and how != tree.REPLACE:
+            raise _clash(here, own, "a directory would lie over a file")
         self.resolved[path] = here
-        self._keep(here, self.directories.get(path))
+        self._keep(here, own)
         return here
 
-    def _implied(self, path: bytes) -> None:
+    def _implied(self, path: bytes, own: Entry | None) -> None:
         """Parents of a followed link's target, which lie elsewhere than the recipe says."""
-        for parent in _prefixes(path):
-            self._keep(parent, None)
+        made = own._replace(kind=tree.DIRECTORY) if own is not None and own.link else None
+        for parent in prefixes(path):
+            self._keep(parent, made)
 
     def _keep(self, path: bytes, own: Entry | None) -> None:
         """Add a directory with its own attributes, those of the stack's, or 0755 0:0, whichever comes first."""
         found = self.below.lookup(path)
         if own is not None and own.kind == tree.FIXED_DIRECTORY:
             made = own
-        elif found is not None and found.kind in _DIRECTORIES:
+        elif found is not None and found.kind in DIRECTORIES:
             made = Entry(
                 path, tree.DIRECTORY, found.mode, found.uid, found.gid, xattrs=found.xattrs
             )
@@ -244,12 +279,23 @@ class _Placing:
             made = own or Entry(path, tree.DIRECTORY, 0o755)
         before = self.entries.get(path)
         if before is not None and before.kind not in "dD":
-            raise _clash(path, "a directory would lie over a file")
+            raise _clash(path, own, "a directory would lie over a file")
         if path or own is not None:
-            self.entries[path] = made._replace(path=path, kind=tree.DIRECTORY)
+            self.entries[path] = made._replace(path=path, kind=tree.DIRECTORY, link=b"")
 
 
-def _clash(path: bytes, what: str) -> UsageError:
+def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
+    """``near`` is the recipe's directory that is in question: its ``link`` tells a Dockerfile's from a Buildfile's."""
+    if near is not None and near.link:
+        shown = _show(path)
+        over_file = what.startswith("a directory")
+        return UsageError(
+            "file-over-directory",
+            f"cannot copy to non-directory: {shown}"
+            if over_file
+            else f"cannot replace to directory {shown} with file",
+            hint="remove what is there in a RUN before, or copy to another path",
+        )
     return UsageError(
         "file-over-directory",
         f"{_show(path)}: {what} of the stack below",
@@ -259,59 +305,3 @@ def _clash(path: bytes, what: str) -> UsageError:
 
 def _show(path: bytes) -> str:
     return "/" + path.decode("utf-8", "backslashreplace")
-
-
-def spare(layer: Tree, own: Below, siblings: Iterable[Listing]) -> Tree:
-    """A run step's layer over a stack in which ``siblings`` lie that it did not see: what they brought below a
-    directory that it deleted stays. ``own`` is the stack that the step really ran on."""
-    brought = {
-        entry.path
-        for sibling in siblings
-        for entry in sibling.values()
-        if entry.kind != tree.WHITEOUT
-    }
-    parents = {parent for path in brought for parent in _prefixes(path)}
-    out: list[Entry] = []
-    for entry in layer:
-        if entry.kind == tree.WHITEOUT and entry.path in parents:
-            out += _expanded(entry.path, own, brought, parents)
-        else:
-            out.append(entry)
-    return tree.sort(out) if len(out) != len(layer) else layer
-
-
-def give_way(layer: Tree, own: Below, below: Below, siblings: Sequence[Listing]) -> Tree:
-    """A run step's layer in which the directories that it left as ``own`` has them are as ``below``, the stack that it
-    lies on, has them: what a sibling made of them stays."""
-    out = list(layer)
-    for at, entry in enumerate(layer):
-        if entry.kind != tree.DIRECTORY:
-            continue
-        theirs = (sibling.get(entry.path) for sibling in siblings)
-        if all(one is None or _attributes(one) == _attributes(entry) for one in theirs):
-            continue
-        was, now = own.lookup(entry.path), below.lookup(entry.path)
-        if was and now and now.kind in _DIRECTORIES and _attributes(was) == _attributes(entry):
-            mode, uid, gid, xattrs = _attributes(now)
-            out[at] = entry._replace(mode=mode, uid=uid, gid=gid, xattrs=xattrs)
-    return tuple(out)
-
-
-def _attributes(entry: Entry) -> tuple[int, int, int, tuple[tuple[bytes, bytes], ...]]:
-    return entry.mode, entry.uid, entry.gid, entry.xattrs
-
-
-def _expanded(path: bytes, own: Below, brought: set[bytes], parents: set[bytes]) -> list[Entry]:
-    """Whiteouts for all that the step's own stack had at ``path``, the way to the siblings' files left open."""
-    found = own.lookup(path)
-    attributes = found if found is not None and found.kind in _DIRECTORIES else None
-    mode = attributes.mode if attributes else 0o755
-    uid, gid = (attributes.uid, attributes.gid) if attributes else (0, 0)
-    out = [Entry(path, tree.DIRECTORY, mode, uid, gid)]
-    for name in own.names(path):
-        child = path + b"/" + name
-        if child in parents:
-            out += _expanded(child, own, brought, parents)
-        elif child not in brought:
-            out.append(Entry(child, tree.WHITEOUT))
-    return out

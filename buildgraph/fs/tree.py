@@ -31,6 +31,18 @@ WHITEOUT: Final = "w"
 OPAQUE: Final = "o"
 """A directory that hides everything below it (only in foreign layers; never made here)."""
 
+ENTER: Final = b"enter"
+"""How a directory of a Dockerfile's recipe meets what is there (in its ``link``): links that lead on are followed, and
+what is missing is made. Without any of these words a recipe's directory does so, too; it is a Buildfile's then."""
+FILL: Final = b"fill"
+"""The same; what goes in it replaces whatever is in its way (an unpacked archive)."""
+STRICT: Final = b"strict"
+"""It merges with a directory; a file or a link is an error."""
+REPLACE: Final = b"replace"
+"""It replaces what is no directory, links are not followed, and what goes in it replaces whatever is in its way."""
+HERE: Final = b"here:"
+"""Before a name: if the stack has no directory here, then the file of that name in it lies here itself."""
+
 _MAGIC: Final = b"buildgraph-tree 1\0"
 
 

@@ -2,7 +2,8 @@ import pytest
 
 from buildgraph.errors import UsageError
 from buildgraph.fs import tree
-from buildgraph.fs.lay import Below, listing, place, spare
+from buildgraph.fs.lay import Below, Outline, listing, place
+from buildgraph.fs.siblings import spare
 from buildgraph.fs.tree import Entry
 
 
@@ -115,3 +116,81 @@ def test_a_deletion_that_meets_nothing_stays_as_it_is():
     layer = tree.sort([w("opt/d")])
     sibling = listing(tree.sort([f("other")]))
     assert spare(layer, below([d("opt/d")]), [sibling]) is layer
+
+
+# -- what a Dockerfile's recipes say of their directories
+
+
+def n(path, how, mode=0o755, uid=0, *, own=False):
+    kind = tree.FIXED_DIRECTORY if own else tree.DIRECTORY
+    return Entry(path.encode(), kind, mode, uid, uid, link=how)
+
+
+def outlined(recipe, *layers):
+    """The same by the short way, None where only the long one can tell."""
+    recipe, stack = tree.sort(recipe), below(*layers)
+    outline = Outline(recipe)
+    folders = [frozenset(e.path for e in layer if e.kind in "dDo") for layer in layers]
+    met = outline.meets(stack, folders)
+    return None if met is None else outline.laid(met, stack.lookup(b""))
+
+
+def test_a_file_goes_into_a_directory_that_is_there_and_else_lies_there_itself():
+    recipe = [n("srv", tree.HERE + b"x"), f("srv/x")]
+    assert laid(recipe, [d("srv", 0o700, 3)]) == {
+        "srv": ("d", 0o700, 3),
+        "srv/x": ("f", 0o644, 0),
+    }
+    assert laid(recipe) == {"srv": ("f", 0o644, 0)}
+    assert place(tree.sort(recipe), below()).moved == {b"srv": b"srv/x"}
+    assert laid(recipe, [f("srv")]) == {"srv": ("f", 0o644, 0)}
+    assert set(laid(recipe, [s("srv", "data"), d("data")])) == {"data", "data/x"}
+    assert set(laid(recipe, [s("srv", "old"), f("old")])) == {"old"}
+
+
+def test_of_several_files_the_named_one_is_left_where_there_is_no_directory():
+    recipe = [n("srv", tree.HERE + b"y"), f("srv/x", "1"), f("srv/y", "2")]
+    assert [(e.path, e.content) for e in place(tree.sort(recipe), below()).tree] == [(b"srv", "2")]
+    assert "srv/x" in laid(recipe, [d("srv")])
+
+
+def test_the_short_way_leaves_the_choice_to_the_long_one():
+    recipe = [n("srv", tree.HERE + b"x"), f("srv/x")]
+    assert outlined(recipe) is None
+    assert outlined(recipe, [d("srv")]) == place(tree.sort(recipe), below([d("srv")])).tree
+
+
+def test_a_strict_directory_keeps_its_attributes_and_lies_over_nothing_else():
+    recipe = [n("srv", tree.ENTER), n("srv/a", tree.STRICT, 0o700, 7, own=True), f("srv/a/x")]
+    there = [d("srv", 0o711), d("srv/a", 0o755)]
+    assert laid(recipe, there)["srv"] == ("d", 0o711, 0)
+    assert laid(recipe, there)["srv/a"] == ("d", 0o700, 7)
+    assert outlined(recipe, there) == place(tree.sort(recipe), below(there)).tree
+    for other in (s("srv/a", "b"), f("srv/a")):
+        with pytest.raises(UsageError, match="cannot copy to non-directory: /srv/a"):
+            laid(recipe, [d("srv"), d("srv/b"), other])
+    with pytest.raises(UsageError, match="cannot replace to directory /srv/a/x with file"):
+        laid(recipe, [*there, d("srv/a/x")])
+
+
+def test_made_parents_behind_a_link_get_the_attributes_of_what_led_there():
+    recipe = [n("srv", tree.ENTER, 0o750, 4), f("srv/x")]
+    assert laid(recipe, [s("srv", "/data/a")]) == {
+        "data": ("d", 0o750, 4),
+        "data/a": ("d", 0o750, 4),
+        "data/a/x": ("f", 0o644, 0),
+    }
+
+
+def test_what_replaces_follows_nothing():
+    recipe = [n("lib", tree.REPLACE), f("lib/x"), n("lib/d", tree.REPLACE), f("lib/d/y")]
+    there = [s("lib", "usr/lib"), d("usr"), d("usr/lib")]
+    assert set(laid(recipe, there)) == {"lib", "lib/x", "lib/d", "lib/d/y"}
+    assert "lib/x" in laid(recipe, [d("lib"), d("lib/x"), f("lib/x/z")])
+    assert laid(recipe, [d("lib", 0o700, 2)])["lib"] == ("d", 0o700, 2)
+
+
+def test_an_archive_goes_where_links_lead_and_replaces_what_is_in_its_way():
+    recipe = [n("srv", tree.FILL), f("srv/x"), n("srv/d", tree.REPLACE), f("srv/d/y")]
+    there = [s("srv", "data"), d("data"), d("data/x"), s("data/d", "/")]
+    assert set(laid(recipe, there)) == {"data", "data/x", "data/d", "data/d/y"}
