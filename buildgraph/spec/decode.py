@@ -48,9 +48,11 @@ class Decoded:
 class Decoder:
     def __init__(self, problems: Problems) -> None:
         from buildgraph.spec import shape
+        from buildgraph.spec.fits import fits
 
         self._problems = problems
         self._shape = shape
+        self._fits = fits
 
     def decode(
         self,
@@ -65,8 +67,6 @@ class Decoder:
 
         ``failed``: paths whose strings could not be filled in, which count as reported.
         """
-        from pydantic import ValidationError
-
         if not isinstance(table, dict):
             self._wrong(path, "a table", table)
             return Decoded({}, {path})
@@ -75,6 +75,16 @@ class Decoder:
         broken.update((*path, place[-1]) for place in landed)
         broken.update(failed)
         table = _without(table, landed | {place[len(path) :] for place in failed})
+        if self._fits(self._shape.SHAPES[kind], table):
+            return Decoded(table, broken)
+        return self._told(kind, table, path, broken, raw=raw)
+
+    def _told(
+        self, kind: str, table: object, path: Path, broken: set[Path], *, raw: bool
+    ) -> Decoded:
+        """By pydantic, until nothing is left that does not fit."""
+        from pydantic import ValidationError
+
         adapter = self._shape.adapter(kind)
         for _ in range(8):
             try:

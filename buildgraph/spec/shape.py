@@ -1,18 +1,48 @@
 """Which keys may a table have, and what is each? The shapes of the language, one class per table.
 
 Decoding is strict (no ``"1"`` for 1) and refuses unknown keys. What pydantic cannot say (one kind in a step, a
-destination is absolute, a name exists) is checked after decoding, where it can be said well.
-Importing this module imports pydantic: only ``load`` does so.
+destination is absolute, a name exists) is checked after decoding, where it can be said well. pydantic is imported for
+the first table about which something has to be said; one that ``fits`` is taken as it is.
 """
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
-from pydantic import ConfigDict, Discriminator, InstanceOf, Tag, TypeAdapter
 from typing_extensions import TypedDict
 
-_STRICT: Final = ConfigDict(extra="forbid", strict=True)
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter
+    from pydantic_core import CoreSchema
+
+_STRICT: "Final[ConfigDict]" = {"extra": "forbid", "strict": True}
+
+
+class AsItIs:
+    """A string that may hold ``${env.NAME}`` (a ``Holed``, which pydantic's own ``str`` would flatten)."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, _handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        from pydantic_core import core_schema
+
+        return core_schema.is_instance_schema(source)
+
+
+class ByForm:
+    """A union whose member is chosen by what is written: text, array or table. Mistakes are then told of one member."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        from pydantic_core import core_schema
+
+        members = {_form(member): handler.generate_schema(member) for member in get_args(source)}
+        return core_schema.tagged_union_schema(members, _written_as)
+
+
+def _form(member: Any) -> str:
+    if getattr(member, "__origin__", None) is list:
+        return "array"
+    return "table" if hasattr(member, "__total__") else "text"
 
 
 def _written_as(value: object) -> str | None:
@@ -27,12 +57,9 @@ def _written_as(value: object) -> str | None:
             return None
 
 
-Str = InstanceOf[str]
-"""A string that may hold ``${env.NAME}`` (a ``Holed``, which pydantic's own ``str`` would flatten)."""
+Str = Annotated[str, AsItIs]
 
-ArgvOrShell = Annotated[
-    Annotated[Str, Tag("text")] | Annotated[list[Str], Tag("array")], Discriminator(_written_as)
-]
+ArgvOrShell = Annotated[Str | list[Str], ByForm]
 Duration = str | int
 Size = str | int
 ModeValue = str | int
@@ -44,12 +71,7 @@ class ScriptTable(TypedDict, total=False):
     args: list[Str]
 
 
-Command = Annotated[
-    Annotated[Str, Tag("text")]
-    | Annotated[list[Str], Tag("array")]
-    | Annotated[ScriptTable, Tag("table")],
-    Discriminator(_written_as),
-]
+Command = Annotated[Str | list[Str] | ScriptTable, ByForm]
 
 CopyTable = TypedDict(
     "CopyTable",
@@ -80,9 +102,7 @@ class DirTable(TypedDict, total=False):
     owner: str
 
 
-FileValue = Annotated[
-    Annotated[str, Tag("text")] | Annotated[FileTable, Tag("table")], Discriminator(_written_as)
-]
+FileValue = Annotated[str | FileTable, ByForm]
 
 
 class PackagesTable(TypedDict, total=False):
@@ -121,10 +141,7 @@ class RetryTable(TypedDict, total=False):
 
 ReuseTable = TypedDict("ReuseTable", {"max-age": Duration}, total=False)
 
-ReuseValue = Annotated[
-    Annotated[Literal["always", "never"], Tag("text")] | Annotated[ReuseTable, Tag("table")],
-    Discriminator(_written_as),
-]
+ReuseValue = Annotated[Literal["always", "never"] | ReuseTable, ByForm]
 
 
 class NormalizeTable(TypedDict, total=False):
@@ -203,9 +220,7 @@ class TagTable(TypedDict, total=False):
     when: str
 
 
-TagValue = Annotated[
-    Annotated[str, Tag("text")] | Annotated[TagTable, Tag("table")], Discriminator(_written_as)
-]
+TagValue = Annotated[str | TagTable, ByForm]
 
 ImageTable = TypedDict(
     "ImageTable",
@@ -285,10 +300,7 @@ for _table in (CopyTable, ReuseTable, StepTable, HealthcheckTable, ImageTable):
     # The functional form, for keys that are no identifiers, takes its configuration afterwards.
     setattr(_table, "__pydantic_config__", _STRICT)  # noqa: B010
 
-VariableValue = Annotated[
-    Annotated[str, Tag("text")] | Annotated[VariableTable, Tag("table")],
-    Discriminator(_written_as),
-]
+VariableValue = Annotated[str | VariableTable, ByForm]
 
 SHAPES: Final[dict[str, Any]] = {
     "workspace": WorkspaceTable,
@@ -321,7 +333,9 @@ NOT_YET: Final[dict[str, frozenset[str]]] = {
 
 
 @cache
-def adapter(table: str) -> TypeAdapter[Any]:
+def adapter(table: str) -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter
+
     return TypeAdapter(SHAPES[table])
 
 
@@ -357,7 +371,7 @@ def _flat(shape: Any) -> list[Any]:
     """The alternatives and items inside unions, arrays and maps."""
     found: list[Any] = []
     for argument in get_args(shape):
-        if isinstance(argument, (Tag, Discriminator)):
+        if argument in (AsItIs, ByForm):
             continue
         found += [argument, *_flat(argument)]
     return found

@@ -56,3 +56,22 @@ def test_plain_progress_of_other_commands_needs_no_rich(tmp_path):
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "click" in loaded
     assert not loaded & {"rich", "networkx", "pydantic", "asyncio", "multiprocess"}
+
+
+def test_a_build_of_what_is_in_order_loads_only_what_it_uses(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "Buildfile.toml").write_text(
+        'buildfile = 1\n[step.a]\ncopy = [{ from = "file", to = "/" }]\n[image.b]\non = ["a"]\n'
+    )
+    program = PROGRAM.replace("print(", "print('\\n', ")
+    words = ["--progress", "quiet", "build", "--home", str(tmp_path / "home")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "diskcache" in loaded
+    assert not loaded & {"rich", "networkx", "pydantic", "asyncio", "multiprocess", "ssl"}
