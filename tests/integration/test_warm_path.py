@@ -61,7 +61,8 @@ def test_plain_progress_of_other_commands_needs_no_rich(tmp_path):
 def test_a_build_of_what_is_in_order_loads_only_what_it_uses(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "Buildfile.toml").write_text(
-        'buildfile = 1\n[step.a]\ncopy = [{ from = "file", to = "/" }]\n[image.b]\non = ["a"]\n'
+        "buildfile = 1\n[base.none]\nscratch = true\n"
+        '[step.a]\ncopy = [{ from = "file", to = "/" }]\n[image.b]\non = ["none", "a"]\n'
     )
     program = PROGRAM.replace("print(", "print('\\n', ")
     words = ["--progress", "quiet", "build", "--home", str(tmp_path / "home")]
