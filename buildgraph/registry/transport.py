@@ -25,7 +25,7 @@ from buildgraph.registry.failure import (
     unreachable,
 )
 from buildgraph.registry.location import FOLLOWED, MOST_REDIRECTS, Origin, Url
-from buildgraph.registry.patience import RETRIED, SYSTEM, Clock, Retries, retry_after
+from buildgraph.registry.patience import ATTEMPTS, RETRIED, SYSTEM, Clock, Retries, retry_after
 from buildgraph.registry.settings import Settings
 
 _AGENT: Final = f"buildgraph/{__version__}"
@@ -56,7 +56,7 @@ class Request:
     body: Body | None = None
     auth: Auth | None = None
     scopes: Sequence[str] = ()
-    attempts: int | None = None
+    attempts: int = ATTEMPTS
 
 
 class Response:
@@ -167,10 +167,9 @@ class Transport:
     def close(self) -> None:
         self.pool.close()
 
-    def retries(self, attempts: int | None = None) -> Retries:
-        """A new portion of patience."""
-        found = Retries(self.clock, self.settings.timeouts.retry)
-        return replace(found, attempts=attempts) if attempts else found
+    def retries(self, attempts: int = ATTEMPTS) -> Retries:
+        """A new portion of patience, for what may take long while it goes on."""
+        return Retries(self.clock, self.settings.timeouts.retry, attempts)
 
     def again(self, retries: Retries, response: Response) -> bool:
         """Is ``response`` worth another try? Then the wait is over and the response closed."""
@@ -185,6 +184,7 @@ class Transport:
     def send(self, request: Request) -> Response:
         """Any status; the caller closes. Raises RegistryError when there is no answer at all."""
         retries = self.retries(request.attempts)
+        retries.since = self.clock.monotonic()
         while True:
             try:
                 response = self.once(request)
@@ -199,7 +199,7 @@ class Transport:
         """Wait for another try. A host that never answered is probably not there: one more try is enough."""
         if error.permanent or (origin not in self._answered and retries.tried >= 2):
             return False
-        return retries.again()
+        return retries.again(slow=error.slow)
 
     def lost(self, origin: Origin, error: CutError) -> RegistryError:
         return unreachable(origin.authority, error, answered=origin in self._answered)
