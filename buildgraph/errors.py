@@ -12,14 +12,20 @@ from buildgraph.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a file that a person wrote; ``line`` counts from 1, 0 means the whole file."""
+    """A place in a file that a person wrote; ``line`` counts from 1, 0 means the whole file.
+
+    ``last`` is the last line of what spans several; ``excerpt`` may have several lines.
+    """
 
     file: str
     line: int = 0
     excerpt: str = ""
+    last: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}" + (f"-{self.last}" if self.last > self.line else "")
 
 
 class BuildgraphError(Exception):
@@ -54,7 +60,7 @@ class BuildgraphError(Exception):
         if self.where:
             lines.append(f"{self.where}:")
             if self.where.excerpt:
-                lines.append(f"    {self.where.excerpt}")
+                lines += [f"    {line}" for line in self.where.excerpt.split("\n")]
         lines.append(f"error[{self.code}]: {self.message}")
         lines += [f"  {line}" for line in self.detail]
         if self.hint:

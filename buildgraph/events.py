@@ -64,6 +64,17 @@ class ImageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePushed:
+    """A registry has the image under its names. Bytes; both are 0 when it was there already."""
+
+    target: str
+    names: tuple[str, ...]
+    digest: str
+    uploaded: int = 0
+    mounted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something to know that does not end the build."""
 
@@ -83,7 +94,14 @@ class BuildFinished:
 
 
 Event = (
-    BuildStarted | StepStarted | StepOutput | StepFinished | ImageFinished | Warned | BuildFinished
+    BuildStarted
+    | StepStarted
+    | StepOutput
+    | StepFinished
+    | ImageFinished
+    | ImagePushed
+    | Warned
+    | BuildFinished
 )
 
 Observer = Callable[[Event], None]

@@ -14,7 +14,7 @@ from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
-from buildgraph.execute.ops_image import codec_of
+from buildgraph.execute.ops_image import BuiltImage, codec_of
 from buildgraph.execute.scheduler import Claim, Node, Scheduler
 from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
@@ -50,6 +50,10 @@ def _build(session: Session, start: float) -> Summary:
             f"-t names one image, and there are {len(targets)} targets",
             hint="build one target, or set tags in the Buildfile",
         )
+    if request.push:
+        from buildgraph.build.release import check_names
+
+        check_names(session, images)
     steps = graph.needed(targets, checks=not request.no_checks)
     prepare(session, steps, images)
     seconds = _learned(session, steps)
@@ -171,6 +175,7 @@ def _finish(
     results: tuple[ImageResult, ...] = ()
     if not errors or session.request.keep_going:
         results = publish(session, ready, made, settled)
+    moved, errors = _push(session, ready, made, errors)
     for image in results:
         session.observer(
             ImageFinished(image.target, image.digest, image.size, image.new_bytes, image.tags)
@@ -178,12 +183,31 @@ def _finish(
     counts = Counter(nodes.progress.outcomes.values())
     steps = {name: counts.get(name, 0) for name in _COUNTED}  # type: ignore[call-overload]
     seconds = time.monotonic() - start
-    metadata = metadata_of(session, ready, made, steps, seconds)
+    metadata = metadata_of(session, ready, made, steps, moved, seconds)
     if not errors:
         session.snapshots.settle()
         write_documents(session, metadata, results)
     session.observer(BuildFinished(not errors, seconds, steps, errors[0].message if errors else ""))
     return Summary(not errors, metadata, results, errors, _facts(session))
+
+
+def _push(
+    session: Session,
+    ready: Sequence[ImageTarget],
+    made: Mapping[str, BuiltImage],
+    errors: tuple[BuildgraphError, ...],
+) -> tuple[dict[str, int], tuple[BuildgraphError, ...]]:
+    """Bytes by how they moved, and all that went wrong so far. A build that failed pushes only with ``each``."""
+    asked = session.request.push
+    if not asked or not ready or (errors and asked != "each"):
+        return {}, errors
+    from buildgraph.build.release import push
+
+    try:
+        moved = push(session, ready, made)
+    except BuildgraphError as error:
+        return {}, (*errors, error)
+    return {"uploaded": moved.uploaded, "mounted": moved.mounted}, errors
 
 
 def _checked(session: Session, image: ImageTarget) -> bool:
@@ -197,6 +221,7 @@ def _facts(session: Session) -> Facts | None:
     request = session.request
     asks = (
         request.no_cache
+        or request.push
         or request.rebuild
         or request.secrets
         or any(output.type != "store" for output in request.outputs)

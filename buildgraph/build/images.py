@@ -1,7 +1,8 @@
 """Images of the local store, for the commands that list, show, name and check them."""
 
+import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,8 +12,8 @@ from buildgraph.image.archive import ImageArchive
 from buildgraph.image.layout import Layout
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.image.validate import validate as find_problems
-from buildgraph.names import Reference
-from buildgraph.oci.descriptor import Descriptor
+from buildgraph.names import Platform, Reference
+from buildgraph.oci.descriptor import INDEXES, Descriptor
 from buildgraph.oci.document import decode
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -72,9 +73,21 @@ class StoredImages:
         return self.of(self.find(ref), ref)
 
     def of(self, descriptor: Descriptor, name: str) -> ImageSource:
-        return load_image(self._open_blob, (descriptor,), None, name)
+        """Of an image for several platforms that for this machine."""
+        several = descriptor.media_type in INDEXES
+        platform = Platform.of_machine(os.uname().machine) if several else None
+        return load_image(self.open_blob, (descriptor,), platform, name)
 
-    def _open_blob(self, digest: Digest) -> BinaryIO:
+    def name_of(self, ref: str) -> str:
+        """The whole name that ``ref`` is, or that its image has; raises what :meth:`find` raises."""
+        digest = self.find(ref).digest
+        known = [name for name, descriptor in self.names.list() if descriptor.digest == digest]
+        with suppress(UsageError):
+            if (full := Reference.parse(ref).familiar) in known:
+                return full
+        return known[0]
+
+    def open_blob(self, digest: Digest) -> BinaryIO:
         stream = self._store.blobs.open(digest)
         if stream is None:
             raise ContentError("blob-missing", f"the store lacks the blob {digest}")

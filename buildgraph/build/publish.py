@@ -67,6 +67,7 @@ def metadata_of(
     images: Sequence[ImageTarget],
     made: Mapping[str, BuiltImage],
     steps: Mapping[str, int],
+    moved: Mapping[str, int],
     seconds: float,
 ) -> dict[str, object]:
     """The document of ``--metadata-file``, schema 1."""
@@ -84,7 +85,7 @@ def metadata_of(
         "schema": 1,
         "targets": targets,
         "steps": dict(steps),
-        "bytes": {"fetched": 0, "uploaded": 0, "mounted": 0},
+        "bytes": {"fetched": 0, "uploaded": 0, "mounted": 0, **moved},
         "seconds": round(seconds, 3),
     }
 
@@ -140,7 +141,7 @@ def write_output(
         )
     if name not in made:
         return
-    source = ImageSource.of(made[name].assembled, _opener(session), name)
+    source = ImageSource.of(made[name].assembled, opener(session), name)
     tags = tags_of(session, session.workspace.graph.images[name])
     names = _names(name, tags)
     with reporting(dest):
@@ -154,7 +155,9 @@ def write_output(
                 write_archive(dest, [(source, names)], "docker")
 
 
-def _opener(session: Session) -> OpenBlob:
+def opener(session: Session) -> OpenBlob:
+    """The blobs that images of this build are made of."""
+
     def open_blob(digest: Digest) -> BinaryIO:
         stream = session.store.blobs.open(digest)
         if stream is None:

@@ -53,6 +53,8 @@ class Request:
     metadata_file: Path | None = None
     iidfile: Path | None = None
     shell_on_failure: bool = False
+    push: Literal["", "all", "each"] = ""
+    """``all``: one release; ``each``: every image that was built, by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from buildgraph.cli import engine, options, warm
-from buildgraph.cli.command import command
+from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, Watcher
 from buildgraph.errors import UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ("buildgraph build api -o type=docker,dest=api.tar", "an archive for docker load"),
         ("buildgraph build deps -o type=local,dest=out", "the files that a step made"),
         ("buildgraph build --rebuild 'deps*'", "run some steps again"),
+        ("buildgraph build --push", "then send the images to where their tags say"),
         ("buildgraph build --require-cached", "fail instead of running a step"),
     ),
 )
@@ -58,6 +59,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="Give a secret of the Buildfile its value.",
 )
+@click.option(
+    "--push",
+    cls=Bare,
+    bare="all",
+    type=click.Choice(["all", "each"]),
+    help="Push the images when all are built: all tags move, or none. --push=each: what was built, one by one.",
+)
 @click.option("--metadata-file", metavar="FILE", help="Write what was built as JSON.")
 @click.option("--iidfile", metavar="FILE", help="Write the image's config digest.")
 @click.option(
@@ -84,6 +92,7 @@ def build(
     metadata_file: str | None,
     iidfile: str | None,
     shell_on_failure: bool,
+    push: Literal["all", "each"] | None,
 ) -> None:
     """Build targets: images, steps or groups. Without a name, the workspace's default ones.
 
@@ -111,6 +120,7 @@ def build(
         metadata_file=_path(metadata_file),
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,
+        push=push or "",
     )
     _carry_out(session, request)
 

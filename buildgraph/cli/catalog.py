@@ -53,13 +53,18 @@ PANELS = (
             "tag": "images:tag",
             "rmi": "images:rmi",
             "validate": "images:validate",
+            "pull": "moving:pull",
+            "push": "moving:push",
+            "copy": "moving:copy",
+            "save": "moving:save",
+            "load": "moving:load",
         },
     ),
     Panel("Store", {"cache": "cache:cache"}),
 )
 
 _LATER = """
-affected convert pull push save load copy diff rebase login logout
+affected convert diff rebase login logout
 run create start stop kill restart exec attach logs wait ps rm cp container commit
 volume report trace runs
 """
@@ -70,7 +75,6 @@ LATER_CACHE = frozenset({"export", "import"})
 
 LATER_OPTIONS: Mapping[str, bool] = {
     "--no-remote-cache": False,
-    "--push": False,
     "--cache": True,
     "--ssh": True,
     "--trace": True,

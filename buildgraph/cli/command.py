@@ -32,9 +32,27 @@ class Command(RichCommand):
         self.examples = tuple(examples)
         self.params += session.options()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        bare = [option for option in self.params if isinstance(option, Bare)]
+        for option in bare:
+            args[:end] = [option.spelled(argument) for argument in args[:end]]
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: "RichContext", formatter: "RichHelpFormatter") -> None:  # type: ignore[override]
         write_examples(self.examples, formatter)
         super().format_help(ctx, formatter)
+
+
+class Bare(click.Option):
+    """An option whose value may be left out, and is only ever written behind ``=``: ``--push``, ``--push=each``."""
+
+    def __init__(self, *args: Any, bare: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bare = bare
+
+    def spelled(self, argument: str) -> str:
+        return f"{argument}={self.bare}" if argument in self.opts else argument
 
 
 def option_panels() -> list[RichOptionPanel]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildgraph.build.request import Request, Summary
     from buildgraph.build.store import Collected, Finding, RecordEntry, Verified
     from buildgraph.build.survey import GraphView, Target
+    from buildgraph.build.transfer import Transferred
     from buildgraph.events import Observer
 
 Question = Literal["deps", "rdeps", "path"]
@@ -109,6 +110,35 @@ def validate(home: Path, ref: str) -> Sequence[str]:
     from buildgraph.build import images
 
     return images.validate(home, ref)
+
+
+def copy(
+    home: Path,
+    environ: Mapping[str, str],
+    observer: "Observer",
+    places: tuple[str, str],
+    directory: Path,
+    platform: str | None,
+) -> "Transferred":
+    """From the first place to the second."""
+    from buildgraph.build import transfer
+
+    return transfer.copy(home, environ, observer, places, directory, platform)
+
+
+def save(
+    home: Path, environ: Mapping[str, str], file: Path, refs: Sequence[str], platform: str | None
+) -> None:
+    from buildgraph.build import transfer
+
+    transfer.save(home, environ, file, refs, platform)
+
+
+def load(home: Path, environ: Mapping[str, str], file: Path) -> Sequence[str]:
+    """The names of what was loaded."""
+    from buildgraph.build import transfer
+
+    return transfer.load(home, environ, file)
 
 
 def cache_info(home: Path) -> Mapping[str, str | int]:

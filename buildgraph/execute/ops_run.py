@@ -255,4 +255,4 @@ def _lines_of(step: RunStep) -> Location:
     script = step.argv[-1].strip("\n").split("\n")
     if len(script) == 1:
         return step.where
-    return replace(step.where, excerpt="\n    ".join((step.where.excerpt, *script)))
+    return replace(step.where, excerpt="\n".join((step.where.excerpt, *script)))

@@ -16,6 +16,7 @@ import io
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
@@ -25,8 +26,11 @@ from buildgraph.errors import ContentError, UsageError
 from buildgraph.fs import tree
 from buildgraph.fs.tarball import END, head
 from buildgraph.fs.tree import Entry
+from buildgraph.image.content import Content
 from buildgraph.image.layout import (
+    FULL_NAME,
     LAYOUT_FILE,
+    REF_NAME,
     check_layout_version,
     copy,
     entries,
@@ -46,6 +50,8 @@ from buildgraph.oci.manifest import Index, Manifest
 Named = tuple[ImageSource, Sequence[str]]
 """An image and the references under which it is written."""
 
+NamedContent = tuple[Content, Sequence[str]]
+
 _PIECE: Final = 1 << 20
 
 
@@ -59,24 +65,35 @@ def write_archive(path: Path, images: Sequence[Named], kind: Literal["oci", "doc
 
 def stream_archive(file: BinaryIO, images: Sequence[Named], kind: Literal["oci", "docker"]) -> None:
     """The same into a stream that is open."""
+    docker = [_docker_entry(*image) for image in images] if kind == "docker" else None
+    _stream(file, [(Content.of(image), names) for image, names in images], docker)
+
+
+def write_oci_archive(path: Path, images: Sequence[NamedContent]) -> None:
+    """An ``oci-archive`` of images with all their platforms; raises as :func:`write_archive`."""
+    with reporting(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as file:
+            _stream(file, images, None)
+
+
+def _stream(
+    file: BinaryIO, images: Sequence[NamedContent], docker: list[dict[str, Any]] | None
+) -> None:
     listed = tuple(
         entry
         for image, names in images
-        for entry in (
-            entries(image.descriptor, names) if names or kind == "oci" else (image.descriptor,)
-        )
+        for entry in (entries(image.root, names) if names or docker is None else (image.root,))
     )
     _put(file, "oci-layout", LAYOUT_FILE)
     _put(file, "index.json", Index(listed).to_bytes())
-    if kind == "docker":
-        _put(file, "manifest.json", encode([_docker_entry(*image) for image in images]))
+    if docker is not None:
+        _put(file, "manifest.json", encode(docker))
     file.writelines(
         head(Entry(name, tree.DIRECTORY, 0o755)) for name in (b"blobs", b"blobs/sha256")
     )
-    documents = {d.digest: content for image, _ in images for d, content in image.documents()}
-    layers = {
-        layer.digest: (image, layer) for image, _ in images for layer in image.manifest.layers
-    }
+    documents = {d.digest: content for image, _ in images for d, content in image.documents}
+    layers = {layer.digest: (image, layer) for image, _ in images for layer in image.layers}
     for digest in sorted({*documents, *layers}):
         if digest in documents:
             _put(file, _blob_path(digest), documents[digest])
@@ -160,6 +177,22 @@ class ImageArchive:
         check_layout_version(layout.text("imageLayoutVersion"), str(self.path))
         return Index.parse(self._read("index.json"), "", f"{self.path}, index.json").manifests
 
+    def all_images(self) -> Iterator[tuple[Content, tuple[str, ...]]]:
+        """Everything in it, each once, with the references that it has there."""
+        if (listed := self.listed()) is not None:
+            for root in {root.digest: root for root in listed}.values():
+                same = [one for one in listed if one.digest == root.digest]
+                names = dict.fromkeys(n for one in same if (n := _whole_name(one)))
+                content = Content.load(
+                    self.open_blob, replace(root, annotations={}), str(self.path)
+                )
+                yield content, tuple(names)
+            return
+        found = decode_list(self._read("manifest.json"), f"{self.path}, manifest.json")
+        for entry in found:
+            image = _docker_image(self.members, entry, None, str(self.path))
+            yield Content.of(image), tuple(entry.texts("RepoTags") or ())
+
     def docker_images(self) -> Iterator[ImageSource]:
         """The images of ``manifest.json``, in its order; none without that file."""
         if "manifest.json" in self.members:
@@ -190,6 +223,13 @@ class ImageArchive:
             hint = f"name one: {known}"
             raise UsageError("image-ambiguous", f"{name} holds {len(fit)} images", hint=hint)
         return fit[0]
+
+
+def _whole_name(descriptor: Descriptor) -> str:
+    """A reference that says more than a tag; empty when there is none."""
+    full = descriptor.annotations.get(FULL_NAME, "")
+    name = descriptor.annotations.get(REF_NAME, "")
+    return full or (name if "/" in name or ":" in name else "")
 
 
 def _docker_image(

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
+from buildgraph.image.content import Content
 from buildgraph.image.output import appearing, reporting
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
@@ -132,32 +133,33 @@ def _read_small(path: Path) -> bytes:
         return file.read(LARGEST + 1)  # decoding refuses what is longer
 
 
-def write_layout(path: Path, source: ImageSource, names: Sequence[str] = ()) -> None:
+def write_layout(path: Path, source: ImageSource | Content, names: Sequence[str] = ()) -> None:
     """Add ``source`` to the layout at ``path`` (made if missing) under ``names``, references, which move to it.
 
     Idempotent. Raises UsageError (``not-a-layout``, ``output-refused``), MachineError (``no-space``).
     """
+    content = source if isinstance(source, Content) else Content.of(source)
     with reporting(path):
         path.mkdir(parents=True, exist_ok=True)
         with _locked(path):
             _begin(path)
         blobs = path / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
-        for layer in {layer.digest: layer for layer in source.manifest.layers}.values():
+        for layer in content.layers:
             if not _has(blobs, layer):
                 with (
-                    source.open_layer(layer) as stream,
+                    content.open_layer(layer) as stream,
                     appearing(blobs / layer.digest.hex) as file,
                 ):
                     copy(stream, file)
-        for descriptor, content in source.documents():
+        for descriptor, document in content.documents:
             if not _has(blobs, descriptor):
                 with appearing(blobs / descriptor.digest.hex) as file:
-                    file.write(content)
+                    file.write(document)
         with _locked(path):
             index = Layout(path).index() if (path / "index.json").exists() else Index(())
             with appearing(path / "index.json") as file:
-                file.write(_moved(index, source.descriptor, names).to_bytes())
+                file.write(_moved(index, content.root, names).to_bytes())
 
 
 def copy(stream: BinaryIO, file: BinaryIO) -> None:
@@ -212,11 +214,17 @@ def _same_name(one: Descriptor, two: Descriptor) -> bool:
 
 
 def entries(descriptor: Descriptor, names: Sequence[str]) -> tuple[Descriptor, ...]:
-    """What an index says of an image: one descriptor per name; ``latest`` alone without a name."""
+    """What an index says of an image: one descriptor per name; ``latest`` alone without a name.
+
+    ``:tag`` is a tag that belongs to no reference.
+    """
     if not names:
         return (replace(descriptor, annotations={REF_NAME: "latest"}),)
     out = []
     for name in names:
+        if name.startswith(":"):
+            out.append(replace(descriptor, annotations={REF_NAME: name[1:]}))
+            continue
         full = Reference.parse(name).familiar
         tag = Reference.parse(full).tag or "latest"
         out.append(replace(descriptor, annotations={FULL_NAME: full, REF_NAME: tag}))

@@ -227,7 +227,7 @@ def cut(error: Exception) -> CutError:
         case CutError():
             return error
         case ssl.SSLCertVerificationError():
-            return CutError(f"its certificate is refused: {error.verify_message}", untrusted=True)
+            return CutError(f"its certificate is refused: {error.verify_message}", permanent=True)
         case ssl.SSLError():
             reason = (error.reason or str(error)).lower().replace("_", " ")
             return CutError(f"TLS failed: {reason}", permanent=True)

@@ -30,14 +30,13 @@ class RegistryError(RemoteError):
 class CutError(Exception):
     """No usable answer: the connection was refused, cut, silent, or spoke no HTTP. Told as a RegistryError in the end.
 
-    ``permanent``: trying again is useless. ``untrusted``: because of the host's certificate, so it does speak TLS.
+    ``permanent``: trying again is useless (a certificate that is not trusted).
     """
 
-    def __init__(self, reason: str, *, permanent: bool = False, untrusted: bool = False) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.permanent = permanent or untrusted
-        self.untrusted = untrusted
+        self.permanent = permanent
 
 
 def refusal(

@@ -15,7 +15,7 @@ from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any, Final, Protocol, Self
 
 from buildgraph import __version__
-from buildgraph.registry.body import Body, Slice, send, size_of
+from buildgraph.registry.body import Body, send, size_of
 from buildgraph.registry.connection import FAILURES, Connection, Pool, cut
 from buildgraph.registry.failure import (
     LONGEST_ANSWER,
@@ -212,10 +212,11 @@ class Transport:
             response = self.exchange(hop, authorization)
             if response.status == 401 and hop.auth and challenges < 2:
                 challenges += 1
-                if not _worth_another(hop.auth, response, authorization):
-                    return response
-                response.close()
-                continue
+                asked = response.all("WWW-Authenticate")
+                if hop.auth.challenged(asked, hop.scopes, authorization):
+                    response.close()
+                    continue
+                return response
             location = response.header("Location")
             if response.status not in FOLLOWED or not location:
                 return response
@@ -236,8 +237,8 @@ class Transport:
         try:
             return self._talk(connection, request, headers)
         except (ConnectionError, RemoteDisconnected) as error:
-            if not connection.used or isinstance(request.body, Slice):
-                raise cut(error) from error  # an upload may have kept a part of what was sent
+            if not connection.used:
+                raise cut(error) from error
         except FAILURES as error:
             raise cut(error) from error
         try:  # the registry closed it while it was idle
@@ -270,16 +271,6 @@ def _closed_on_failure(connection: Connection) -> Iterator[None]:
         raise
 
 
-def _worth_another(auth: Auth, response: Response, sent: str | None) -> bool:
-    """Can the challenge of ``response`` be met? It is closed when that raises."""
-    try:
-        asked = response.all("WWW-Authenticate")
-        return auth.challenged(asked, response.request.scopes, sent)
-    except BaseException:
-        response.discard()
-        raise
-
-
 def _led(hop: Request, response: Response, location: str) -> Request:
     """The request that a redirect asks for."""
     try:
@@ -292,9 +283,4 @@ def _led(hop: Request, response: Response, location: str) -> Request:
     finally:
         response.close()
     same = url.origin == hop.url.origin
-    if not same and isinstance(hop.body, bytes) and hop.method == "POST":
-        raise RegistryError(  # the body is a credential
-            "registry-location",
-            f"{hop.url.origin.authority} leads a request for a token to {url.origin.authority}",
-        )
     return replace(hop, url=url, auth=hop.auth if same else None)

@@ -13,6 +13,7 @@ from buildgraph.events import (
     BuildStarted,
     Event,
     ImageFinished,
+    ImagePushed,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -92,7 +93,7 @@ class Live:
             case StepFinished():
                 self._running.pop(event.step, None)
                 self._done += 1
-            case ImageFinished() | Warned() | BuildFinished():
+            case ImageFinished() | ImagePushed() | Warned() | BuildFinished():
                 pass
             case _:
                 assert_never(event)

@@ -7,6 +7,7 @@ from buildgraph.events import (
     BuildStarted,
     Event,
     ImageFinished,
+    ImagePushed,
     Outcome,
     StepFinished,
 )
@@ -34,6 +35,7 @@ class Recap:
     finished: BuildFinished | None = None
     steps: dict[str, StepFinished] = field(default_factory=dict)
     images: dict[str, ImageFinished] = field(default_factory=dict)
+    pushed: list[ImagePushed] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -43,6 +45,8 @@ class Recap:
                 self.steps[event.step] = event
             case ImageFinished():
                 self.images[event.target] = event
+            case ImagePushed():
+                self.pushed.append(event)
             case BuildFinished():
                 self.finished = event
             case _:
@@ -63,7 +67,21 @@ class Recap:
         lines = [self._headline(self.finished, self.counts(), styled=styled)]
         for outcome in ("executed", "cutoff", "failed"):
             lines += self._named(outcome, styled=styled)
-        return lines + image_lines(tuple(self.images.values()), styled=styled)
+        lines += image_lines(tuple(self.images.values()), styled=styled)
+        return lines + self._moved(styled=styled)
+
+    def _moved(self, *, styled: bool) -> list[str]:
+        if not self.pushed:
+            return []
+        sizes = (
+            (sum(each.uploaded for each in self.pushed), "uploaded"),
+            (sum(each.mounted for each in self.pushed), "mounted"),
+        )
+        moved = [f"{words.size(size)} {what}" for size, what in sizes if size]
+        count = sum(len(each.names) for each in self.pushed)
+        label = words.paint("pushed", "dim", on=styled)
+        names = f"{count} name{'s' if count != 1 else ''}"
+        return [f"  {label} {names}, {' and '.join(moved) or 'nothing had to move'}"]
 
     def unchanged(self) -> tuple[BuildFinished, tuple[ImageFinished, ...]]:
         """What the next build ends with if nothing changes until then."""

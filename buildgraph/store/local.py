@@ -38,6 +38,7 @@ _FOLDERS: Final = (
     "leases",
     "plans",
     "records",
+    "releases",
     "snapshots",
     "stat",
     "tmp",
@@ -145,6 +146,10 @@ class LocalStore:
     @property
     def plans(self) -> Path:
         return self.home / "plans"
+
+    @property
+    def releases(self) -> Path:
+        return self.home / "releases"
 
     @property
     def stat(self) -> Path:

@@ -90,8 +90,8 @@ def test_errors_as_a_person_sees_them():
     assert run("biuld").err == (
         "error[unknown-command]: there is no command 'biuld'\n  help: did you mean build?\n"
     )
-    assert run("push", "x").err == (
-        "error[unsupported]: buildgraph push is not supported yet\n"
+    assert run("ps", "x").err == (
+        "error[unsupported]: buildgraph ps is not supported yet\n"
         "  help: buildgraph -h lists what there is\n"
     )
     assert run("build", "-j", "none").err == (

@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,16 @@ class Registry:
         self._catch_up()
         with self._changed:
             del self._lines[1:]
+
+    def wait(self, wanted: Callable[[Access], bool]) -> None:
+        """Until a request of that kind was answered."""
+
+        def came() -> bool:
+            found = [_ACCESS.search(line) for line in self._lines]
+            return any(wanted(Access(m[1], m[2], int(m[3]), int(m[4]))) for m in found if m)
+
+        with self._changed:
+            assert self._changed.wait_for(came, timeout=30)
 
     def blobs(self) -> dict[str, int]:
         """Hex digest and size of all that is stored."""

@@ -4,6 +4,7 @@ from buildgraph.events import (
     BuildFinished,
     BuildStarted,
     ImageFinished,
+    ImagePushed,
     StepFinished,
     StepOutput,
     StepStarted,
@@ -21,6 +22,7 @@ STORY = (
     StepFinished("step:deps", "run", "executed", 2.5, "blake3:" + "b" * 64, 1_200_000),
     StepFinished("step:app", "run", "cutoff", reason="its inputs came out the same"),
     ImageFinished("image:api", DIGEST, 31_000_000, 450_000, ("shop/api:latest",)),
+    ImagePushed("image:api", ("shop/api:latest",), DIGEST, 450_000, 30_000_000),
     BuildFinished(
         ok=True,
         seconds=2.75,

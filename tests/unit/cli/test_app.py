@@ -90,7 +90,7 @@ def test_near_names_are_suggested(words, near):
 
 
 def test_hidden_options_are_not_suggested():
-    assert "--push" not in run("build", "--pus").err
+    assert "--watch" not in run("build", "--watc").err
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,6 @@ def test_secrets(asked, monkeypatch):
         "-o type=store,dest=x",
         "-o out",
         "-o type=oci,type=tar,dest=x",
-        "a b -t one/name",
         "--progress loud",
     ],
 )

@@ -34,6 +34,7 @@ def test_plain():
         "  ran      step:deps (2.5 s)\n"
         "  cut off  step:app\n"
         f"  image:api  {DIGEST}  31.0 MB, 450 kB new  shop/api:latest\n"
+        "  pushed 1 name, 450 kB uploaded and 30.0 MB mounted\n"
     )
 
 
@@ -61,6 +62,7 @@ def test_json_is_one_event_a_line():
         "step-finished",
         "step-finished",
         "image-finished",
+        "image-pushed",
         "build-finished",
     ]
     assert all(list(line)[:3] == ["schema", "time", "event"] for line in lines)

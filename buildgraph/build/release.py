@@ -1,0 +1,156 @@
+"""``build --push``: the images of one build as one release, and the record of it.
+
+A release is written down before its first tag moves and again when it ends, in ``releases/TIME-ID.json`` of the store:
+a killed one says ``moving``. The record is one JSON document, schema 1::
+
+    {"schema": 1, "time": "2026-01-31T12:00:00Z", "state": "moving" | "done" | "failed",
+     "images": [{"target", "digest", "uploaded", "mounted",
+                 "tags": [{"reference", "before", "after"}]}], "error": ""}
+
+``before`` is null for a tag that is new.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from buildgraph.build.publish import opener, tags_of
+from buildgraph.build.remote import Remote
+from buildgraph.build.session import Session
+from buildgraph.build.ship import shipment
+from buildgraph.errors import BuildgraphError, UsageError
+from buildgraph.events import ImagePushed
+from buildgraph.execute.interrupt import interruptible
+from buildgraph.execute.ops_image import BuiltImage
+from buildgraph.graph.graph import ImageTarget
+from buildgraph.image.content import Content
+from buildgraph.image.source import ImageSource
+from buildgraph.names import Reference
+from buildgraph.registry.release import Release, Shipment, Shipped
+from buildgraph.values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes of all images together."""
+
+    uploaded: int = 0
+    mounted: int = 0
+
+
+def check_names(session: Session, images: Sequence[ImageTarget]) -> None:
+    """Before anything is built: an image that nobody could ask for cannot be pushed."""
+    for image in images:
+        if not image.tags and not session.request.tags:
+            raise UsageError(
+                "push-without-name",
+                f"image {image.name} has no tags, so --push does not know where it belongs",
+                hint='write tags = ["registry/name:tag"] in its table, or give it a name with -t',
+                where=image.where,
+            )
+
+
+def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, BuiltImage]) -> Moved:
+    """All of them or none; with ``--push=each`` every image by itself, as far as it gets.
+
+    Raises RemoteError; with ``each`` after all were tried.
+    """
+    with ExitStack() as undo, interruptible(session.cancelled.set):
+        remote = Remote(session.store, session.request.environ, session.observer, undo)
+        loads = [load for image in images for load in _shipments(session, remote, image, made)]
+        if session.request.push != "each":
+            return _deliver(session, loads)
+        moved, failed = Moved(), []
+        for load in loads:
+            try:
+                one = _deliver(session, [load])
+                moved = Moved(moved.uploaded + one.uploaded, moved.mounted + one.mounted)
+            except BuildgraphError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return moved
+
+
+def _shipments(
+    session: Session, remote: Remote, image: ImageTarget, made: Mapping[str, BuiltImage]
+) -> list[Shipment]:
+    """One for every repository that the image's names belong to."""
+    source = ImageSource.of(made[image.name].assembled, opener(session), image.name)
+    content = Content.of(source)
+    tags: dict[Reference, list[str]] = {}
+    for text in tags_of(session, image):
+        name = Reference.parse(text)
+        tags.setdefault(Reference(name.host, name.path), []).append(name.tag or "latest")
+    return [shipment(remote, image.name, content, place, found) for place, found in tags.items()]
+
+
+def _deliver(session: Session, loads: Sequence[Shipment]) -> Moved:
+    release = Release(loads, session.cancelled)
+    record = _Record(session)
+    try:
+        shipped = release.deliver(record.begin)
+    except BaseException as error:
+        record.end("failed", release.shipped, error)
+        raise
+    record.end("done", shipped)
+    for one in shipped:
+        name = one.shipment.repository.name
+        names = tuple(f"{name}:{tag}" for tag in one.shipment.tags)
+        session.observer(
+            ImagePushed(
+                one.shipment.target, names, one.shipment.root.digest, one.uploaded, one.mounted
+            )
+        )
+    return Moved(sum(one.uploaded for one in shipped), sum(one.mounted for one in shipped))
+
+
+class _Record:
+    """A release that moves nothing leaves none."""
+
+    def __init__(self, session: Session) -> None:
+        self._store = session.store
+        self._now = time.gmtime()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", self._now)
+        self._file: Path = self._store.releases / f"{stamp}-{secrets.token_hex(4)}.json"
+        self._begun = False
+
+    def begin(self, shipped: Sequence[Shipped]) -> None:
+        self._begun = True
+        self._write("moving", shipped)
+
+    def end(
+        self, state: str, shipped: Sequence[Shipped], error: BaseException | None = None
+    ) -> None:
+        if self._begun:
+            self._write(state, shipped, str(error or ""))
+
+    def _write(self, state: str, shipped: Sequence[Shipped], error: str = "") -> None:
+        images = [
+            {
+                "target": one.shipment.target,
+                "digest": one.shipment.root.digest,
+                "uploaded": one.uploaded,
+                "mounted": one.mounted,
+                "tags": [
+                    {"reference": m.reference, "before": m.before, "after": m.after}
+                    for m in one.moved
+                ],
+            }
+            for one in shipped
+            if not one.current
+        ]
+        document = {
+            "schema": 1,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", self._now),
+            "state": state,
+            "images": images,
+            "error": error,
+        }
+        self._store.write(self._file, json.dumps(document, indent=2).encode() + b"\n")

@@ -1,0 +1,140 @@
+"""Images in registries, as one command sees them: read like any other place, and counted.
+
+An image's documents are fetched when they are asked for: its root by name, what the root names by digest. Layers are
+streamed; nothing of them is kept here.
+"""
+
+import io
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from buildgraph.digest import Digest
+from buildgraph.errors import UsageError
+from buildgraph.events import Observer
+from buildgraph.image.content import Content, narrowed
+from buildgraph.image.source import ImageSource, OpenBlob, load_image
+from buildgraph.names import Platform, Reference
+from buildgraph.oci.manifest import Manifest, parse
+from buildgraph.registry.client import Fetched, Registries, Repository
+from buildgraph.registry.credentials import Credentials
+from buildgraph.registry.settings import Settings
+from buildgraph.store.local import LocalStore
+from buildgraph.store.remotes import LocalKnown
+
+if TYPE_CHECKING:
+    from buildgraph.oci.descriptor import Descriptor
+
+
+class Remote:
+    """Connections are opened when first needed and closed when ``undo`` ends. May be used from several threads."""
+
+    def __init__(
+        self,
+        store: LocalStore,
+        environ: Mapping[str, str],
+        observer: Observer,
+        undo: ExitStack,
+        ca: Path | None = None,
+    ) -> None:
+        self._store = store
+        settings, credentials = Settings.load(environ, ca), Credentials.load(environ)
+        self.known = LocalKnown(store.index)
+        undo.callback(self.known.save)
+        self._registries = undo.enter_context(
+            Registries(settings, credentials, observer, self.known)
+        )
+        self._counting = threading.Lock()
+        self.fetched = 0
+        """Bytes of blobs and manifests that came from registries."""
+
+    def repository(self, reference: Reference) -> Repository:
+        return self._registries.repository(reference)
+
+    def content(self, reference: Reference, platform: Platform | None = None) -> Content:
+        """The image with all its platforms, or for one. Raises UsageError ``unknown-image``, RemoteError."""
+        found, open_blob = self._root(reference)
+        return narrowed(open_blob, (found.descriptor,), platform, str(reference))
+
+    def image(self, reference: Reference, platform: Platform) -> ImageSource:
+        found, open_blob = self._root(reference)
+        return load_image(open_blob, (found.descriptor,), platform, str(reference))
+
+    def _root(self, reference: Reference) -> tuple[Fetched, OpenBlob]:
+        repository = self.repository(reference)
+        found = repository.manifest(reference.digest or reference.tag or "latest")
+        if found is None:
+            raise UsageError(
+                "unknown-image",
+                f"the registry has no image {reference.familiar}",
+                hint="check the name and the tag, and whether a login is needed",
+            )
+        return found, _Blobs(self, repository, found).open
+
+    def plain(self, digest: Digest) -> BinaryIO | None:
+        """A blob of the store as a plain file, which costs least to send; the registry checks what it gets."""
+        try:
+            return self._store.blobs.path(digest).open("rb")
+        except FileNotFoundError:
+            return None
+
+    def count(self, size: int) -> None:
+        with self._counting:
+            self.fetched += size
+
+
+class _Blobs:
+    """Blobs of one image by digest; what no manifest has named as a blob yet is a manifest."""
+
+    def __init__(self, remote: Remote, repository: Repository, root: Fetched) -> None:
+        self._remote = remote
+        self._repository = repository
+        self._documents: dict[Digest, bytes] = {}
+        self._blobs: dict[Digest, Descriptor] = {}
+        self._keep(root)
+
+    def open(self, digest: Digest) -> BinaryIO:
+        if digest in self._blobs:
+            stream = self._repository.open_blob(self._blobs[digest])
+            return cast("BinaryIO", io.BufferedReader(_Counted(stream, self._remote), 1 << 20))
+        if digest not in self._documents:
+            found = self._repository.manifest(digest)
+            if found is None:
+                raise UsageError(
+                    "unknown-image",
+                    f"{self._repository.name} names the manifest {digest}, and lacks it",
+                )
+            self._keep(found)
+        return io.BytesIO(self._documents[digest])
+
+    def _keep(self, found: Fetched) -> None:
+        descriptor, content = found.descriptor, found.content
+        self._remote.count(len(content))
+        self._documents[descriptor.digest] = content
+        document = parse(content, descriptor.media_type, self._repository.name)
+        if isinstance(document, Manifest):
+            for blob in (document.config, *document.layers):
+                self._blobs[blob.digest] = blob
+
+
+class _Counted(io.RawIOBase):
+    def __init__(self, stream: BinaryIO, remote: Remote) -> None:
+        self._stream = stream
+        self._remote = remote
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        content = self._stream.read(len(view))
+        view[: len(content)] = content
+        self._remote.count(len(content))
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()

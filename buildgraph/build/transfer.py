@@ -1,0 +1,202 @@
+"""Images from one place to another, byte for byte: ``pull``, ``push``, ``copy``, ``save``, ``load``.
+
+Whatever the way, digests stay: manifests, indexes, configs and layers are moved as they are. The one exception is a
+docker-archive, a form without manifests. What the other side has already is not moved again.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, assert_never
+
+from buildgraph.build.images import StoredImages
+from buildgraph.build.places import FilePlace, Opener, Place, RegistryPlace, StorePlace, parse_place
+from buildgraph.build.remote import Remote
+from buildgraph.build.ship import shipment
+from buildgraph.digest import Digest
+from buildgraph.events import Event, Observer
+from buildgraph.execute.interrupt import interruptible
+from buildgraph.execute.local import CancelledError
+from buildgraph.image.archive import ImageArchive, write_archive, write_oci_archive
+from buildgraph.image.content import Content
+from buildgraph.image.layout import write_layout
+from buildgraph.image.source import ImageSource, load_image
+from buildgraph.names import Platform, Reference
+from buildgraph.oci.descriptor import Descriptor
+from buildgraph.registry.release import Release
+from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
+
+_AT_ONCE: Final = 4
+_PIECE: Final = 1 << 20
+
+
+def _silent(_event: Event) -> None:
+    """Archives are read and written without progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """What moved, in bytes; ``names`` are what the image is called where it now is."""
+
+    digest: Digest
+    names: tuple[str, ...]
+    fetched: int = 0
+    uploaded: int = 0
+    mounted: int = 0
+
+
+class Transfer:
+    """One command's view of all places."""
+
+    def __init__(
+        self, store: LocalStore, environ: Mapping[str, str], observer: Observer, undo: ExitStack
+    ) -> None:
+        self._store = store
+        self._remote = Remote(store, environ, observer, undo)
+        self._opener = Opener(store, self._remote, undo)
+        self._stopped = threading.Event()
+
+    def copy(self, source: Place, target: Place, platform: Platform | None = None) -> Transferred:
+        """Idempotent; the image appears at ``target`` under its name when everything of it is there."""
+        with interruptible(self._stopped.set):
+            content = self._opener.open(source, platform)
+            names: tuple[str, ...] = ()
+            uploaded = mounted = 0
+            match target:
+                case RegistryPlace(reference):
+                    near = (source.reference,) if isinstance(source, RegistryPlace) else ()
+                    place, tags = Reference(reference.host, reference.path), (_tag(reference),)
+                    made = shipment(self._remote, str(reference), content, place, tags, near)
+                    (done,) = Release((made,), self._stopped).deliver()
+                    names, uploaded, mounted = (reference.familiar,), done.uploaded, done.mounted
+                case StorePlace(reference=text):
+                    names = (Reference.parse(text).familiar,)
+                    self.keep(content, names)
+                case FilePlace():
+                    names = _write(content, target)
+                case _:
+                    assert_never(target)
+        return Transferred(content.root.digest, names, self._remote.fetched, uploaded, mounted)
+
+    def keep(self, content: Content, names: Sequence[str]) -> None:
+        """Bring all of it into the store, then name it."""
+        with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
+            waiting = [pool.submit(self._keep_layer, content, layer) for layer in content.layers]
+            try:
+                for one in waiting:
+                    one.result()
+            except BaseException:
+                self._stopped.set()
+                raise
+        for descriptor, document in content.documents:
+            self._store.blobs.put(document, descriptor.digest.algorithm)
+        self._store.images.tag_all(dict.fromkeys(names, content.root))
+
+    def _keep_layer(self, content: Content, layer: Descriptor) -> None:
+        blobs = self._store.blobs
+        self._check()
+        if blobs.has(layer.digest):
+            return
+        with self._store.single_flight(f"blob-{layer.digest}", self._stopped):
+            self._check()
+            if blobs.has(layer.digest):
+                return
+            temp = blobs.temp()
+            with content.open_layer(layer) as stream, temp.open("wb") as file:
+                while piece := stream.read(_PIECE):
+                    self._check()
+                    file.write(piece)
+            blobs.adopt(temp, layer.digest)
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise CancelledError
+
+    # -- archives of several images
+
+    def save(self, path: Path, references: Sequence[str], platform: Platform | None) -> None:
+        """What ``docker load`` reads; of an image for several platforms the one for ``platform``."""
+        images = StoredImages(self._store)
+        chosen: dict[Digest, tuple[Content, list[str]]] = {}
+        for reference in references:
+            content = self._opener.open(StorePlace(reference), platform)
+            names = chosen.setdefault(content.root.digest, (content, []))[1]
+            names.append(images.name_of(reference))
+        write_archive(
+            path, [(_single(c, platform), names) for c, names in chosen.values()], "docker"
+        )
+
+    def load(self, path: Path) -> tuple[str, ...]:
+        """Every image of an archive, under the names that it has there; those without names by digest."""
+        with interruptible(self._stopped.set), ImageArchive(path, self._store.tmp) as archive:
+            loaded: list[str] = []
+            for content, names in archive.all_images():
+                known = tuple(Reference.parse(name).familiar for name in names)
+                self.keep(content, known or (content.root.digest,))
+                loaded += known or (content.root.digest,)
+        return tuple(loaded)
+
+
+def _tag(reference: Reference) -> str:
+    return reference.tag or "latest"
+
+
+def _write(content: Content, target: FilePlace) -> tuple[str, ...]:
+    """A tag alone names an image in a layout; a whole reference is kept as well."""
+    whole = "/" in target.reference or ":" in target.reference
+    names = ((target.reference if whole else f":{target.reference}"),) if target.reference else ()
+    match target.kind:
+        case "oci":
+            write_layout(target.path, content, names)
+        case "oci-archive":
+            write_oci_archive(target.path, [(content, names)])
+        case "docker-archive":
+            named = (target.reference,) if target.reference else ()
+            write_archive(target.path, [(_single(content, None), named)], "docker")
+    return (str(target),)
+
+
+def _single(content: Content, platform: Platform | None) -> ImageSource:
+    return load_image(content.open_any, (content.root,), platform, content.name)
+
+
+@contextmanager
+def _transferring(
+    home: Path, environ: Mapping[str, str], observer: Observer = _silent
+) -> Iterator[Transfer]:
+    with ExitStack() as undo:
+        store = undo.enter_context(LocalStore.open(home, observer))
+        yield Transfer(store, environ, observer, undo)
+
+
+def copy(
+    home: Path,
+    environ: Mapping[str, str],
+    observer: Observer,
+    places: tuple[str, str],
+    directory: Path,
+    platform: str | None,
+) -> Transferred:
+    """Relative paths in ``places`` are from ``directory``."""
+    source, target = (parse_place(place, directory) for place in places)
+    with _transferring(home, environ, observer) as transfer:
+        return transfer.copy(source, target, _platform(platform))
+
+
+def save(
+    home: Path, environ: Mapping[str, str], file: Path, refs: Sequence[str], platform: str | None
+) -> None:
+    with _transferring(home, environ) as transfer:
+        transfer.save(file, refs, _platform(platform))
+
+
+def load(home: Path, environ: Mapping[str, str], file: Path) -> tuple[str, ...]:
+    with _transferring(home, environ) as transfer:
+        return transfer.load(file)
+
+
+def _platform(text: str | None) -> Platform | None:
+    return Platform.parse(text) if text else None

@@ -1,0 +1,134 @@
+"""Commands that move images between places: ``pull``, ``push``, ``copy``, ``save``, ``load``."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from buildgraph.cli import complete, engine, out
+from buildgraph.cli.command import command
+from buildgraph.cli.quantity import show_size
+from buildgraph.cli.session import Session
+
+if TYPE_CHECKING:
+    from buildgraph.build.transfer import Transferred
+
+_platform = click.option(
+    "--platform", metavar="P", help="Of an image for several platforms only this one."
+)
+
+
+@command(
+    "pull",
+    examples=(
+        ("buildgraph pull debian:bookworm-slim", "into the local store, with all its platforms"),
+        ("buildgraph pull --platform linux/arm64 debian:bookworm-slim", "one platform alone"),
+    ),
+)
+@click.argument("ref", metavar="REF")
+@_platform
+def pull(session: Session, *, ref: str, platform: str | None) -> None:
+    """Bring an image from its registry into the local store. What is there already is not fetched again."""
+    _copy(session, f"docker://{ref}", f"store:{_without_digest(ref)}", platform)
+
+
+@command(
+    "push",
+    examples=(
+        (
+            "buildgraph push registry.example.com/shop/api:1.2",
+            "an image of the store to where its name says",
+        ),
+        ("buildgraph push shop/api:latest registry.example.com/shop/api:1.2", "under another name"),
+    ),
+)
+@click.argument("source", metavar="REF", shell_complete=complete.images)
+@click.argument("target", metavar="[REF]", required=False)
+def push(session: Session, *, source: str, target: str | None) -> None:
+    """Send an image of the local store to a registry: only what the registry lacks, its tag last."""
+    _copy(session, f"store:{source}", f"docker://{target or source}", None)
+
+
+@command(
+    "copy",
+    examples=(
+        ("buildgraph copy docker://debian:12 oci:debian:12", "from a registry into an OCI layout"),
+        (
+            "buildgraph copy oci-archive:api.tar docker://localhost:5000/api:1",
+            "an archive to a registry",
+        ),
+        ("buildgraph copy docker://a.example/x:1 docker://b.example/x:1", "between registries"),
+    ),
+)
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@_platform
+def copy(session: Session, *, source: str, target: str, platform: str | None) -> None:
+    """Copy an image from one place to another without changing a byte, with all its platforms.
+
+    A place is docker://REF (a registry), oci:FOLDER[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
+    store:REF.
+    """
+    _copy(session, source, target, platform)
+
+
+@command(
+    "save",
+    examples=(
+        ("buildgraph save -o shop.tar shop/api:1 shop/web:1", "for docker load, podman load"),
+    ),
+)
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete.images)
+@click.option(
+    "-o", "--output", "archive", metavar="FILE", required=True, help="The archive to write."
+)
+@_platform
+def save(session: Session, *, refs: tuple[str, ...], archive: str, platform: str | None) -> None:
+    """Write images of the local store into one archive."""
+    engine.save(session.home, os.environ, Path(os.path.abspath(archive)), refs, platform)
+
+
+@command(
+    "load",
+    examples=(
+        ("buildgraph load -i shop.tar", "what docker save, podman save or buildgraph wrote"),
+    ),
+)
+@click.option(
+    "-i", "--input", "archive", metavar="FILE", required=True, help="The archive to read."
+)
+def load(session: Session, *, archive: str) -> None:
+    """Bring all images of an archive into the local store."""
+    for name in engine.load(session.home, os.environ, Path(os.path.abspath(archive))):
+        out.line(name)
+
+
+def _copy(session: Session, source: str, target: str, platform: str | None) -> None:
+    with session.watch() as watcher:
+        done = engine.copy(
+            session.home, os.environ, watcher, (source, target), Path.cwd(), platform
+        )
+    _tell(session, done)
+
+
+def _tell(session: Session, done: "Transferred") -> None:
+    for name in done.names:
+        out.line(f"{name}@{done.digest}" if "@" not in name else name)
+    moved = [
+        f"{show_size(size)} {what}"
+        for size, what in (
+            (done.fetched, "fetched"),
+            (done.uploaded, "uploaded"),
+            (done.mounted, "mounted"),
+        )
+        if size
+    ]
+    session.note(", ".join(moved) or "nothing had to move")
+
+
+def _without_digest(ref: str) -> str:
+    """What a pulled image is called: ``name:tag``; a digest alone stays a name of its own."""
+    name, _, digest = ref.partition("@")
+    tail = name.rpartition("/")[2]
+    return name if not digest or ":" in tail else ref

@@ -1,0 +1,186 @@
+"""``build --push`` to a real registry: what moves, in which order tags move, and what a killed push leaves to do."""
+
+import json
+import os
+import signal
+
+import pytest
+from support.badregistry import BadRegistry, refuse
+from support.program import Program
+from support.registry import running
+from support.workspace import Workspace
+
+from buildgraph.errors import RemoteError, UsageError
+from buildgraph.events import ImagePushed
+
+SERVICES = """
+[step.lib]
+copy = [{{ from = "lib", to = "/lib0/" }}]
+[step.one-src]
+copy = [{{ from = "one", to = "/app/" }}]
+[step.two-src]
+copy = [{{ from = "two", to = "/app/" }}]
+[image.one]
+on = ["box", "lib", "one-src"]
+tags = ["{host}/shop/one:1", "{host}/shop/one:latest"]
+[image.two]
+on = ["box", "lib", "two-src"]
+tags = ["{other}/shop/two:1"]
+"""
+
+
+@pytest.fixture
+def registry(tmp_path):
+    with running(tmp_path / "registry") as registry:
+        yield registry
+
+
+@pytest.fixture
+def space(tmp_path, registry):
+    space = Workspace.make(tmp_path).base()
+    for name in ("lib", "one", "two"):
+        space.write(f"{name}/file", f"{name}\n" * 100)
+    space.buildfile(SERVICES.format(host=registry.host, other=registry.host))
+    return space
+
+
+def moved(summary):
+    return summary.metadata["bytes"]
+
+
+def methods(registry, *wanted):
+    return [a for a in registry.accesses() if a.method in wanted]
+
+
+def releases(space):
+    return [json.loads(p.read_text()) for p in sorted((space.home / "releases").iterdir())]
+
+
+def test_every_byte_goes_once_and_the_second_push_sends_none(space, registry):
+    first = space.build(push="all")
+    assert sorted(e.names for e in space.events if isinstance(e, ImagePushed)) == [
+        (f"{registry.host}/shop/one:1", f"{registry.host}/shop/one:latest"),
+        (f"{registry.host}/shop/two:1",),
+    ]
+    assert 0 < moved(first)["mounted"] < moved(first)["uploaded"]
+    stored = sum(registry.blobs().values())
+    assert moved(first)["uploaded"] == stored
+    registry.forget()
+    again = space.build(push="all")
+    assert moved(again) == {"fetched": 0, "uploaded": 0, "mounted": 0}
+    assert methods(registry, "PUT", "POST", "PATCH") == []
+    assert len(releases(space)) == 1
+
+
+def test_after_one_change_the_one_layer_goes(space, registry):
+    space.build(push="all")
+    registry.forget()
+    space.write("one/file", "changed\n")
+    summary = space.build(push="all")
+    layer = summary.metadata["targets"]["one"]["layers"][-1]
+    sizes = registry.blobs()
+    config = summary.metadata["targets"]["one"]["config_digest"]
+    manifest = summary.metadata["targets"]["one"]["digest"]
+    hexes = [digest.partition(":")[2] for digest in (layer, config, manifest)]
+    assert moved(summary)["uploaded"] == sum(sizes[name] for name in hexes)
+    others = [
+        a for a in registry.accesses() if not (a.method == "HEAD" and "/manifests/" in a.path)
+    ]
+    assert len(others) <= 10
+
+
+def test_another_repository_mounts_what_it_lacks(space, registry):
+    space.build(push="all")
+    registry.forget()
+    summary = space.build("one", tags=(f"{registry.host}/other/name:1",), push="all")
+    manifest = summary.metadata["targets"]["one"]["digest"].partition(":")[2]
+    assert moved(summary)["uploaded"] == registry.blobs()[manifest]
+    assert moved(summary)["mounted"] > 0
+    assert methods(registry, "PATCH") == []
+
+
+def test_a_registry_that_lost_its_blobs_gets_them_again(space, registry):
+    first = space.build(push="all")
+    registry.stop()
+    os.rename(registry.folder / "storage", registry.folder / "lost")
+    registry.start()
+    again = space.build(push="all")
+    assert moved(again)["uploaded"] == moved(first)["uploaded"]
+
+
+def test_no_tag_moves_unless_all_can(space, registry):
+    with BadRegistry() as bad:
+        bad.modes.append(_refuse_tag)
+        space.buildfile(SERVICES.format(host=registry.host, other=bad.host))
+        summary = space.attempt(push="all")
+        (failure,) = summary.failures
+        assert isinstance(failure, RemoteError)
+        assert "the moon" in failure.message
+        tags = [a for a in registry.accesses() if a.path.endswith(("manifests/1", "/latest"))]
+        assert [a.method for a in tags if a.method != "HEAD"] == ["PUT", "PUT", "DELETE", "DELETE"]
+        (record,) = releases(space)
+        assert record["state"] == "failed"
+        assert "the moon" in record["error"]
+        assert all(image["tags"] == [] for image in record["images"])
+
+
+def _refuse_tag(exchange, asked):
+    if asked.kind != "put-manifest" or ":" in asked.rest:
+        return False
+    refuse(exchange, 400, "TAG_INVALID", "the moon is in the wrong phase")
+    return True
+
+
+def test_each_pushes_what_can_be_pushed(space, registry):
+    with BadRegistry() as bad:
+        bad.modes.append(_refuse_tag)
+        space.buildfile(SERVICES.format(host=registry.host, other=bad.host))
+        (failure,) = space.attempt(push="each").failures
+        assert isinstance(failure, RemoteError)
+    assert [record["state"] for record in releases(space)].count("done") == 1
+    names = [e.names for e in space.events if isinstance(e, ImagePushed)]
+    assert names == [(f"{registry.host}/shop/one:1", f"{registry.host}/shop/one:latest")]
+
+
+def test_a_failed_build_pushes_only_what_each_allows(space, registry):
+    text = SERVICES.format(host=registry.host, other=registry.host)
+    space.buildfile(
+        text
+        + '[step.fails]\non = ["box"]\nrun = "false"\n[image.bad]\non = ["fails"]\ntags = ["x:1"]\n'
+    )
+    assert space.attempt(push="all", keep_going=True).failures
+    assert methods(registry, "PUT", "POST") == []
+    assert space.attempt(push="each", keep_going=True).failures
+    assert len([e for e in space.events if isinstance(e, ImagePushed)]) == 2
+
+
+def test_an_image_without_a_name_is_refused_before_anything_runs(space):
+    space.buildfile('[step.x]\non = ["box"]\nrun = "true"\n[image.bare]\non = ["x"]\n')
+    with pytest.raises(UsageError) as raised:
+        space.build(push="all")
+    assert raised.value.code == "push-without-name"
+    assert space.ran() == set()
+
+
+def test_a_killed_push_is_finished_by_the_next(space, registry):
+    space.build()
+    program = Program.of(space)
+    process = program.start("build", "--push")
+    registry.wait(lambda access: access.method == "PUT" and access.uploads)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    program.end()
+    there = dict(registry.blobs())
+    registry.forget()
+    summary = space.build(push="all")
+    sent = moved(summary)["uploaded"]
+    assert sent <= sum(registry.blobs().values()) - sum(
+        size for name, size in there.items() if name in _layers(summary)
+    )
+    assert len(releases(space)) >= 1
+    program.sound()
+
+
+def _layers(summary):
+    targets = summary.metadata["targets"].values()
+    return {layer.partition(":")[2] for target in targets for layer in target["layers"]}
