@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode
 from buildgraph.registry.authfile import Credential
 from buildgraph.registry.challenge import Challenge, actions, choose, parse_challenges, written
 from buildgraph.registry.credentials import Credentials
-from buildgraph.registry.failure import RegistryError
+from buildgraph.registry.failure import RegistryError, blank
 from buildgraph.registry.location import Origin, Url
 from buildgraph.registry.transport import Request, Transport
 
@@ -118,7 +118,7 @@ class RepositoryAuth:
         return True
 
     def _misunderstood(self, asked: Sequence[str]) -> RegistryError:
-        shown = "; ".join(asked)[:120]
+        shown = blank("; ".join(asked)[:120], self.secrets())
         why = f"in a way that is not known: {shown!r}" if shown else "without saying how"
         return RegistryError("registry-auth", f"{self._registry.host} asks who we are {why}")
 

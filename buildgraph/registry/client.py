@@ -26,7 +26,7 @@ from buildgraph.registry.documents import ACCEPT, Fetched, announced, check_answ
 from buildgraph.registry.download import open_blob
 from buildgraph.registry.endpoint import Endpoints, Place
 from buildgraph.registry.failure import CutError, RegistryError
-from buildgraph.registry.patience import SYSTEM, Clock
+from buildgraph.registry.patience import ATTEMPTS, SYSTEM, Clock
 from buildgraph.registry.settings import Settings
 from buildgraph.registry.transport import Request, Response, Transport
 from buildgraph.registry.upload import BlobUpload, Uploaded, blob_exists
@@ -122,7 +122,8 @@ class Repository:
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """A stream of at most ``descriptor.size`` bytes; its end raises ContentError (``blob-damaged``) when they
         are not the digest's, any read RegistryError when the registry gives no more. The caller closes."""
-        return open_blob(self._transport, (*self._mirrors, self._place), descriptor)
+        places = (*self._mirrors, self._place)
+        return open_blob(self._transport, places, descriptor, self._distrust)
 
     def has_blob(self, digest: Digest) -> bool:
         if self._known.has(self.name, digest):
@@ -208,6 +209,9 @@ class Repository:
                 self._warn(mirror, error)
         return ask(self._place)
 
+    def _distrust(self, place: Place) -> None:
+        self._mirrors = tuple(mirror for mirror in self._mirrors if mirror != place)
+
     def _warn(self, mirror: Place, error: BuildgraphError) -> None:
         host, own = mirror.endpoint.host, self._place.endpoint.host
         message = f"the mirror {host} failed, {own} is asked: {error.message}"
@@ -249,7 +253,7 @@ class Repository:
             {"Accept": ACCEPT},
             auth=place.auth,
             scopes=place.scope("pull"),
-            attempts=2 if place.mirror else None,
+            attempts=2 if place.mirror else ATTEMPTS,
         )
         return self._transport.send(request)
 

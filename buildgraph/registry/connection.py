@@ -24,6 +24,8 @@ from buildgraph.registry.settings import HostSettings, Settings
 
 _MOST_IDLE: Final = 8
 _READ: Final = 64 << 10
+_LONGEST_HEAD: Final = 1 << 20
+"""Bytes of an answer's head, however many interim answers (100) precede it, and of a body's trailer."""
 
 FAILURES: Final = (OSError, http.client.HTTPException, ValueError)
 """What a broken connection or a host that speaks no HTTP makes the standard library raise."""
@@ -35,6 +37,8 @@ class _Paced(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, pace: Pace) -> None:
         self._raw = raw
         self._pace = pace
+        self.budget: int | None = _LONGEST_HEAD
+        """How many more bytes may come; None for any number."""
 
     def readable(self) -> bool:
         return True
@@ -43,6 +47,10 @@ class _Paced(io.RawIOBase):
         began = time.monotonic()
         count = cast("int", self._raw.readinto(buffer))
         self._pace.add(time.monotonic() - began, count)
+        if self.budget is not None:
+            self.budget -= count
+            if self.budget < 0:
+                raise http.client.LineTooLong("header")
         return count
 
     def close(self) -> None:
@@ -60,8 +68,17 @@ class _PacedResponse(http.client.HTTPResponse):
     ) -> None:
         super().__init__(sock, debuglevel, method, url)
         raw = self.fp.detach()
-        paced = _Paced(raw, Pace(sock.gettimeout() or 60.0))
-        self.fp = io.BufferedReader(paced, _READ)
+        self._paced = _Paced(raw, Pace(sock.gettimeout() or 60.0))
+        self.fp = io.BufferedReader(self._paced, _READ)
+
+    def begin(self) -> None:
+        super().begin()
+        self._paced.budget = None
+
+    def _read_and_discard_trailer(self) -> None:
+        """What follows a chunked body is read without a limit by the standard library."""
+        self._paced.budget = _LONGEST_HEAD
+        super()._read_and_discard_trailer()  # type: ignore[misc]
 
 
 class Connection(http.client.HTTPConnection):
@@ -227,13 +244,15 @@ def cut(error: Exception) -> CutError:
         case CutError():
             return error
         case ssl.SSLCertVerificationError():
-            return CutError(f"its certificate is refused: {error.verify_message}", permanent=True)
+            return CutError(f"its certificate is refused: {error.verify_message}", untrusted=True)
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return CutError("it closed the connection")
         case ssl.SSLError():
             reason = (error.reason or str(error)).lower().replace("_", " ")
             return CutError(f"TLS failed: {reason}", permanent=True)
         case TimeoutError():
             own = str(error) if str(error).startswith("only ") else ""
-            return CutError(own or "it said nothing for too long")
+            return CutError(own or "it said nothing for too long", slow=True)
         case socket.gaierror():
             return CutError(f"its name is not known ({error.strerror})")
         case http.client.RemoteDisconnected():

@@ -6,6 +6,7 @@ and the document must say what it is itself.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from buildgraph.registry.transport import Response
 
 ACCEPT: Final = ", ".join(sorted(MANIFESTS | INDEXES, reverse=True))
 _KNOWN: Final = MANIFESTS | INDEXES
-_OLD: Final = "application/vnd.docker.distribution.manifest.v1+"
+_DIGEST: Final = re.compile(r"[a-z0-9]{3,16}:[0-9a-f]{32,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def check_answer(response: Response, digest: Digest, name: str) -> None:
     said = response.header("Docker-Content-Digest")
     if said.startswith("sha256:") and said != digest:
         raise RegistryError(
-            "registry-digest", f"{name} was sent as {digest}, and the registry calls it {said[:80]}"
+            "registry-digest",
+            f"{name} was sent as {digest}, and the registry calls it {_shown(said)}",
         )
 
 
@@ -80,7 +82,7 @@ def _checked(response: Response, content: bytes, name: str, wanted: Digest | Non
     for claim in (wanted, said):
         if claim and not _is(content, claim, digest):
             raise ContentError(
-                "manifest-damaged", f"{name} is {digest}, where {claim[:150]} was announced"
+                "manifest-damaged", f"{name} is {digest}, where {_shown(claim)} was announced"
             )
     return wanted or digest
 
@@ -91,6 +93,10 @@ def _is(content: bytes, claim: str, digest: Digest) -> bool:
     if algorithm == "sha512":
         return hashlib.sha512(content).hexdigest() == hexadecimal
     return claim == digest
+
+
+def _shown(claim: str) -> str:
+    return claim if _DIGEST.fullmatch(claim) else "something that is no digest"
 
 
 def _too_long(name: str) -> ContentError:

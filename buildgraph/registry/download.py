@@ -9,13 +9,14 @@ What a mirror lacks or breaks off is taken from the next place.
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Final, cast
 
 from buildgraph.errors import ContentError
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.endpoint import Place
 from buildgraph.registry.failure import CutError, RegistryError
+from buildgraph.registry.patience import ATTEMPTS
 from buildgraph.registry.transport import Request, Response, Transport
 
 WORTH: Final = 8 << 20
@@ -24,11 +25,18 @@ _BUFFER: Final = 256 << 10
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
-def open_blob(transport: Transport, places: Sequence[Place], descriptor: Descriptor) -> BinaryIO:
-    """Raises RegistryError; ContentError (``blob-damaged``) when the size is wrong already."""
+def open_blob(
+    transport: Transport,
+    places: Sequence[Place],
+    descriptor: Descriptor,
+    distrust: Callable[[Place], None],
+) -> BinaryIO:
+    """``distrust`` is told of a place that gave other bytes.
+
+    Raises RegistryError; ContentError (``blob-damaged``) when the size is wrong already."""
     if descriptor.digest.algorithm not in ("sha256", "sha512"):
         raise ContentError("bad-digest", f"{descriptor.digest} is no digest of an image's blob")
-    stream = _BlobStream(transport, places, descriptor)
+    stream = _BlobStream(transport, places, descriptor, distrust)
     try:
         stream.start()
     except BaseException:
@@ -39,11 +47,16 @@ def open_blob(transport: Transport, places: Sequence[Place], descriptor: Descrip
 
 class _BlobStream(io.RawIOBase):
     def __init__(
-        self, transport: Transport, places: Sequence[Place], descriptor: Descriptor
+        self,
+        transport: Transport,
+        places: Sequence[Place],
+        descriptor: Descriptor,
+        distrust: Callable[[Place], None],
     ) -> None:
         self._transport = transport
         self._places = list(places)
         self._descriptor = descriptor
+        self._distrust = distrust
         self._hash = hashlib.new(descriptor.digest.algorithm)
         self._at = 0
         self._mark = 0
@@ -80,9 +93,9 @@ class _BlobStream(io.RawIOBase):
         assert self._response
         if self._longer(self._response):
             self._response.discard()
-            raise self._damaged("is longer than its size")
+            raise self._disowned("is longer than its size")
         if self._hash.hexdigest() != self._descriptor.digest.hex:
-            raise self._damaged("has other bytes than its digest says")
+            raise self._disowned("has other bytes than its digest says")
         self._done = True
         self._response.close()
 
@@ -100,7 +113,7 @@ class _BlobStream(io.RawIOBase):
             self._mark = self._at
             self._retries.forgive()
         origin = self._places[0].endpoint.base.origin
-        if error.permanent or not self._retries.again():
+        if error.permanent or not self._retries.again(slow=error.slow):
             if len(self._places) == 1:
                 raise self._lost(error) from error
             self._leave_place()
@@ -108,7 +121,7 @@ class _BlobStream(io.RawIOBase):
             try:
                 self._response = self._next_response()
             except CutError as again:
-                if not self._retries.again():
+                if not self._retries.again(slow=again.slow):
                     raise self._transport.lost(origin, again) from again
 
     def _lost(self, error: CutError) -> RegistryError:
@@ -141,7 +154,7 @@ class _BlobStream(io.RawIOBase):
             {"Range": f"bytes={self._at}-"} if self._at else {},
             auth=place.auth,
             scopes=place.scope("pull"),
-            attempts=2 if place.mirror else None,
+            attempts=2 if place.mirror else ATTEMPTS,
         )
         response = self._transport.send(request)
         try:
@@ -180,6 +193,11 @@ class _BlobStream(io.RawIOBase):
         left, block = self._at, bytearray(_BUFFER)
         while left:
             left -= _some(response, memoryview(block)[:left])
+
+    def _disowned(self, why: str) -> ContentError:
+        """What was read is with the reader already; a next time this place is not asked."""
+        self._distrust(self._places[0])
+        return self._damaged(why)
 
     def _damaged(self, why: str) -> ContentError:
         name = self._places[0].name

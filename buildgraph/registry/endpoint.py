@@ -6,7 +6,6 @@ encryption first; it is spoken to in https when it turns out to want that. Elsew
 """
 
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 
 from buildgraph.names import Reference
@@ -113,9 +112,11 @@ class Endpoints:
                 return b"http" in response.read(4096).lower()
         except CutError:
             pass
-        with suppress(CutError), self._transport.exchange(Request("GET", secure.at("/v2/"), "")):
-            return True
-        return False
+        try:
+            self._transport.exchange(Request("GET", secure.at("/v2/"), "")).close()
+        except CutError as error:
+            return error.untrusted
+        return True
 
 
 def remote_path(host: str, path: str) -> str:

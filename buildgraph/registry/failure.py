@@ -30,13 +30,23 @@ class RegistryError(RemoteError):
 class CutError(Exception):
     """No usable answer: the connection was refused, cut, silent, or spoke no HTTP. Told as a RegistryError in the end.
 
-    ``permanent``: trying again is useless (a certificate that is not trusted).
+    ``permanent``: trying again is useless. ``untrusted``: because of the host's certificate, so it does speak TLS.
+    ``slow``: it cost a whole timeout.
     """
 
-    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        permanent: bool = False,
+        untrusted: bool = False,
+        slow: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.permanent = permanent
+        self.permanent = permanent or untrusted
+        self.untrusted = untrusted
+        self.slow = slow
 
 
 def refusal(

@@ -100,5 +100,7 @@ def next_page(headers: list[str], here: Url) -> Url | None:
 
 
 def _bad(location: str, why: str) -> RegistryError:
-    shown = one_line(location.partition("?")[0])[:200]
-    return RegistryError("registry-location", f"the registry leads to {shown!r}, which {why}")
+    scheme, separator, rest = location.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    shown = one_line(f"{scheme}{separator}{host}" if separator else "a place")[:120]
+    return RegistryError("registry-location", f"the registry leads to {shown}, which {why}")

@@ -18,6 +18,7 @@ SLOWEST: Final = 1024
 
 _FIRST: Final = 0.2
 _LONGEST: Final = 10.0
+_SLOW: Final = 3
 
 
 class Clock(Protocol):
@@ -35,22 +36,28 @@ SYSTEM: Final[Clock] = time
 
 @dataclass(slots=True)
 class Retries:
-    """The patience of one request; :meth:`again` sleeps and says whether to try once more."""
+    """The patience of one request; :meth:`again` sleeps and says whether to try once more.
+
+    ``total`` bounds the seconds of waiting, and with ``since`` all that passed after that moment.
+    """
 
     clock: Clock
     total: float
     attempts: int = ATTEMPTS
+    since: float | None = None
     tried: int = 1
     waited: float = 0.0
     jitter: Callable[[], float] = random.random
 
-    def again(self, retry_after: float | None = None) -> bool:
+    def again(self, retry_after: float | None = None, *, slow: bool = False) -> bool:
+        """``slow``: the last try cost a whole timeout, which is worth several."""
         if self.tried >= self.attempts:
             return False
         wait = self._backoff() if retry_after is None else max(0.0, retry_after)
-        if self.waited + wait > self.total:
+        gone = self.waited if self.since is None else self.clock.monotonic() - self.since
+        if gone + wait > self.total:
             return False
-        self.tried += 1
+        self.tried += _SLOW if slow else 1
         self.waited += wait
         self.clock.sleep(wait)
         return True

@@ -15,7 +15,7 @@ from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any, Final, Protocol, Self
 
 from buildgraph import __version__
-from buildgraph.registry.body import Body, send, size_of
+from buildgraph.registry.body import Body, Slice, send, size_of
 from buildgraph.registry.connection import FAILURES, Connection, Pool, cut
 from buildgraph.registry.failure import (
     LONGEST_ANSWER,
@@ -25,7 +25,7 @@ from buildgraph.registry.failure import (
     unreachable,
 )
 from buildgraph.registry.location import FOLLOWED, MOST_REDIRECTS, Origin, Url
-from buildgraph.registry.patience import RETRIED, SYSTEM, Clock, Retries, retry_after
+from buildgraph.registry.patience import ATTEMPTS, RETRIED, SYSTEM, Clock, Retries, retry_after
 from buildgraph.registry.settings import Settings
 
 _AGENT: Final = f"buildgraph/{__version__}"
@@ -56,7 +56,7 @@ class Request:
     body: Body | None = None
     auth: Auth | None = None
     scopes: Sequence[str] = ()
-    attempts: int | None = None
+    attempts: int = ATTEMPTS
 
 
 class Response:
@@ -167,10 +167,9 @@ class Transport:
     def close(self) -> None:
         self.pool.close()
 
-    def retries(self, attempts: int | None = None) -> Retries:
-        """A new portion of patience."""
-        found = Retries(self.clock, self.settings.timeouts.retry)
-        return replace(found, attempts=attempts) if attempts else found
+    def retries(self, attempts: int = ATTEMPTS) -> Retries:
+        """A new portion of patience, for what may take long while it goes on."""
+        return Retries(self.clock, self.settings.timeouts.retry, attempts)
 
     def again(self, retries: Retries, response: Response) -> bool:
         """Is ``response`` worth another try? Then the wait is over and the response closed."""
@@ -185,6 +184,7 @@ class Transport:
     def send(self, request: Request) -> Response:
         """Any status; the caller closes. Raises RegistryError when there is no answer at all."""
         retries = self.retries(request.attempts)
+        retries.since = self.clock.monotonic()
         while True:
             try:
                 response = self.once(request)
@@ -199,7 +199,7 @@ class Transport:
         """Wait for another try. A host that never answered is probably not there: one more try is enough."""
         if error.permanent or (origin not in self._answered and retries.tried >= 2):
             return False
-        return retries.again()
+        return retries.again(slow=error.slow)
 
     def lost(self, origin: Origin, error: CutError) -> RegistryError:
         return unreachable(origin.authority, error, answered=origin in self._answered)
@@ -212,11 +212,10 @@ class Transport:
             response = self.exchange(hop, authorization)
             if response.status == 401 and hop.auth and challenges < 2:
                 challenges += 1
-                asked = response.all("WWW-Authenticate")
-                if hop.auth.challenged(asked, hop.scopes, authorization):
-                    response.close()
-                    continue
-                return response
+                if not _worth_another(hop.auth, response, authorization):
+                    return response
+                response.close()
+                continue
             location = response.header("Location")
             if response.status not in FOLLOWED or not location:
                 return response
@@ -237,8 +236,8 @@ class Transport:
         try:
             return self._talk(connection, request, headers)
         except (ConnectionError, RemoteDisconnected) as error:
-            if not connection.used:
-                raise cut(error) from error
+            if not connection.used or isinstance(request.body, Slice):
+                raise cut(error) from error  # an upload may have kept a part of what was sent
         except FAILURES as error:
             raise cut(error) from error
         try:  # the registry closed it while it was idle
@@ -271,6 +270,16 @@ def _closed_on_failure(connection: Connection) -> Iterator[None]:
         raise
 
 
+def _worth_another(auth: Auth, response: Response, sent: str | None) -> bool:
+    """Can the challenge of ``response`` be met? It is closed when that raises."""
+    try:
+        asked = response.all("WWW-Authenticate")
+        return auth.challenged(asked, response.request.scopes, sent)
+    except BaseException:
+        response.discard()
+        raise
+
+
 def _led(hop: Request, response: Response, location: str) -> Request:
     """The request that a redirect asks for."""
     try:
@@ -283,4 +292,9 @@ def _led(hop: Request, response: Response, location: str) -> Request:
     finally:
         response.close()
     same = url.origin == hop.url.origin
+    if not same and isinstance(hop.body, bytes) and hop.method == "POST":
+        raise RegistryError(  # the body is a credential
+            "registry-location",
+            f"{hop.url.origin.authority} leads a request for a token to {url.origin.authority}",
+        )
     return replace(hop, url=url, auth=hop.auth if same else None)

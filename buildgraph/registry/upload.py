@@ -72,10 +72,15 @@ class BlobUpload:
         query = f"mount={self._descriptor.digest}&from={quote(source, safe='/')}"
         request = self._request("POST", self._place.url(f"blobs/uploads/?{query}"))
         scopes = (*self._place.scope("pull,push"), f"repository:{source}:pull")
-        with self._transport.send(_with_scopes(request, scopes)) as response:
-            if response.status == 202:
-                self._began(response)
-            return response.status == 201
+        try:
+            with self._transport.send(replace(request, scopes=scopes)) as response:
+                if response.status == 202:
+                    self._began(response)
+                return response.status == 201
+        except (
+            RegistryError
+        ):  # a realm may refuse the other repository; what is really wrong shows soon
+            return False
 
     def send(self) -> None:
         """Raises RegistryError; ContentError for a source that is not what the descriptor says."""
@@ -85,7 +90,7 @@ class BlobUpload:
                     self._begin()
                 response = self._pass()
             except CutError as error:
-                if not self._retries.again():
+                if error.permanent or not self._retries.again(slow=error.slow):
                     raise self._transport.lost(self._place.endpoint.base.origin, error) from error
                 self._take_up()
                 continue
@@ -234,7 +239,3 @@ def blob_exists(transport: Transport, place: Place, digest: Digest, actions: str
         if response.status != 200:
             raise response.refused()
         return True
-
-
-def _with_scopes(request: Request, scopes: Sequence[str]) -> Request:
-    return replace(request, scopes=scopes)

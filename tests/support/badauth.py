@@ -98,6 +98,21 @@ def token_other_host(registry: BadRegistry) -> Mode:
     return bearer(registry, registry.other.tokens, registry.other.realm)
 
 
+@mode("auth-token-redirect")
+def token_redirect(registry: BadRegistry) -> Mode:
+    """The realm is somewhere else now."""
+    inner = bearer(registry, _users(), f"{registry.url}/token")
+
+    def take(exchange: Exchange, asked: Asked) -> bool:
+        if asked.kind == "token":
+            location = f"{registry.other.url if registry.other else ''}{exchange.path}"
+            exchange.answer(307, headers={"Location": location})
+            return True
+        return inner(exchange, asked)
+
+    return take
+
+
 @mode("auth-token-file")
 def token_file(registry: BadRegistry) -> Mode:
     return bearer(registry, _users(), "file:///etc/passwd")

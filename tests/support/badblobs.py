@@ -83,14 +83,14 @@ def truncated_without_ranges(registry, exchange, asked, content, count):
         exchange.cut([content[: len(content) // 2]])
 
 
-@downloads("blob-cut-every-200")
-def cut_often(registry, exchange, asked, content, count):
-    """Every answer brings a little; resuming comes to the end."""
+@downloads("blob-cut-in-thirds")
+def cut_in_thirds(registry, exchange, asked, content, count):
+    """Every answer brings a part; resuming comes to the end."""
     first = int(exchange.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
     place = f"bytes {first}-{len(content) - 1}/{len(content)}"
-    size = str(len(content) - first)
-    exchange.head(206 if first else 200, {"Content-Length": size, "Content-Range": place})
-    exchange.cut([content[first : first + 200]])
+    headers = {"Content-Length": str(len(content) - first), "Content-Range": place}
+    exchange.head(206 if first else 200, headers)
+    exchange.cut([content[first : first + len(content) // 3 + 1]])
 
 
 @downloads("blob-wrong-range")

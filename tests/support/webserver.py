@@ -25,7 +25,10 @@ class Seen:
 
 
 class Web:
-    """A context manager; subclasses say in :meth:`respond` what is answered. Threads end when it is left."""
+    """A context manager; subclasses say in :meth:`respond` what is answered. Threads end when it is left.
+
+    ``clients`` are the addresses of all connections that asked something.
+    """
 
     protocol = "HTTP/1.1"
 
@@ -37,6 +40,7 @@ class Web:
 
         Handler.web = self
         self.seen: list[Seen] = []
+        self.clients: set[tuple[str, int]] = set()
         self.closing = threading.Event()
         self._tls = tls
         self._server = _Server(("127.0.0.1", 0), Handler)
@@ -91,6 +95,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     web: Web
     timeout = 30
+    disable_nagle_algorithm = True
 
     def handle_one_request(self) -> None:
         self._body: bytes | None = None
@@ -105,6 +110,7 @@ class Exchange(BaseHTTPRequestHandler):
         with_body = self.command in ("POST", "PUT", "PATCH")
         seen = Seen(self.command, self.path, dict(self.headers.items()))
         self.web.seen.append(seen)
+        self.web.clients.add(self.client_address)
         at = len(self.web.seen) - 1
         self.web.respond(self)
         if with_body and self._body is not None:

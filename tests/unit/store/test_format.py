@@ -117,6 +117,7 @@ def test_the_top_of_the_home_folder_holds_what_the_page_lists(tmp_path):
         "blobs",
         "snapshots",
         "records",
+        "releases",
         "stat",
         "plans",
         "volumes",
