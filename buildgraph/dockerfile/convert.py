@@ -1,0 +1,209 @@
+"""What does a Dockerfile mean for one target? Its text and the configs of its bases → tables of a model. Pure.
+
+Conversion asks for what it lacks: :func:`convert` returns :class:`Needs` as long as a stage begins with an image whose
+config it was not given, and is called again with it. What the target does not need is not asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from buildgraph.dockerfile.fragment import Fragment
+from buildgraph.dockerfile.options import Options
+from buildgraph.dockerfile.origins import SCRATCH, Origin, resolve
+from buildgraph.dockerfile.parse import parse
+from buildgraph.dockerfile.stages import StageNode, Stages, blaming
+from buildgraph.dockerfile.state import StageState, empty_config, with_labels
+from buildgraph.dockerfile.unused import unused_arguments
+from buildgraph.dockerfile.walk import Walk, main_context, stage_name
+from buildgraph.oci.config import Config
+from buildgraph.spec import model as m
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An image that a stage can begin with; ``history`` is what follows the history of the base that it stands on."""
+
+    config: Config
+    history: tuple[m.HistoryLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What to look up: configs of ``bases``, and of images of the workspace itself."""
+
+    bases: Mapping[m.Ref, m.Base]
+    images: tuple[m.Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """``on`` and ``image`` are the target's stack and config; ``contexts`` have no ignore rules yet.
+
+    ``images`` are those of stages that others take files from. ``secrets`` are the ids that mounts ask for.
+    """
+
+    on: tuple[m.Ref, ...]
+    image: m.DockerImage
+    bases: Mapping[str, m.Base]
+    steps: Mapping[str, m.Step]
+    images: Mapping[str, m.Image]
+    contexts: Mapping[str, m.FileContext]
+    secrets: tuple[str, ...] = ()
+    epoch: int | None = None
+    unused_args: tuple[str, ...] = ()
+
+
+def convert(
+    text: str | bytes,
+    options: Options,
+    configs: Mapping[m.Ref, Known],
+    *,
+    file: str = "Dockerfile",
+) -> Converted | Needs:
+    """Raises UsageError with the lines of the mistake."""
+    conversion = _Conversion(Stages.of(parse(text, file), options), configs)
+    target = conversion.stages.target()
+    needed = conversion.explore(target)
+    if conversion.missing:
+        return Needs(
+            {ref: base for ref, base in conversion.missing.items() if base is not None},
+            tuple(ref for ref, base in conversion.missing.items() if base is None),
+        )
+    for node in needed:
+        conversion.walk(node)
+    return conversion.result(target, needed)
+
+
+@dataclass(slots=True)
+class _Conversion:
+    stages: Stages
+    configs: Mapping[m.Ref, Known]
+    fragment: Fragment = field(default_factory=Fragment)
+    missing: dict[m.Ref, m.Base | None] = field(default_factory=dict)
+    states: dict[int, StageState] = field(default_factory=dict)
+
+    def explore(self, target: StageNode) -> list[StageNode]:
+        """The stages that are needed, until neither triggers nor configs add any."""
+        while True:
+            needed = self.stages.needed(target)
+            triggers = {n.stage.index: t for n in needed if (t := self._triggers(n)) is not None}
+            for node in needed:
+                self.stages.fire(node, triggers)
+            after = self.stages.needed(target)
+            if len(after) == len(needed):
+                return needed
+
+    def _triggers(self, node: StageNode) -> tuple[str, ...] | None:
+        """Those of the image that a stage begins with; None while its config is missing."""
+        if node.replaced is not None or node.base is not None or node.base_name == SCRATCH:
+            return ()
+        origin = self._origin(node)
+        if origin.ref is None:
+            return ()
+        known = self._known(origin)
+        return None if known is None else known.config.onbuild
+
+    def _known(self, origin: Origin) -> Known | None:
+        assert origin.ref is not None
+        if origin.base is not None and origin.base.kind == SCRATCH:
+            return Known(empty_config(origin.base.platform or self.stages.options.platform))
+        if origin.ref not in self.configs:
+            self.missing[origin.ref] = origin.base
+        return self.configs.get(origin.ref)
+
+    def _origin(self, node: StageNode) -> Origin:
+        name = node.stage.origin.stage if node.replaced is not None else node.base_name
+        where = self.stages.file.location(node.where)
+        with blaming(self.stages.file, node.where):
+            return resolve(self.stages.options, name, node.platform, where)
+
+    # -- stages, in the file's order
+
+    def walk(self, node: StageNode) -> None:
+        if node.base is not None:
+            state = self.states[node.base.stage.index].child()
+        else:
+            state = self._beginning(node)
+        self.states[node.stage.index] = state
+        Walk(self.stages, node, state, self.fragment, self._find).run()
+
+    def _beginning(self, node: StageNode) -> StageState:
+        origin = self._origin(node)
+        if origin.ref is None:
+            return self._of_folder(node, self._context(origin))
+        known = self._known(origin)
+        assert known is not None, "explore() has asked for it"
+        if origin.base is not None:
+            self.fragment.add_base(origin.base)
+        state = StageState.of_image(known.config, node.platform, (origin.ref,))
+        state.history = known.history
+        return state
+
+    def _of_folder(self, node: StageNode, origin: Origin) -> StageState:
+        """A stage that begins with the files of a named context."""
+        platform, where = node.platform, self.stages.file.location(node.where)
+        base = m.Base(f"{SCRATCH} {platform}", "scratch", where, platform=platform)
+        ref = self.fragment.add_base(base)
+        copy = m.DockerCopy((m.DockerSource("/", context=origin.folder),), "/")
+        step = self.fragment.add_step(
+            m.Step(f"{origin.folder}/files", copy, where, on=(ref,), title=f"files of {origin.folder}")
+        )
+        return StageState.of_image(empty_config(platform), platform, (ref, step))
+
+    def _find(self, name: str, user: StageNode) -> Origin:
+        """What ``--from=name`` takes files from."""
+        options = self.stages.options
+        node = self.stages.find(name, user)
+        if node is not None:
+            return Origin(ref=self._filesystem(node))
+        origin = resolve(options, name, options.platform, self.stages.file.location(user.where))
+        if origin.base is not None:
+            self.fragment.add_base(origin.base)
+        return self._context(origin)
+
+    def _context(self, origin: Origin) -> Origin:
+        if origin.ref is None:
+            self.fragment.contexts[origin.folder] = m.FileContext(origin.root)
+        return origin
+
+    def _filesystem(self, node: StageNode) -> m.Ref:
+        """One name for all layers of a stage: an image of its own, where no step or base has them all."""
+        state = self.states[node.stage.index]
+        if len(state.stack) == 1:
+            return state.stack[0]
+        options = self.stages.options
+        return self.fragment.add_image(
+            m.Image(
+                f"{options.prefix}{stage_name(self.stages, node)}",
+                state.stack,
+                self.stages.file.location(node.where),
+                description=f"the stage {node.stage.name}",
+                docker=m.DockerImage(_bare(state.config), state.history),
+            )
+        )
+
+    def result(self, target: StageNode, needed: list[StageNode]) -> Converted:
+        options, fragment = self.stages.options, self.fragment
+        state = self.states[target.stage.index]
+        config = with_labels(_bare(state.config), options.labels)
+        context = main_context(options)
+        fragment.contexts[context] = m.FileContext(options.context)
+        runs = [step.kind for step in fragment.steps.values() if isinstance(step.kind, m.Run)]
+        mounts = [mount for run in runs for mount in run.mounts]
+        secrets = [mount.id for mount in mounts if isinstance(mount, m.SecretMount)]
+        return Converted(
+            on=state.stack,
+            image=m.DockerImage(config, state.history),
+            bases=fragment.bases,
+            steps=fragment.steps,
+            images=fragment.images,
+            contexts=fragment.contexts,
+            secrets=tuple(dict.fromkeys(secrets)),
+            epoch=self.stages.epoch,
+            unused_args=unused_arguments(self.stages, needed),
+        )
+
+
+def _bare(config: Config) -> Config:
+    """Without layers, history and time, which belong to the base."""
+    return replace(config, diff_ids=(), history=(), created="")

@@ -1,0 +1,204 @@
+"""What is known of a stage at one of its lines: its image's config, its variables, its layers and its history.
+
+The variables of a stage are more than the environment of its image: an ARG is a variable from its line on, in this
+stage and in those that begin ``FROM`` it, and is kept in no image. Where both name one variable, the later line wins.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from posixpath import isabs, join, normpath
+
+from buildgraph.dockerfile import gotext
+from buildgraph.dockerfile.options import DEFAULT_PATH, NO_VARIABLES
+from buildgraph.errors import UsageError
+from buildgraph.names import Platform
+from buildgraph.oci.config import Config, Healthcheck
+from buildgraph.spec import model as m
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+MARK = " # buildkit"
+"""Ends the history line of what has a layer."""
+
+
+@dataclass(slots=True)
+class StageState:
+    """``stack``: the references that make its filesystem, bottom first. ``args``: ARGs in order, None without a value."""
+
+    config: Config
+    platform: Platform
+    variables: dict[str, str] = field(default_factory=dict)
+    args: list[tuple[str, str | None]] = field(default_factory=list)
+    stack: tuple[m.Ref, ...] = ()
+    history: tuple[m.HistoryLine, ...] = ()
+    cmd_set: bool = False
+    """Whether the stage itself has had a CMD."""
+
+    @classmethod
+    def of_image(cls, config: Config, platform: Platform, stack: tuple[m.Ref, ...]) -> "StageState":
+        """A stage that begins with an image; a config that has no PATH gets docker's."""
+        if "PATH" not in config.environment:
+            config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
+        if config.workdir and not isabs(config.workdir):
+            config = replace(config, workdir=_joined("/", config.workdir))
+        config = replace(config, onbuild=())
+        return cls(config, platform, dict(config.env), stack=stack)
+
+    def child(self) -> "StageState":
+        """A stage that begins FROM this one: everything carries over, ARGs too; only triggers do not."""
+        config = replace(self.config, onbuild=())
+        made = replace(self, config=config, cmd_set=False)
+        made.variables, made.args = dict(self.variables), list(self.args)
+        return made
+
+    # -- layers and history
+
+    def add_layer(self, ref: m.Ref, line: str, *, marked: bool = True) -> None:
+        self.history += (m.HistoryLine(line + MARK if marked else line, ref),)
+
+    def add_line(self, line: str) -> None:
+        self.history += (m.HistoryLine(line),)
+
+    # -- instructions
+
+    def env(self, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = tuple(pairs)
+        for name, value in pairs:
+            self.variables[name] = value
+            self.config = replace(self.config, env=_with(self.config.env, name, value))
+        self.add_line(" ".join(("ENV", *map("=".join, pairs))))
+
+    def label(self, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = tuple(pairs)
+        self.config = replace(self.config, labels={**self.config.labels, **dict(pairs)})
+        self.add_line(" ".join(("LABEL", *map("=".join, pairs))))
+
+    def declare(self, pairs: Iterable[tuple[str, str | None]]) -> None:
+        """ARG; the values are final."""
+        told = []
+        for name, value in pairs:
+            self.args.append((name, value))
+            if value is not None and name not in NO_VARIABLES:
+                self.variables[name] = value
+            told.append(name if value is None else f"{name}={value}")
+        self.add_line(" ".join(("ARG", *told)))
+
+    def user(self, name: str) -> None:
+        self.config = replace(self.config, user=name)
+        self.add_line(f"USER {name}")
+
+    def workdir(self, path: str) -> str:
+        """The directory that it names; its history comes with its layer."""
+        made = _joined(self.config.workdir or "/", path)
+        self.config = replace(self.config, workdir=made)
+        return made
+
+    def cmd(self, argv: tuple[str, ...]) -> None:
+        self.cmd_set = True
+        extra = {**self.config.runtime_extra, "ArgsEscaped": True}
+        self.config = replace(self.config, cmd=argv, runtime_extra=extra)
+        self.add_line(f"CMD {gotext.quoted_list(argv)}")
+
+    def entrypoint(self, argv: tuple[str, ...]) -> None:
+        cmd = self.config.cmd if self.cmd_set else None
+        self.config = replace(self.config, entrypoint=argv, cmd=cmd)
+        self.add_line(f"ENTRYPOINT {gotext.quoted_list(argv)}")
+
+    def shell(self, argv: tuple[str, ...]) -> None:
+        self.config = replace(self.config, shell=argv)
+        self.add_line(f"SHELL {gotext.plain_list(argv)}")
+
+    def expose(self, ports: tuple[str, ...]) -> None:
+        exposed = tuple(sorted({*self.config.exposed, *ports}))
+        self.config = replace(self.config, exposed=exposed)
+        self.add_line(f"EXPOSE {gotext.plain_list(ports)}")
+
+    def volume(self, paths: tuple[str, ...]) -> None:
+        if not all(paths):
+            raise UsageError("bad-volume", "VOLUME names an empty path", hint="name a directory")
+        self.config = replace(
+            self.config, volumes=tuple(sorted({*self.config.volumes, *paths}))
+        )
+        self.add_line(f"VOLUME {gotext.plain_list(paths)}")
+
+    def stop_signal(self, name: str) -> None:
+        check_signal(name)
+        self.config = replace(self.config, stop_signal=name)
+        self.add_line(f"STOPSIGNAL {name}")
+
+    def healthcheck(self, check: Healthcheck) -> None:
+        self.config = replace(self.config, healthcheck=check)
+        self.add_line(f"HEALTHCHECK {gotext.healthcheck(check)}")
+
+    def maintainer(self, name: str) -> None:
+        self.config = replace(self.config, author=name)
+        self.add_line(f"MAINTAINER {name}")
+
+    def trigger(self, text: str) -> None:
+        """ONBUILD; leaves no line."""
+        self.config = replace(self.config, onbuild=(*self.config.onbuild, text))
+
+    # -- what a command sees
+
+    def in_shell(self, text: str) -> tuple[str, ...]:
+        return (*(self.config.shell or DEFAULT_SHELL), text)
+
+    def path(self, text: str) -> str:
+        """A destination, absolute; a trailing slash, or what means the directory itself, is kept as a slash."""
+        if text in ("", "."):
+            text = "./"
+        made = _joined(self.config.workdir or "/", text)
+        return f"{made}/" if text.endswith(("/", "/.")) and made != "/" else made
+
+    def run_line(self, argv: Iterable[str]) -> str:
+        """RUN's history: the ARGs that it can see stand before the command, each once, with its last value."""
+        seen = {name: self.variables.get(name, value or "") for name, value in self.args}
+        told = [f"{name}={value}" for name, value in seen.items()]
+        count = [f"|{len(told)}"] if told else []
+        return " ".join(("RUN", *count, *told, *argv))
+
+
+def empty_config(platform: Platform) -> Config:
+    """That of ``FROM scratch``."""
+    return replace(Config.empty(platform), env=(("PATH", DEFAULT_PATH),), workdir="/")
+
+
+def with_labels(config: Config, labels: Mapping[str, str]) -> Config:
+    return replace(config, labels={**config.labels, **labels}) if labels else config
+
+
+_SIGNALS = """
+ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN
+TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX
+"""
+SIGNALS = frozenset(_SIGNALS.split())
+
+
+def check_signal(name: str) -> None:
+    """Raises UsageError ``bad-signal``."""
+    if name.isascii() and name.isdigit():
+        if int(name) > 0:
+            return
+    else:
+        bare = name.upper().removeprefix("SIG")
+        base, sign, number = bare[:5], bare[5:6], bare[6:]
+        if bare in SIGNALS or (base, sign) in (("RTMIN", "+"), ("RTMAX", "-")):
+            if bare in SIGNALS or (number.isdigit() and 1 <= int(number) <= 15):
+                return
+    raise UsageError(
+        "bad-signal", f"STOPSIGNAL {name}: there is no such signal", hint="write it as SIGTERM"
+    )
+
+
+def _with(
+    env: tuple[tuple[str, str], ...], name: str, value: str
+) -> tuple[tuple[str, str], ...]:
+    """The first variable of that name is replaced in its place, else it comes last."""
+    for at, (known, _) in enumerate(env):
+        if known == name:
+            return (*env[:at], (name, value), *env[at + 1 :])
+    return (*env, (name, value))
+
+
+def _joined(directory: str, path: str) -> str:
+    made = normpath(join(directory, path))
+    return "/" + made.lstrip("/")
