@@ -23,7 +23,7 @@ Find = Callable[[str], Origin]
 def run_of(run: Run, state: StageState, options: Options, escape: str, find: Find) -> m.Run:
     """Raises UsageError. ``find`` is asked for what mounts take files from."""
     argv, script = command_of(run, state)
-    mounts = [*script]
+    mounts: list[m.Mount] = [*script]
     for flag in run.mounts:
         spec = read_mount(flag, lambda word: expand(word, state.variables, escape))
         origin = find(name) if (name := mount_origin(flag)) else None
@@ -179,9 +179,7 @@ def _secret(spec: MountSpec, state: StageState) -> tuple[m.SecretMount, ...]:
         mode = m.Mode(0o400 if spec.mode is None else spec.mode)
         owner = m.Owner(spec.uid or 0, spec.gid or 0)
         target = _text(_absolute(path, state))
-        found.append(
-            m.SecretMount(name, target, required=spec.required, owner=owner, mode=mode)
-        )
+        found.append(m.SecretMount(name, target, required=spec.required, owner=owner, mode=mode))
     return tuple(found)
 
 

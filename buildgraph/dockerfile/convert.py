@@ -5,7 +5,6 @@ config it was not given, and is called again with it. What the target does not n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from buildgraph.dockerfile.fragment import Fragment
 from buildgraph.dockerfile.options import Options
@@ -15,8 +14,9 @@ from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import StageState, empty_config, with_labels
 from buildgraph.dockerfile.unused import unused_arguments
 from buildgraph.dockerfile.walk import Walk, main_context, stage_name
-from buildgraph.oci.config import Config
+from buildgraph.oci.config import Config, History
 from buildgraph.spec import model as m
+from buildgraph.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class Converted:
     unused_args: tuple[str, ...] = ()
 
 
+_FOLDER = Known(Config("", ""))
+"""A folder of files, where an image might stand: it has no triggers."""
+
+
 def convert(
     text: str | bytes,
     options: Options,
@@ -72,6 +76,39 @@ def convert(
     for node in needed:
         conversion.walk(node)
     return conversion.result(target, needed)
+
+
+def image_config(
+    text: str | bytes,
+    base: Config | None = None,
+    options: Options | None = None,
+    *,
+    file: str = "Dockerfile",
+) -> tuple[Config, tuple[History, ...]]:
+    """The config and the history that building it would give, without building; the layers are left out.
+
+    ``base`` stands for every image that a stage begins with; None is that of ``scratch``. The history is the base's
+    and then one entry for each instruction. Raises UsageError.
+    """
+    options = options or Options()
+    known = Known(base or Config.empty(options.platform))
+    configs: dict[m.Ref, Known] = {}
+    while True:
+        match convert(text, options, configs, file=file):
+            case Needs(bases, images):
+                configs |= dict.fromkeys((*bases, *images), known)
+            case Converted() as found:
+                break
+    own = tuple(
+        History(
+            created_by=line.created_by,
+            author=line.author,
+            comment=line.comment,
+            empty_layer=line.step is None,
+        )
+        for line in found.image.history
+    )
+    return found.image.config, (*known.config.history, *own)
 
 
 @dataclass(slots=True)
@@ -95,12 +132,10 @@ class _Conversion:
 
     def _triggers(self, node: StageNode) -> tuple[str, ...] | None:
         """Those of the image that a stage begins with; None while its config is missing."""
-        if node.replaced is not None or node.base is not None or node.base_name == SCRATCH:
+        if node.base is not None:
             return ()
         origin = self._origin(node)
-        if origin.ref is None:
-            return ()
-        known = self._known(origin)
+        known = _FOLDER if origin.ref is None else self._known(origin)
         return None if known is None else known.config.onbuild
 
     def _known(self, origin: Origin) -> Known | None:
@@ -120,10 +155,8 @@ class _Conversion:
     # -- stages, in the file's order
 
     def walk(self, node: StageNode) -> None:
-        if node.base is not None:
-            state = self.states[node.base.stage.index].child()
-        else:
-            state = self._beginning(node)
+        base = node.base
+        state = self.states[base.stage.index].child() if base else self._beginning(node)
         self.states[node.stage.index] = state
         Walk(self.stages, node, state, self.fragment, self._find).run()
 
@@ -146,7 +179,9 @@ class _Conversion:
         ref = self.fragment.add_base(base)
         copy = m.DockerCopy((m.DockerSource("/", context=origin.folder),), "/")
         step = self.fragment.add_step(
-            m.Step(f"{origin.folder}/files", copy, where, on=(ref,), title=f"files of {origin.folder}")
+            m.Step(
+                f"{origin.folder}/files", copy, where, on=(ref,), title=f"files of {origin.folder}"
+            )
         )
         return StageState.of_image(empty_config(platform), platform, (ref, step))
 

@@ -1,7 +1,6 @@
 """COPY and ADD → a copy step: its sources, its destination, what its files are to be."""
 
 import re
-from dataclasses import dataclass
 from posixpath import normpath
 
 from buildgraph.dockerfile.heredoc import Heredoc
@@ -12,6 +11,7 @@ from buildgraph.dockerfile.state import StageState
 from buildgraph.dockerfile.words import expand, expand_body
 from buildgraph.errors import UsageError
 from buildgraph.spec import model as m
+from buildgraph.values import dataclass
 
 _OCTAL = re.compile(r"[0-7]+")
 _CLAUSE = re.compile(r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+")
@@ -54,9 +54,7 @@ def copy_of(copy: Copy | Add, state: StageState, escape: str, origin: Origin) ->
 class _Reading:
     """``told`` are the sources as history has them, paths before documents."""
 
-    def __init__(
-        self, copy: Copy | Add, state: StageState, escape: str, origin: Origin
-    ) -> None:
+    def __init__(self, copy: Copy | Add, state: StageState, escape: str, origin: Origin) -> None:
         self._copy, self._state, self._escape, self._origin = copy, state, escape, origin
         self.told: list[str] = []
         self.told_documents: list[str] = []
@@ -122,7 +120,7 @@ def _identity(text: str) -> int | str:
 
 
 def _mode(text: str) -> m.Mode:
-    if text.isascii() and text.isdigit() or not text[:1].isalpha() and text[:1] not in "-+=":
+    if text[:1] not in "ugoa-+=":
         if _OCTAL.fullmatch(text) and int(text, 8) <= 0o7777:
             return m.Mode(int(text, 8))
         raise UsageError(

@@ -1,9 +1,7 @@
 """What converting a Dockerfile leaves behind: tables of a model, collected while its stages are walked."""
 
-from dataclasses import dataclass, field
-
 from buildgraph.spec import model as m
-
+from buildgraph.values import dataclass, field
 
 
 @dataclass(slots=True)

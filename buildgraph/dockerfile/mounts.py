@@ -5,13 +5,13 @@ RUN is reached, every other value is expanded with the stage's variables and the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buildgraph.dockerfile.flags import MOUNT_TYPES
 from buildgraph.dockerfile.instructions import MountFlag
 from buildgraph.errors import UsageError
 from buildgraph.spec.problems import mean, near
+from buildgraph.values import dataclass, field, replace
 
 SHARINGS = ("shared", "private", "locked")
 _ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
@@ -119,7 +119,9 @@ def _check(found: MountSpec) -> None:
 def _choice(value: str, known: tuple[str, ...], what: str) -> str:
     if value in known:
         return value
-    raise _wrong(f"there is no {what} {value!r}", mean(near(value, known)) or f"there are {', '.join(known)}")
+    raise _wrong(
+        f"there is no {what} {value!r}", mean(near(value, known)) or f"there are {', '.join(known)}"
+    )
 
 
 def _boolean(value: str, name: str) -> bool:

@@ -1,12 +1,12 @@
 """What a build of a Dockerfile is asked for beside its text, and the variables that are there before its first line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.terms import Ref
+from buildgraph.values import dataclass, field
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EPOCH_ARG = "SOURCE_DATE_EPOCH"
@@ -92,7 +92,7 @@ def _platform(prefix: str, platform: Platform) -> dict[str, str]:
 
 def proxies(args: Mapping[str, str]) -> dict[str, str]:
     """Both spellings of every proxy variable that the build was given."""
-    found = {}
+    found: dict[str, str] = {}
     for name, value in sorted(args.items()):
         if name.lower() in _PROXIES:
             found |= {name.lower(): value, name.upper(): value}

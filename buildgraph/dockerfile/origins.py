@@ -3,8 +3,6 @@
 In this order: a named context, a tag that an image of the workspace has, ``scratch``, an image of a registry.
 """
 
-from dataclasses import dataclass
-
 from buildgraph.dockerfile.options import (
     Folder,
     LayoutImage,
@@ -15,6 +13,7 @@ from buildgraph.dockerfile.options import (
 from buildgraph.errors import Location, UsageError
 from buildgraph.names import Platform, Reference
 from buildgraph.spec import model as m
+from buildgraph.values import dataclass
 
 SCRATCH = "scratch"
 _HUB = ("docker.io/library/", "docker.io/", "index.docker.io/library/", "index.docker.io/")
@@ -22,7 +21,7 @@ _HUB = ("docker.io/library/", "docker.io/", "index.docker.io/library/", "index.d
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Exactly one: files of a folder, or a filesystem of the workspace's (a ``base`` is one that comes from outside)."""
+    """The files of a folder, or the filesystem of ``ref``; ``base`` if that comes from outside."""
 
     ref: m.Ref | None = None
     folder: str = ""

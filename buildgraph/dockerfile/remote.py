@@ -1,17 +1,17 @@
 """Is a source of ADD an address? URLs of files, and git repositories with what is asked of them.
 
-A repository is ``git://``, ``ssh://``, ``user@host:path``, or an ``http(s)://`` address whose path ends in ``.git``. What
-is wanted of it stands behind ``#`` (``ref:subdir``) or, by name, behind ``?`` (Dockerfile reference, "ADD").
+A repository is ``git://``, ``ssh://``, ``user@host:path``, or an ``http(s)://`` address whose path ends in ``.git``.
+What is wanted of it stands behind ``#`` (``ref:subdir``) or, by name, behind ``?`` (Dockerfile reference, "ADD").
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from posixpath import basename
 from urllib.parse import unquote, urlsplit
 
 from buildgraph.errors import UsageError
 from buildgraph.spec.docker import GitTree, RemoteFile
+from buildgraph.values import replace
 
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/].*|/.+)")
 _QUERY = ("ref", "tag", "branch", "subdir", "checksum", "commit", "keep-git-dir", "submodules")
@@ -25,11 +25,11 @@ def remote_source(
 ) -> RemoteFile | GitTree | None:
     """None for a path. Raises UsageError ``bad-git-source``, ``bad-checksum``."""
     if _SCP.fullmatch(source) or source.startswith(("git://", "ssh://")):
-        return _git(source, checksum, keep_git_dir)
+        return _git(source, checksum, keep=keep_git_dir)
     if not source.startswith(("http://", "https://")):
         return None
     if urlsplit(source).path.endswith(".git"):
-        return _git(source, checksum, keep_git_dir)
+        return _git(source, checksum, keep=keep_git_dir)
     name = basename(unquote(urlsplit(source).path))
     return RemoteFile(source, name or "__unnamed__", _digest(checksum))
 
@@ -49,13 +49,13 @@ def _digest(checksum: str) -> str:
     return checksum
 
 
-def _git(source: str, checksum: str, keep: bool | None) -> GitTree:
+def _git(source: str, checksum: str, *, keep: bool | None) -> GitTree:
     address, _, fragment = source.partition("#")
     address, mark, query = address.partition("?")
     ref, _, subdir = fragment.partition(":")
     tree = GitTree(address, ref, subdir.strip("/"), keep_git_dir=bool(keep))
     if mark:
-        tree = _asked(tree, _fields(source, query), keep, source)
+        tree = _asked(tree, _fields(source, query), source, keep=keep)
     if checksum and tree.checksum and checksum != tree.checksum:
         raise _conflict(source, f"the commit {checksum} and the commit {tree.checksum}")
     checksum = checksum or tree.checksum
@@ -85,7 +85,7 @@ def _fields(source: str, query: str) -> dict[str, str | None]:
 
 
 def _asked(
-    tree: GitTree, fields: Mapping[str, str | None], keep: bool | None, source: str
+    tree: GitTree, fields: Mapping[str, str | None], source: str, *, keep: bool | None
 ) -> GitTree:
     ref = tree.ref
     if "tag" in fields and "branch" in fields:

@@ -7,7 +7,6 @@ depend on the configs of images.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from buildgraph.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Run, Stage
 from buildgraph.dockerfile.mounts import mount_origin
@@ -19,9 +18,10 @@ from buildgraph.dockerfile.words import expand
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.problems import mean, near
+from buildgraph.values import dataclass, field
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class StageNode:
     """``base`` is the stage that it begins FROM; ``replaced`` the named context that stands for the whole stage.
 
@@ -60,6 +60,8 @@ class Stages:
     options: Options
     arguments: dict[str, str]
     nodes: list[StageNode] = field(default_factory=list)
+    named: dict[str, list[StageNode]] = field(default_factory=dict)
+    """By the name that ``AS`` gives, those of one name in the file's order."""
     epoch: int | None = None
 
     @classmethod
@@ -69,7 +71,9 @@ class Stages:
         stages._declare()
         for stage in file.stages:
             with blaming(file, stage.origin.where):
-                stages.nodes.append(stages._node(stage))
+                node = stages._node(stage)
+            stages.nodes.append(node)
+            stages.named.setdefault(stage.origin.stage, []).append(node)
         return stages
 
     def target(self) -> StageNode:
@@ -84,7 +88,10 @@ class Stages:
         raise self._unknown(f"there is no stage {wanted!r}", wanted)
 
     def find(self, name: str, user: StageNode) -> StageNode | None:
-        """The stage that ``--from=name`` in ``user`` means; None for no stage. Raises ``stage-order``, ``unknown-stage``."""
+        """The stage that ``--from=name`` in ``user`` means; None for what is no stage.
+
+        Raises UsageError ``stage-order``, ``unknown-stage``.
+        """
         if name.isascii() and name.isdigit():
             if int(name) >= len(self.nodes):
                 raise self._unknown(f"there is no stage {name}: they count from 0", name)
@@ -96,9 +103,7 @@ class Stages:
         if found is user:
             message = f"the stage {found.stage.name} cannot take files from itself"
         else:
-            message = (
-                f"the stage {found.stage.name} stands after {user.stage.name}, which needs it"
-            )
+            message = f"the stage {found.stage.name} stands after {user.stage.name}, which needs it"
         raise UsageError(
             "stage-order", message, hint="a stage takes files from those that stand before it"
         )
@@ -202,14 +207,13 @@ class Stages:
         return _parse_platform(text, self.options.platform)
 
     def _named(self, name: str, before: int | None = None) -> StageNode | None:
-        wanted = name.lower()
-        for node in reversed(self.nodes[:before]):
-            if node.stage.origin.stage == wanted:
+        for node in reversed(self.named.get(name.lower(), ())):
+            if before is None or node.stage.index < before:
                 return node
         return None
 
     def _unknown(self, message: str, name: str) -> UsageError:
-        known = [node.stage.origin.stage for node in self.nodes if node.stage.origin.stage]
+        known = [stage for stage in self.named if stage]
         listed = ", ".join(known) or f"numbers up to {len(self.nodes) - 1}"
         return UsageError(
             "unknown-stage", message, hint=mean(near(name, known)) or f"there are {listed}"

@@ -4,8 +4,8 @@ The variables of a stage are more than the environment of its image: an ARG is a
 stage and in those that begin ``FROM`` it, and is kept in no image. Where both name one variable, the later line wins.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from posixpath import isabs, join, normpath
 
 from buildgraph.dockerfile import gotext
@@ -14,6 +14,7 @@ from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, Healthcheck
 from buildgraph.spec import model as m
+from buildgraph.values import dataclass, field, replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 MARK = " # buildkit"
@@ -22,7 +23,10 @@ MARK = " # buildkit"
 
 @dataclass(slots=True)
 class StageState:
-    """``stack``: the references that make its filesystem, bottom first. ``args``: ARGs in order, None without a value."""
+    """``stack`` are the references that make its filesystem, bottom first.
+
+    ``args`` are the ARGs in order, None without a value.
+    """
 
     config: Config
     platform: Platform
@@ -115,9 +119,7 @@ class StageState:
     def volume(self, paths: tuple[str, ...]) -> None:
         if not all(paths):
             raise UsageError("bad-volume", "VOLUME names an empty path", hint="name a directory")
-        self.config = replace(
-            self.config, volumes=tuple(sorted({*self.config.volumes, *paths}))
-        )
+        self.config = replace(self.config, volumes=tuple(sorted({*self.config.volumes, *paths})))
         self.add_line(f"VOLUME {gotext.plain_list(paths)}")
 
     def stop_signal(self, name: str) -> None:
@@ -171,6 +173,7 @@ ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT 
 TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX
 """
 SIGNALS = frozenset(_SIGNALS.split())
+_REAL_TIME = re.compile(r"RTMIN\+(?:[1-9]|1[0-5])|RTMAX-(?:[1-9]|1[0-4])")
 
 
 def check_signal(name: str) -> None:
@@ -180,18 +183,14 @@ def check_signal(name: str) -> None:
             return
     else:
         bare = name.upper().removeprefix("SIG")
-        base, sign, number = bare[:5], bare[5:6], bare[6:]
-        if bare in SIGNALS or (base, sign) in (("RTMIN", "+"), ("RTMAX", "-")):
-            if bare in SIGNALS or (number.isdigit() and 1 <= int(number) <= 15):
-                return
+        if bare in SIGNALS or _REAL_TIME.fullmatch(bare):
+            return
     raise UsageError(
         "bad-signal", f"STOPSIGNAL {name}: there is no such signal", hint="write it as SIGTERM"
     )
 
 
-def _with(
-    env: tuple[tuple[str, str], ...], name: str, value: str
-) -> tuple[tuple[str, str], ...]:
+def _with(env: tuple[tuple[str, str], ...], name: str, value: str) -> tuple[tuple[str, str], ...]:
     """The first variable of that name is replaced in its place, else it comes last."""
     for at, (known, _) in enumerate(env):
         if known == name:

@@ -1,7 +1,6 @@
 """One stage, line by line: instructions become steps of a model, and change what is known of its image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from buildgraph.dockerfile import instructions as i
 from buildgraph.dockerfile.commands import command_of, history_argv, run_of
@@ -10,11 +9,13 @@ from buildgraph.dockerfile.fragment import Fragment
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.ports import exposed_ports
+from buildgraph.dockerfile.source import Lines
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import StageState
 from buildgraph.dockerfile.words import expand, expand_words
 from buildgraph.oci.config import Healthcheck
 from buildgraph.spec import model as m
+from buildgraph.values import dataclass
 
 Find = Callable[[str, StageNode], Origin]
 """What the name in a ``--from`` or ``from`` of a stage means."""
@@ -46,7 +47,7 @@ class Walk:
             with blaming(self.stages.file, self._where(each)):
                 self._take(each)
 
-    def _where(self, each: i.Instruction) -> i.Lines:
+    def _where(self, each: i.Instruction) -> Lines:
         return self.node.where if self.trigger else each.where
 
     def _word(self, text: str) -> str:
@@ -59,7 +60,7 @@ class Walk:
             case i.Arg():
                 self._arg(each)
             case i.Env(pairs=pairs) | i.Label(pairs=pairs):
-                found = [(self._word(pair.name), self._word(pair.value)) for pair in pairs]
+                found = [(self._word(pair.name), self._word(pair.value or "")) for pair in pairs]
                 (self.state.env if isinstance(each, i.Env) else self.state.label)(found)
             case i.Cmd(command=command):
                 self.state.cmd(self._argv(command))
@@ -77,8 +78,8 @@ class Walk:
                 state.user(self._word(user))
             case i.Expose(ports=ports):
                 escape = self.stages.file.escape
-                words = [w for p in ports for w in expand_words(p, state.variables, escape)]
-                state.expose(exposed_ports(words))
+                found = [w for p in ports for w in expand_words(p, state.variables, escape)]
+                state.expose(exposed_ports(found))
             case i.Volume(paths=paths):
                 state.volume(tuple(map(self._word, paths)))
             case i.Stopsignal(signal=signal):
@@ -150,7 +151,9 @@ class Walk:
 
     def _step(self, each: i.Instruction, kind: m.Run | m.DockerCopy | m.Workdir) -> m.Ref:
         options = self.stages.options
-        name = f"{options.prefix}{stage_name(self.stages, self.node)}/{self.count}-{each.name.lower()}"
+        name = (
+            f"{options.prefix}{stage_name(self.stages, self.node)}/{self.count}-{each.name.lower()}"
+        )
         return self.fragment.add_step(
             m.Step(
                 name,
@@ -185,9 +188,8 @@ def main_context(options: Options) -> str:
 
 def stage_name(stages: Stages, node: StageNode) -> str:
     """Unique in the file; two stages of one name have their numbers behind it."""
-    name = node.stage.name
-    same = sum(other.stage.name == name for other in stages.nodes)
-    return name if same == 1 else f"{name}-{node.stage.index}"
+    several = node.stage.origin.stage and len(stages.named[node.stage.origin.stage]) > 1
+    return f"{node.stage.name}-{node.stage.index}" if several else node.stage.name
 
 
 def _healthcheck(each: i.Healthcheck) -> Healthcheck:
@@ -208,4 +210,3 @@ def _healthcheck(each: i.Healthcheck) -> Healthcheck:
 def _summary(text: str) -> str:
     first, newline, _ = text.strip().partition("\n")
     return first.rstrip() + ("..." if newline else "")
-

@@ -19,9 +19,7 @@ def parse(text: str, **env: str) -> MountSpec:
 
 def test_a_bind_is_the_default_and_read_only() -> None:
     assert parse("target=/x") == MountSpec(target="/x", read_only=True)
-    assert parse("type=bind,src=a,dst=/x,rw") == MountSpec(
-        source="a", target="/x", read_only=False
-    )
+    assert parse("type=bind,src=a,dst=/x,rw") == MountSpec(source="a", target="/x", read_only=False)
     assert parse("destination=/x,ro=false").read_only is False
 
 
@@ -43,7 +41,7 @@ def test_a_cache_is_writable_with_all_its_keys() -> None:
 
 def test_values_are_expanded_and_quoted_like_csv() -> None:
     assert parse("type=$T,target=/$d", T="tmpfs", d="x").type == "tmpfs"
-    assert parse("\'\"target=/a,b\"\',type=tmpfs,size=1.5k") == MountSpec(
+    assert parse("'\"target=/a,b\"',type=tmpfs,size=1.5k") == MountSpec(
         type="tmpfs", target="/a,b", read_only=False, size=1536
     )
 

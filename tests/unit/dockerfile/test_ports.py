@@ -25,7 +25,19 @@ def test_ports(words: list[str], ports: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["", "/tcp", "x", "80/http", "90-80", "65536", "1-2-3", "1.2.3:1:80", "1-3:80-81", "-1", "８０"],
+    [
+        "",
+        "/tcp",
+        "x",
+        "80/http",
+        "90-80",
+        "65536",
+        "1-2-3",
+        "1.2.3:1:80",
+        "1-3:80-81",
+        "-1",
+        "\uff18\uff10",
+    ],
 )
 def test_what_is_no_port(word: str) -> None:
     with pytest.raises(UsageError) as caught:
