@@ -20,13 +20,20 @@ from buildgraph.errors import BuildgraphError, ContentError
 from buildgraph.events import Event, Observer, Warned
 from buildgraph.names import Reference
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.registry import listing
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.documents import ACCEPT, Fetched, announced, check_answer, read_manifest
 from buildgraph.registry.download import open_blob
 from buildgraph.registry.endpoint import Endpoints, Place
 from buildgraph.registry.failure import CutError, RegistryError
+from buildgraph.registry.listing import tags
 from buildgraph.registry.patience import ATTEMPTS, SYSTEM, Clock
+from buildgraph.registry.referrers import (
+    enlist,
+    fallback_tag,
+    index_of,
+    referrers,
+    subject_of,
+)
 from buildgraph.registry.settings import Settings
 from buildgraph.registry.transport import Request, Response, Transport
 from buildgraph.registry.upload import BlobUpload, Uploaded, blob_exists
@@ -155,7 +162,7 @@ class Repository:
         return result
 
     def put_manifest(self, content: bytes, media_type: str, reference: str) -> Digest:
-        """``reference`` is a tag or the content's own digest."""
+        """``reference`` is a tag or the content's own digest. One with a subject becomes a referrer of that."""
         digest = Digest.sha256(content)
         request = Request(
             "PUT",
@@ -173,11 +180,20 @@ class Repository:
                     self._known.forget(self.name)
                 raise error
             check_answer(response, digest, f"the manifest of {self.name}{_joined(reference)}")
+            listed = bool(response.header("OCI-Subject"))
+        if not listed and (found := subject_of(content, media_type)):
+            self._enlist(*found)
         return digest
+
+    def _enlist(self, subject: Digest, entry: Descriptor) -> None:
+        """For a registry without the API of referrers, as the specification wants it of clients."""
+        tag = fallback_tag(subject)
+        current = self._manifest_at(self._place, tag)
+        enlist(entry, current, lambda index, kind: self.put_manifest(index, kind, tag))
 
     def tags(self) -> Iterator[str]:
         """In the registry's order; page after page, as they are asked for. Nothing for a repository that is not."""
-        return listing.tags(self._transport, self._place)
+        return tags(self._transport, self._place)
 
     def delete(self, reference: str) -> None:
         """A manifest by its digest, or a tag where the registry knows how. What is not there is deleted already."""
@@ -194,10 +210,10 @@ class Repository:
 
     def referrers(self, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """What names ``digest`` as its subject: from the registry's API, else from the tag that stands in for it."""
-        found = listing.referrers(self._transport, self._place, digest)
+        found = referrers(self._transport, self._place, digest)
         if found is None:
-            fallback = self._manifest_at(self._place, digest.replace(":", "-", 1))
-            found = listing.index_of(fallback.content) if fallback else ()
+            fallback = self._manifest_at(self._place, fallback_tag(digest))
+            found = index_of(fallback.content) if fallback else ()
         return tuple(d for d in found if artifact_type in ("", d.artifact_type))
 
     def _read(self, ask: Callable[[Place], _Found | None]) -> _Found | None:

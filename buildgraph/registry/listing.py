@@ -1,12 +1,10 @@
-"""Which tags has a repository, and what refers to a digest? Lists that come in pages (distribution-spec, "Listing")."""
+"""Which tags has a repository? And any list that comes in pages (distribution-spec, "Listing Tags")."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from buildgraph.digest import Digest
-from buildgraph.oci.descriptor import INDEX, Descriptor
+from buildgraph.oci.descriptor import INDEX
 from buildgraph.oci.document import LARGEST, decode
-from buildgraph.oci.manifest import Index
 from buildgraph.registry.documents import media_type
 from buildgraph.registry.endpoint import Place
 from buildgraph.registry.failure import CutError, RegistryError
@@ -20,29 +18,12 @@ _MOST_PAGES: Final = 10_000
 def tags(transport: Transport, place: Place) -> Iterator[str]:
     """Raises RegistryError, ContentError (``bad-document``)."""
     first = place.url(f"tags/list?n={_PAGE}")
-    for content, _ in _pages(transport, place, first, "its tags"):
+    for content, _ in pages(transport, place, first, "its tags"):
         found = decode(content, f"the tags of {place.name}").texts("tags")
         yield from found or ()
 
 
-def referrers(transport: Transport, place: Place, digest: Digest) -> tuple[Descriptor, ...] | None:
-    """None where the registry has no such API."""
-    found: list[Descriptor] = []
-    known = False
-    first = place.url(f"referrers/{digest}")
-    for content, kind in _pages(transport, place, first, f"what refers to {digest}"):
-        if kind != INDEX:  # the page of a server that knows no such address
-            return None
-        known = True
-        found += index_of(content)
-    return tuple(found) if known else None
-
-
-def index_of(content: bytes) -> tuple[Descriptor, ...]:
-    return Index.parse(content, name="the list of referrers").manifests
-
-
-def _pages(
+def pages(
     transport: Transport, place: Place, url: Url | None, what: str
 ) -> Iterator[tuple[bytes, str]]:
     """Each page with its media type; none for a 404."""
