@@ -149,7 +149,7 @@ def _proc_masks(stage: Stage) -> Iterator[str]:
 
 
 def _joined(options: Iterable[str]) -> bytes:
-    return b"".join(os.fsencode(option) + b"\0" for option in options)
+    return os.fsencode("".join(f"{option}\0" for option in options))
 
 
 def _reported(status: bytes) -> int | None:

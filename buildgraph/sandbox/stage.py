@@ -14,7 +14,7 @@ one that another step, in a shared cache, moves meanwhile. All of it is gone whe
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
@@ -33,12 +33,12 @@ from buildgraph.sandbox.network import etc_files
 from buildgraph.sandbox.points import memory_dir
 
 _DEVICES: Final = {
-    "null": (1, 3),
-    "zero": (1, 5),
-    "full": (1, 7),
-    "random": (1, 8),
-    "urandom": (1, 9),
-    "tty": (5, 0),
+    "null": os.makedev(1, 3),
+    "zero": os.makedev(1, 5),
+    "full": os.makedev(1, 7),
+    "random": os.makedev(1, 8),
+    "urandom": os.makedev(1, 9),
+    "tty": os.makedev(5, 0),
 }
 _LINKS: Final = {
     "fd": "/proc/self/fd",
@@ -61,15 +61,16 @@ def staged(command: Command, scratch: Path, *, system: bool) -> Iterator[Stage]:
     """``system``: with ``/dev`` and ``/sys``. Raises UsageError ``bad-mount-target``, ``bad-workdir``."""
     with memory_dir(Tmpfs(devices=True), scratch) as room:
         root, empty = room / "root", room / "empty"
-        root.mkdir()
-        empty.mkdir()
+        os.mkdir(root)
+        os.mkdir(empty)
         writable = not command.readonly_root
         Bind(command.root, writable=writable, recursive=True, setuid=True).attach(root)
         with Rooted(root) as rooted:
             if system:
-                _mount_sys(rooted, empty)
-                _mount_dev(rooted, room)
-            _mount_etc(command, rooted, room)
+                own_devices = in_initial_user_namespace()
+                _mount_sys(rooted, empty, fresh=own_devices)
+                _mount_dev(rooted, os.fspath(room / "dev"), make_nodes=own_devices)
+            _mount_etc(command, rooted, os.fspath(room))
             for mount in sorted(command.mounts, key=lambda m: m.target.strip("/").split("/")):
                 _mount(mount, rooted)
             _make_workdir(command, rooted)
@@ -104,15 +105,24 @@ def _mount(mount: MountPoint, root: Rooted) -> None:
 
 def _attach(what: Bind | Tmpfs, root: Rooted, target: str, *, is_directory: bool) -> None:
     """On what is at ``target``, which is made if it is missing."""
-    path = root.resolve(os.fsencode(target))
-    check_target("/" + os.fsdecode(path))
-    if root.stat(path, follow=False) is None:
-        _make(root, path, is_directory=is_directory)
-    place = root.open(path, os.O_PATH)
+    place = _opened(root, target, is_directory=is_directory)
     try:
         what.attach(place)
     finally:
         os.close(place)
+
+
+def _opened(root: Rooted, target: str, *, is_directory: bool) -> int:
+    with suppress(OSError):  # nearly always it is there, and no symlink leads to it
+        place = root.open_exact(os.fsencode(target), os.O_PATH)
+        if not stat.S_ISLNK(os.fstat(place).st_mode):
+            return place
+        os.close(place)
+    path = root.resolve(os.fsencode(target))
+    check_target("/" + os.fsdecode(path))
+    if root.stat(path, follow=False) is None:
+        _make(root, path, is_directory=is_directory)
+    return root.open(path, os.O_PATH)
 
 
 def _make(
@@ -136,6 +146,9 @@ def _make(
 
 def _make_workdir(command: Command, root: Rooted) -> None:
     """Owned by the command's user, missing parents too."""
+    with suppress(OSError):
+        os.close(root.open_exact(os.fsencode(command.workdir), os.O_PATH | os.O_DIRECTORY))
+        return
     path = root.resolve(os.fsencode(command.workdir))
     try:
         found = root.stat(path, follow=False)
@@ -151,13 +164,12 @@ def _make_workdir(command: Command, root: Rooted) -> None:
         ) from error
 
 
-def _mount_etc(command: Command, root: Rooted, room: Path) -> None:
+def _mount_etc(command: Command, root: Rooted, room: str) -> None:
     for target, text in etc_files(command).items():
-        file = room / target.rpartition("/")[2]
-        file.write_text(text, encoding="utf-8", errors="surrogateescape")
-        file.chmod(0o644)
+        file = f"{room}/{target.rpartition('/')[2]}"
+        _write(file, text.encode("utf-8", "surrogateescape"))
         try:
-            _attach(Bind(file, writable=True), root, target, is_directory=False)
+            _attach(Bind(Path(file), writable=True), root, target, is_directory=False)
         except OSError as error:
             if command.readonly_root:
                 continue
@@ -168,11 +180,21 @@ def _mount_etc(command: Command, root: Rooted, room: Path) -> None:
             ) from error
 
 
-def _mount_sys(root: Rooted, empty: Path) -> None:
+def _write(file: str, content: bytes) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.fchmod(fd, 0o644)  # whatever the umask
+        while content:
+            content = content[os.write(fd, content) :]
+    finally:
+        os.close(fd)
+
+
+def _mount_sys(root: Rooted, empty: Path, *, fresh: bool) -> None:
     """A fresh sysfs is for the owner of the network namespace that we are in; else the machine's own is masked."""
     sys = _place(root, b"sys")
     try:
-        if in_initial_user_namespace():
+        if fresh:
             Sysfs().attach(sys)
             masked: tuple[str, ...] = profile.MASKED
         else:
@@ -190,25 +212,25 @@ def _mount_sys(root: Rooted, empty: Path) -> None:
                 os.close(place)
 
 
-def _mount_dev(root: Rooted, room: Path) -> None:
-    dev = room / "dev"
-    dev.mkdir(0o755)
-    for name, (major, minor) in _DEVICES.items():
-        node = dev / name
-        if in_initial_user_namespace():
-            os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-            node.chmod(0o666)
+def _mount_dev(root: Rooted, dev: str, *, make_nodes: bool) -> None:
+    os.mkdir(dev)
+    os.chmod(dev, 0o755)  # noqa: S103 - whatever the umask, as everywhere
+    for name, device in _DEVICES.items():
+        node = f"{dev}/{name}"
+        if make_nodes:
+            os.mknod(node, stat.S_IFCHR | 0o666, device)
+            os.chmod(node, 0o666)  # noqa: S103 - as everywhere
         else:
-            node.touch()
-            Bind(Path("/dev") / name, writable=True, devices=True).attach(node)
+            _write(node, b"")
+            Bind(Path("/dev") / name, writable=True, devices=True).attach(Path(node))
     for name, target in _LINKS.items():
-        (dev / name).symlink_to(target)
-    (dev / "shm").mkdir()
-    (dev / "shm").chmod(0o1777)
-    (dev / "pts").mkdir()
+        os.symlink(target, f"{dev}/{name}")
+    os.mkdir(f"{dev}/shm")
+    os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - as everywhere
+    os.mkdir(f"{dev}/pts")
     place = _place(root, b"dev")
     try:
-        Bind(dev, writable=True, recursive=True, devices=True).attach(place)
+        Bind(Path(dev), writable=True, recursive=True, devices=True).attach(place)
         pts = root.open_exact(b"dev/pts", os.O_PATH)
         try:
             Devpts().attach(pts)
@@ -221,8 +243,9 @@ def _mount_dev(root: Rooted, room: Path) -> None:
 def _place(root: Rooted, path: bytes) -> int:
     """The directory ``path``, made if missing; a link or a file there is an error."""
     try:
-        if root.stat(path, follow=False) is None:
-            _make(root, path, is_directory=True)
+        with suppress(FileNotFoundError):
+            return root.open_exact(path, os.O_PATH | os.O_DIRECTORY)
+        _make(root, path, is_directory=True)
         return root.open_exact(path, os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
         raise UsageError(
