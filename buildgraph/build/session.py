@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,15 @@ from buildgraph.execute.workers import Packers
 from buildgraph.fs.context import Context
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
-from buildgraph.sandbox.snapshot import Snapshots
+from buildgraph.sandbox.snapshot import Snapshots, delete
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from buildgraph.execute.ops_packages import PackagesOp
+
+_BESIDE = 4
+"""Threads for what goes on next to a step's own; they start when they are needed."""
 
 
 @dataclass(slots=True)
@@ -108,11 +112,17 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
         workspace = open_workspace(request, store, observer, undo)
         if pin:
             workspace = pin_missing(request, workspace, store, observer)
-        snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
+        beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
+        snapshots = Snapshots(
+            store.snapshots_dir,
+            store.tmp,
+            store.lease.name,
+            lambda path: beside.submit(delete, path),
+        )
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
         packers = undo.enter_context(Packers())
         placed = Placements(workspace.graph, store, bases)
-        stacks = Stacks(placed, store, snapshots, bases, packers)
+        stacks = Stacks(placed, store, snapshots, bases, packers, beside)
         context = Context(
             workspace.root,
             workspace.cache,

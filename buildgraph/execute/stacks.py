@@ -6,7 +6,7 @@ pass over the files.
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -52,12 +52,15 @@ class Stacks:
         snapshots: Snapshots,
         bases: BaseLayers,
         packers: Packers,
+        beside: Executor,
     ) -> None:
+        """``beside`` runs what goes on next to the caller: a second file that is synced."""
         self.placed = placed
         self._store = store
         self._snapshots = snapshots
         self._bases = bases
         self.pack = packers
+        self._beside = beside
         self.codecs: dict[StepId, Codec] = {}
         """For steps whose layers an image of this build names: compressed while they are packed anyway."""
         self.remake: Callable[[StepId], Recipe | None] = lambda _: None
@@ -183,11 +186,13 @@ class Stacks:
         if packed.blob is None:
             raise ContentError("blob-missing", f"{made} was packed without a blob")
         form = Compressed(packed.blob.digest, packed.blob.size, packed.blob.media_type)
-        with ThreadPoolExecutor(1, "sync") as beside:
-            kept = beside.submit(self._store.blobs.put, content, "blake3")
+        kept = self._beside.submit(self._store.blobs.put, content, "blake3")
+        try:
             if self._store.blobs.adopt(temp, form.digest):
                 self.new_blobs[form.digest] = form.size
-            kept.result()
+        finally:
+            wait([kept])
+        kept.result()
         with self._store.records.batch():
             self.record_tar(made, packed)
             self._store.layers.put_compressed(packed.diff_id, codec.identity, form)

@@ -25,6 +25,7 @@ _OPTIONS = {b"xino": b"off", b"metacopy": b"off", b"redirect_dir": b"nofollow", 
 Place = Path | int
 
 _OPTIONS_MAX = 4095
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +225,15 @@ def _configure_path(context: int, key: bytes, path: Path) -> None:
     The kernel takes at most 255 bytes and splits some names; and whoever reads the list of mounts, as bubblewrap does
     again and again, pays for each byte of it.
     """
-    with ExitStack() as stack:
-        syscalls.fsconfig_string(context, key, _short(stack, path))
+    fd = os.open(path, _FOLDER)
+    try:
+        syscalls.fsconfig_string(context, key, b"/proc/self/fd/%d" % fd)
+    finally:
+        os.close(fd)
 
 
 def _short(stack: ExitStack, path: Path) -> bytes:
-    fd = _closing(stack, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    return b"/proc/self/fd/%d" % fd
+    return b"/proc/self/fd/%d" % _closing(stack, os.open(path, _FOLDER))
 
 
 def _target(at: Place) -> bytes | int:

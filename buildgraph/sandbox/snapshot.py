@@ -42,7 +42,8 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class Snapshots:
     """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share ``dir``.
 
-    ``claim`` is told the name of every snapshot that is used without the caller having named it.
+    ``claim`` is told the name of every snapshot that is used without the caller having named it. ``sweep`` is given the
+    emptied workplaces of commands that succeeded, to be deleted at once or beside what comes next.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Snapshots:
         dir: Path,  # noqa: A002 - the noun of the layout
         tmp: Path,
         claim: Callable[[str], object] = lambda _: None,
+        sweep: Callable[[Path], object] | None = None,
     ) -> None:
         self.dir = dir
         self.tmp = tmp
         self._claim = claim
+        self._sweep = sweep or delete
         self._empty: dict[Path, bool] = {}
         self._unsynced = dir.with_name(dir.name + ".unsynced")
         self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
@@ -76,7 +79,7 @@ class Snapshots:
             yield fresh
             self._publish(fresh, name)
         finally:
-            _delete(work)
+            delete(work)
 
     @contextmanager
     def view(self, parents: Sequence[Path]) -> Iterator[Path]:
@@ -88,7 +91,7 @@ class Snapshots:
                 stack.enter_context(_view(self._lowers(parents), at, work))
                 yield at
         finally:
-            _delete(work)
+            delete(work)
 
     @contextmanager
     def prepare(
@@ -100,11 +103,16 @@ class Snapshots:
         ``view`` nothing is mounted to compare with, and no stubs are made: the caller knows what is in ``parents``.
         """
         work = self._workplace()
+        active = None
         try:
             with ExitStack() as stack:
-                yield Active(self, work, self._lowers(parents), stubs if view else None, stack)
+                active = Active(self, work, self._lowers(parents), stubs if view else None, stack)
+                yield active
         finally:
-            _delete(work)
+            if active is not None and active.committed:
+                self._sweep(work)
+            else:
+                delete(work)
 
     def settle(self) -> None:
         """Make every snapshot that exists now safe against a power cut; cheap when nothing is new."""
@@ -126,7 +134,7 @@ class Snapshots:
         work = self._workplace()
         with suppress(FileNotFoundError):
             os.rename(self.dir / name, work / "fresh")
-        _delete(work)
+        delete(work)
 
     def _publish(self, fresh: Path, name: str) -> Path:
         final = self.dir / name
@@ -206,6 +214,7 @@ class Active:
         stack: ExitStack,
     ) -> None:
         self._snapshots = snapshots
+        self.committed = False
         self.below: Path | None = None
         self.root, self.upper = work / "root", work / "upper"
         attributes = root_attributes(lowers)
@@ -253,7 +262,9 @@ class Active:
     def commit(self, name: str) -> Path:
         """Make ``upper`` the snapshot ``name`` (or find that it exists already) and return its path."""
         self.quiesce()
-        return self._snapshots._publish(self.upper, name)  # noqa: SLF001 - one noun in two classes
+        made = self._snapshots._publish(self.upper, name)  # noqa: SLF001 - one noun in two classes
+        self.committed = True
+        return made
 
 
 def _view(lowers: Sequence[Path], at: Path, work: Path) -> AbstractContextManager[Path]:
@@ -284,8 +295,8 @@ _OWN_DIRECTORIES = (
 )
 
 
-def _delete(path: Path) -> None:
-    """What is nearly always nearly empty goes without a walk."""
+def delete(path: Path) -> None:
+    """A workplace with all that is left in it. What is nearly always nearly empty goes without a walk."""
     with suppress(OSError):
         os.unlink(f"{path}/{_VOLATILE_MARK}")
     for name in _OWN_DIRECTORIES:

@@ -22,6 +22,7 @@ from buildgraph.store.lease import Lease, locked
 
 ALGORITHMS: Final = ("sha256", "sha512", "blake3")
 _CHUNK: Final = 1 << 20
+_SMALL: Final = 1 << 16
 _SYNCERS: Final = 8
 """fsyncs that run together share a journal commit."""
 
@@ -117,11 +118,15 @@ class LocalBlobs:
         """Make the finished file ``temp`` (from :meth:`temp`) the blob ``digest``, which the caller computed; whether
         it is new here.
 
-        Idempotent; whatever was there is replaced, which also heals damage. ``temp`` is gone afterwards.
+        Idempotent; whatever was there is replaced unless it is seen to be the same, which also heals damage. ``temp``
+        is gone afterwards.
         """
         self._lease.name(digest)
         name = self._name(digest)
         with translated(temp):
+            if _is_small_copy(temp, name):
+                os.unlink(temp)
+                return False
             os.chmod(temp, 0o444)
             sync_file(temp)
             fresh = _size(name) is None
@@ -234,6 +239,16 @@ def _size(name: str) -> int | None:
     except FileNotFoundError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_small_copy(temp: Path, name: str) -> bool:
+    """Whether the blob is there undamaged, and telling costs less than writing it again."""
+    size = _size(name)
+    if size is None or size > _SMALL:
+        return False
+    with open(temp, "rb") as file:
+        content = file.read(_SMALL + 1)
+    return _holds(name, content)
 
 
 def _holds(name: str, content: bytes) -> bool:
