@@ -5,7 +5,8 @@ The class says which exit code ends the program (``exit_code``); ``code`` is sta
 ``where`` points at the line that is to blame.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from buildgraph.values import dataclass
 
@@ -125,3 +126,15 @@ class ErrorGroup(BuildgraphError):  # noqa: N818 - several errors, not one
 
     def render(self) -> str:
         return "\n\n".join(error.render() for error in self.errors)
+
+
+@contextmanager
+def blaming(where: Location) -> Iterator[None]:
+    """What goes wrong inside, unless it is the machine or says where itself, is said of the table at ``where``."""
+    try:
+        yield
+    except MachineError:
+        raise
+    except BuildgraphError as error:
+        error.where = error.where or where
+        raise

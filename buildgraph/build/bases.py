@@ -21,7 +21,7 @@ from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import row_of
 from buildgraph.fs.unpack import index
 from buildgraph.graph.graph import BaseFacts
-from buildgraph.graph.lower import DEFAULT_PATH
+from buildgraph.graph.lowerrun import DEFAULT_PATH
 from buildgraph.image.archive import ImageArchive
 from buildgraph.image.layout import Layout
 from buildgraph.image.source import ImageSource

@@ -233,6 +233,8 @@ def _facts(session: Session) -> Facts | None:
         return None
     facts = session.workspace.facts
     facts.include(session.context.facts())
+    for one in session.contexts.facts():
+        facts.include(one)
     generation = session.store.home / "generation"
     with suppress(FileNotFoundError):
         facts.read(os.fsencode(generation))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from buildgraph.build.request import Request
 from buildgraph.digest import ActionKey, Digest, Document, StepKey
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, Location, blaming
 from buildgraph.execute.selection import Selections, recipe_of
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
@@ -19,11 +19,16 @@ from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
     CopyStep,
+    DockerCopyStep,
+    DockerFiles,
+    Files,
+    RecipeStep,
     RunStep,
+    Stack,
     StackFiles,
     Step,
     StepId,
-    WriteStep,
+    WorkdirStep,
     files_of,
     inputs_of,
 )
@@ -148,9 +153,12 @@ class Lookups:
         self, step: Step, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
-        if isinstance(step, CopyStep | WriteStep) and (final or self._alone(step)):
+        if isinstance(step, RecipeStep) and (final or self._alone(step)):
             return document(step, Inputs(names, {}), self._recipe(step).digest)
-        files = {}
+        files: dict[Files | DockerFiles, Digest] = {}
+        if isinstance(step, DockerCopyStep):
+            words = [s for s in step.sources if isinstance(s, DockerFiles) and s.stack is None]
+            files |= {word: self._selections.words_digest(word) for word in words}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
                 times = isinstance(step, CopyStep) and step.keep_time
@@ -161,30 +169,35 @@ class Lookups:
                 self._stacks.placed.keep_tree(files[selected], listing)
         return document(step, Inputs(names, files))
 
-    def _recipe(self, step: CopyStep | WriteStep) -> Recipe:
+    def _recipe(self, step: RecipeStep) -> Recipe:
         made = self._stacks.placed.recipes.get(step.id)
         if made is None:
-            made = recipe_of(step, self._selections, self._owner)
+            with blaming(step.where):
+                made = recipe_of(step, self._selections, self._owner)
             self._stacks.placed.recipes[step.id] = made
             self._stacks.placed.keep_tree(made.digest, made.tree)
         return made
 
     def recipe(self, step_id: StepId) -> Recipe | None:
-        """That of a copy or write step; its inputs must be settled."""
+        """That of a step that has one; its inputs must be settled."""
         step = self._graph.steps[step_id]
-        return self._recipe(step) if isinstance(step, CopyStep | WriteStep) else None
+        return self._recipe(step) if isinstance(step, RecipeStep) else None
 
     @staticmethod
-    def _alone(step: CopyStep | WriteStep) -> bool:
+    def _alone(step: RecipeStep) -> bool:
         """Whether the recipe depends on the context and the Buildfile alone."""
-        return not any(isinstance(files, StackFiles) for files in files_of(step)) and not (
-            isinstance(step, CopyStep) and step.names
-        )
+        if isinstance(step, CopyStep | DockerCopyStep | WorkdirStep) and step.names:
+            return False
+        if isinstance(step, DockerCopyStep):
+            words = (source for source in step.sources if isinstance(source, DockerFiles))
+            return all(word.stack is None for word in words)
+        return not any(isinstance(files, StackFiles) for files in files_of(step))
 
-    def _owner(self, step: CopyStep, owner: Owner) -> tuple[int, int]:
-        if isinstance(owner.user, int) and isinstance(owner.group, int):
-            return owner.user, owner.group
-        return self._stacks.owner(step.names, owner, step.where)
+    def _owner(self, names: Stack, owner: Owner, where: Location) -> tuple[int, int]:
+        """An empty group is the user's own, for a number the same number."""
+        if isinstance(owner.user, int) and (isinstance(owner.group, int) or not owner.group):
+            return owner.user, owner.group if isinstance(owner.group, int) else owner.user
+        return self._stacks.owner(names, owner, where)
 
     def read_tree(self, digest: Digest) -> Tree | None:
         try:

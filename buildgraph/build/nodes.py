@@ -2,12 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
-from buildgraph.errors import BuildgraphError, DifferenceError, Location, MachineError
+from buildgraph.errors import DifferenceError, blaming
 from buildgraph.events import Outcome, StepFinished, StepStarted
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
@@ -17,10 +15,12 @@ from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import (
     BaseStep,
     CopyStep,
+    DockerCopyStep,
     PackagesStep,
     RunStep,
     Step,
     StepId,
+    WorkdirStep,
     WriteStep,
     inputs_of,
     kind_of,
@@ -60,7 +60,7 @@ class Nodes:
             return False
         if isinstance(step, BaseStep):
             return True
-        with _blaming(step.where):
+        with blaming(step.where):
             decision = decide(step, self._session.lookups, self._rules)
         if isinstance(decision, Reuse):
             outcome: Outcome = "cutoff" if self._is_cutoff(step, decision) else "reused"
@@ -90,7 +90,7 @@ class Nodes:
         step = self._graph.steps.get(StepId(node))
         if step is None:
             image = self._graph.images[node.partition(":")[2]]
-            with _blaming(image.where):
+            with blaming(image.where):
                 self._make_image(image)
             return
         assert not isinstance(step, BaseStep)
@@ -98,7 +98,7 @@ class Nodes:
         self._observe(StepStarted(_bare(step.id), kind_of(step), str(decision.reason)))
         began = time.monotonic()
         try:
-            with _blaming(step.where):
+            with blaming(step.where):
                 result, made = self._result(step, decision)
         except BaseException as error:
             outcome: Outcome = "cancelled" if isinstance(error, CancelledError) else "failed"
@@ -126,7 +126,7 @@ class Nodes:
         match step:
             case RunStep():
                 return self._commands().execute(step, decision.key, identities, self._now)
-            case CopyStep() | WriteStep():
+            case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
                 recipe = session.stacks.placed.recipes[step.id]
                 made = session.store.blobs.put(recipe.object, "blake3")
                 size = sum(entry.size for entry in recipe.tree)
@@ -193,15 +193,3 @@ class Nodes:
 
 def _bare(step: StepId) -> str:
     return step.partition(":")[2]
-
-
-@contextmanager
-def _blaming(where: Location) -> Iterator[None]:
-    """What goes wrong inside, unless it is the machine or says where itself, is said of the table at ``where``."""
-    try:
-        yield
-    except MachineError:
-        raise
-    except BuildgraphError as error:
-        error.where = error.where or where
-        raise

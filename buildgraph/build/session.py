@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from buildgraph.build.contexts import Contexts
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.request import Request
@@ -50,6 +51,7 @@ class Session:
     lookups: Lookups
     snapshots: Snapshots
     context: Context
+    contexts: Contexts
     conflicts: Conflicts
     cancelled: threading.Event
 
@@ -129,7 +131,8 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
             workspace.model.workspace.ignore,
             always_ignored(request, workspace),
         )
-        selections = Selections(context, stacks)
+        contexts = Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
+        selections = Selections(context, stacks, contexts)
         lookups = Lookups(workspace.graph, store, stacks, selections, History(workspace.id))
         yield Session(
             request,
@@ -141,6 +144,7 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
             lookups,
             snapshots,
             context,
+            contexts,
             Conflicts(workspace.graph, stacks, observer),
             threading.Event(),
         )

@@ -6,7 +6,7 @@ from buildgraph.execute.placement import EMPTY_TREE, PlacedLayer
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs.compress import Codec
 from buildgraph.graph.graph import BuildGraph, ImageTarget
-from buildgraph.graph.lower import FIXED_TIME
+from buildgraph.graph.lowerrun import FIXED_TIME
 from buildgraph.graph.step import BaseStep, StepId, kind_of
 from buildgraph.image.assemble import Assembled, LayerBlob, assemble
 from buildgraph.oci.config import Config

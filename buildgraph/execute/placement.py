@@ -20,10 +20,13 @@ from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import (
     BaseStep,
     CopyStep,
+    DockerCopyStep,
     PackagesStep,
+    RecipeStep,
     RunStep,
     Stack,
     StepId,
+    WorkdirStep,
     WriteStep,
 )
 from buildgraph.store.local import LocalStore
@@ -125,7 +128,7 @@ class Placements:
                     PlacedLayer(step.id, self._bases.facts(step, index).tree, diff_id)
                     for index, diff_id in enumerate(step.layers)
                 )
-            case CopyStep() | WriteStep():
+            case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
                 return (self._placed_recipe(step.id, below),)
             case RunStep():
                 return (self._placed_run(step, below),)
@@ -211,6 +214,6 @@ class Placements:
     def own_layer(self, step: StepId) -> tuple[PlacedLayer, ...]:
         """What the step itself yields, as a stack of its own."""
         made = self._graph.steps[step]
-        if isinstance(made, CopyStep | WriteStep):
+        if isinstance(made, RecipeStep):
             return (self._placed_recipe(step, ()),)
         return (PlacedLayer(step, self.settled[step].tree),)

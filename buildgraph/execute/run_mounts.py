@@ -28,6 +28,7 @@ from buildgraph.graph.step import (
     CacheDir,
     ContextFiles,
     RunStep,
+    ScriptFile,
     SecretFile,
     StackFiles,
     TmpfsDir,
@@ -94,6 +95,10 @@ class RunMounts:
                         source = active.root
                     mounted.points.append(BindPoint(source, mount.target, mount.write))
                     mounted.targets.append((mount.target, source.is_dir()))
+                case ScriptFile():
+                    source = self._script(mount)
+                    mounted.points.append(BindPoint(source, mount.target))
+                    mounted.targets.append((mount.target, False))
                 case CacheDir():
                     point = BindPoint(self._cache(step, mount, user, undo), mount.target, True)  # noqa: FBT003
                     mounted.points.append(point)
@@ -159,6 +164,14 @@ class RunMounts:
         if folder is None:
             folder = self._made(name, items)
         return folder / _SINGLE.decode() if single else folder
+
+    def _script(self, mount: ScriptFile) -> Path:
+        data = mount.content.encode("utf-8", "surrogateescape")
+        entry = Entry(_SINGLE, tree.FILE, 0o755, size=len(data), content=Digest.blake3(data).hex)
+        name = f"tree-{tree.digest((entry,)).hex}"
+        self._store.lease.name(name)
+        folder = self._snapshots.path(name) or self._made(name, [Item(entry, data=data)])
+        return folder / _SINGLE.decode()
 
     def _item(self, mount: BindFiles, found: Found, *, single: bool) -> Item:
         entry = found.entry._replace(path=_SINGLE) if single else found.entry

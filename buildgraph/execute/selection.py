@@ -9,35 +9,57 @@ import os
 from collections.abc import Callable, Iterable
 
 from buildgraph.digest import Digest
-from buildgraph.errors import UsageError
+from buildgraph.errors import Location, UsageError
+from buildgraph.execute.sources import ContextView, StackView, matches
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
+from buildgraph.fs.dockercontext import DockerContext
 from buildgraph.fs.ignore import Globs
 from buildgraph.fs.scan import Selection
 from buildgraph.fs.tree import Entry
+from buildgraph.graph.dockerrecipe import Match, of_docker_copy, of_workdir
 from buildgraph.graph.recipe import Found, Origin, Recipe, of_copy, of_write
-from buildgraph.graph.step import ContextFiles, CopyStep, Files, StackFiles, WriteStep
+from buildgraph.graph.step import (
+    ContextFiles,
+    CopyStep,
+    DockerCopyStep,
+    DockerFiles,
+    Files,
+    RecipeStep,
+    Stack,
+    StackFiles,
+    WorkdirStep,
+    WriteStep,
+)
 from buildgraph.spec.model import Owner
 
 
 class Selections:
     """Each selection is found once per build; safe to ask from several threads."""
 
-    def __init__(self, context: Context, stacks: Stacks) -> None:
+    def __init__(
+        self, context: Context, stacks: Stacks, others: Callable[[str], DockerContext]
+    ) -> None:
+        """``others`` opens the context of a Dockerfile by name."""
         self._context = context
         self._stacks = stacks
+        self._others = others
         self._found: dict[Files, tuple[Found, ...]] = {}
-        self._digests: dict[Files, Digest] = {}
+        self._matches: dict[DockerFiles, tuple[Match, ...]] = {}
+        self._digests: dict[Files | DockerFiles, Digest] = {}
 
     def prefetch(self, files: Iterable[ContextFiles]) -> None:
         """Scan and hash all of them at once, in parallel where that pays."""
-        self._context.prefetch([Selection(f.path, f.include, f.exclude, f.follow) for f in files])
+        ours = [f for f in files if not f.context]
+        self._context.prefetch([Selection(f.path, f.include, f.exclude, f.follow) for f in ours])
 
     def found(self, files: Files) -> tuple[Found, ...]:
         """Sorted by path. Raises UsageError (``source-missing``) where there is nothing to select from."""
         if files not in self._found:
             match files:
+                case ContextFiles(context=name) if name:
+                    self._found[files] = self._of_docker(files)
                 case ContextFiles():
                     selected = self._context.select(
                         files.path, files.include, files.exclude, follow=files.follow
@@ -46,6 +68,32 @@ class Selections:
                 case StackFiles():
                     self._found[files] = _of_stack(files, self._stacks)
         return self._found[files]
+
+    def _of_docker(self, files: ContextFiles) -> tuple[Found, ...]:
+        """A plain path of a Dockerfile's context, for a bind."""
+        found = matches(DockerFiles(_escaped(files.path)), ContextView(self._others(files.context)))
+        return found[0].found
+
+    def matches(self, files: DockerFiles) -> tuple[Match, ...]:
+        """In the order in which they are copied. Raises UsageError (``source-missing``)."""
+        if files not in self._matches:
+            if files.stack is None:
+                view: ContextView | StackView = ContextView(self._others(files.context))
+            else:
+                view = StackView(self._stacks.placed.merged(files.stack), files.stack)
+            self._matches[files] = matches(files, view)
+        return self._matches[files]
+
+    def words_digest(self, files: DockerFiles) -> Digest:
+        """Of the names and all that they stand for."""
+        if files not in self._digests:
+            named = (
+                one.entry._replace(path=b"%d/%b/%b" % (at, match.name, one.entry.path))
+                for at, match in enumerate(self.matches(files))
+                for one in match.found
+            )
+            self._digests[files] = tree.digest(named)
+        return self._digests[files]
 
     def listing(self, files: Files, *, times: bool = False) -> tree.Tree:
         """``times``: with those that files of the context have now."""
@@ -58,8 +106,8 @@ class Selections:
         return self._digests[files]
 
 
-def _asked(files: ContextFiles) -> Selection:
-    return Selection(files.path, files.include, files.exclude, files.follow)
+def _escaped(path: str) -> str:
+    return "".join(f"\\{char}" if char in "*?[\\" else char for char in path)
 
 
 def _of_context(selected: Selected) -> Found:
@@ -99,9 +147,9 @@ def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
 
 
 def recipe_of(
-    step: CopyStep | WriteStep,
+    step: RecipeStep,
     selections: Selections,
-    owners: Callable[[CopyStep, Owner], tuple[int, int]],
+    owners: Callable[[Stack, Owner, Location], tuple[int, int]],
 ) -> Recipe:
     """The recipe of a step whose inputs, if any, are settled."""
     match step:
@@ -109,7 +157,19 @@ def recipe_of(
             return of_write(step)
         case CopyStep():
             found = _timed(selections) if step.keep_time else selections.found
-            return of_copy(step, found, lambda owner: owners(step, owner))
+            return of_copy(step, found, lambda owner: owners(step.names, owner, step.where))
+        case DockerCopyStep():
+            return of_docker_copy(
+                step, selections.matches, lambda owner: owners(step.names, owner, step.where)
+            )
+        case WorkdirStep():
+            user, _, group = step.user.partition(":")
+            named = owners(step.names, Owner(_number(user or "0"), _number(group)), step.where)
+            return of_workdir(step, named)
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _timed(selections: Selections) -> Callable[[Files], tuple[Found, ...]]:

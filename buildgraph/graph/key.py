@@ -14,20 +14,24 @@ from buildgraph.graph.step import (
     CacheDir,
     ContextFiles,
     CopyStep,
+    DockerCopyStep,
+    DockerFiles,
     Files,
     PackagesStep,
     RunStep,
+    ScriptFile,
     SecretFile,
     Stack,
     StepId,
     StepMount,
     TmpfsDir,
+    WorkdirStep,
     WriteStep,
 )
-from buildgraph.spec.model import Mode, Owner
+from buildgraph.spec.model import InlineFile, Mode, Owner
 from buildgraph.values import dataclass
 
-SCHEMAS: Mapping[str, int] = {"copy": 1, "write": 1, "run": 1, "packages": 1}
+SCHEMAS: Mapping[str, int] = {"copy": 1, "write": 1, "run": 1, "packages": 1, "workdir": 1}
 """Raised, for one kind alone, when equal documents would no longer mean equal results."""
 
 SANDBOX_PROFILE = 1
@@ -40,10 +44,10 @@ class Inputs:
     of each selection of files as it stands (of the context always; of a stack only for an ActionKey)."""
 
     names: Mapping[StepId, Document]
-    files: Mapping[Files, Digest]
+    files: Mapping[Files | DockerFiles, Digest]
 
 
-Keyed = CopyStep | WriteStep | RunStep | PackagesStep
+Keyed = CopyStep | DockerCopyStep | WorkdirStep | WriteStep | RunStep | PackagesStep
 
 
 def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[str, Document]:
@@ -54,6 +58,13 @@ def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[
         case CopyStep():
             head: dict[str, Document] = {"kind": "copy", "schema": SCHEMAS["copy"]}
             return head | ({"tree": recipe} if recipe else _copy(step, inputs))
+        case DockerCopyStep():
+            head = {"kind": "copy", "schema": SCHEMAS["copy"]}
+            return head | ({"tree": recipe} if recipe else _docker_copy(step, inputs))
+        case WorkdirStep():
+            head = {"kind": "workdir", "schema": SCHEMAS["workdir"]}
+            names = {"path": step.path, "user": step.user, "names": _stack(step.names, inputs)}
+            return head | ({"tree": recipe} if recipe else names)
         case RunStep():
             return _run(step, inputs)
         case PackagesStep():
@@ -87,8 +98,33 @@ def _copy(step: CopyStep, inputs: Inputs) -> dict[str, Document]:
     }
 
 
-def _run(step: RunStep, inputs: Inputs) -> dict[str, Document]:
+def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:
     return {
+        "sources": [_source(source, inputs) for source in step.sources],
+        "to": step.to,
+        "owner": _owner(step.owner),
+        "mode": _mode(step.mode),
+        "link": step.link,
+        "unpack": step.unpack,
+        "names": _stack(step.names, inputs),
+    }
+
+
+def _source(source: DockerFiles | InlineFile, inputs: Inputs) -> Document:
+    if isinstance(source, InlineFile):
+        return {"name": source.name, "content": source.content}
+    if source.stack is None:
+        return inputs.files[source]
+    return {
+        "stack": _stack(source.stack, inputs),
+        "pattern": source.pattern,
+        "parents": source.parents,
+        "exclude": source.exclude,
+    }
+
+
+def _run(step: RunStep, inputs: Inputs) -> dict[str, Document]:
+    document: dict[str, Document] = {
         "kind": "run",
         "schema": SCHEMAS["run"],
         "stack": _stack(step.stack, inputs),
@@ -106,6 +142,9 @@ def _run(step: RunStep, inputs: Inputs) -> dict[str, Document]:
         "time": "keep" if step.keep_time else "epoch",
         "sandbox": SANDBOX_PROFILE,
     }
+    if step.dockerfile:
+        document |= {"dockerfile": True, "hostname": step.hostname, "insecure": step.insecure}
+    return document
 
 
 def _mount(mount: StepMount, inputs: Inputs) -> Document:
@@ -118,15 +157,20 @@ def _mount(mount: StepMount, inputs: Inputs) -> Document:
                 "mode": mount.executable,
                 "files": _files(mount.files, inputs),
             }
+        case ScriptFile():
+            return {"kind": "script", "target": mount.target, "content": mount.content}
         case CacheDir():
             owner, mode = _owner(mount.owner), _mode(mount.mode)
-            return {
+            cache: dict[str, Document] = {
                 "kind": "cache",
                 "id": mount.id,
                 "target": mount.target,
                 "owner": owner,
                 "mode": mode,
             }
+            if mount.seed is not None:
+                cache["seed"] = _files(mount.seed, inputs)
+            return cache | ({"read_only": True} if mount.read_only else {})
         case TmpfsDir():
             owner, mode = _owner(mount.owner), _mode(mount.mode)
             return {"kind": "tmpfs", "target": mount.target, "owner": owner, "mode": mode}

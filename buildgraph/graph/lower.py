@@ -11,23 +11,21 @@ from itertools import pairwise
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.graph.configure import configure
 from buildgraph.graph.graph import BaseFacts, BuildGraph, ImageTarget
+from buildgraph.graph.lowerdocker import docker_copy, docker_names, user_names
+from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering
 from buildgraph.graph.step import (
     BaseStep,
-    BindFiles,
-    CacheDir,
     ContextFiles,
     CopyPart,
     CopyStep,
     Files,
     PackagesStep,
     RunStep,
-    SecretFile,
     Stack,
     StackFiles,
     Step,
     StepId,
-    StepMount,
-    TmpfsDir,
+    WorkdirStep,
     WriteStep,
 )
 from buildgraph.names import Platform
@@ -36,13 +34,6 @@ from buildgraph.spec import model as m
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.stacks import needs
 from buildgraph.values import dataclass, replace
-
-FIXED_TIME = 315532800
-"""1980-01-01T00:00:00Z: the time of every file in every layer, and SOURCE_DATE_EPOCH of every run step."""
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DEFAULT_SHELL = ("/bin/sh", "-euc")
-SCRIPT_DIRECTORY = "/run/buildgraph"
 
 
 def lower(
@@ -139,7 +130,7 @@ class _Lowering:
         match step.kind:
             case m.Run():
                 stack, config = self._stack(step.on, step.where)
-                made: Step = self._run(step_id, step, step.kind, stack, config)
+                made: Step = RunLowering(self, step, step.kind, config).run(step_id, stack)
                 lowered = _Lowered((*stack, step_id), config)
             case m.Copy():
                 made = self._copy(step_id, step, step.kind)
@@ -151,10 +142,14 @@ class _Lowering:
                 made = self._packages(step_id, step, step.kind)
                 config = replace(self.empty, env=(("PATH", DEFAULT_PATH),))
                 lowered = _Lowered((step_id,), config)
-            case m.DockerCopy() | m.Workdir():
-                raise UsageError(
-                    "unsupported", "Dockerfiles are not supported yet", where=step.where
-                )
+            case m.DockerCopy():
+                names = self._names(step, docker_names(step.kind.owner))
+                made = docker_copy(step_id, step, step.kind, names, self.stack_of)
+                lowered = _Lowered((step_id,), self.empty)
+            case m.Workdir():
+                names = self._names(step, user_names(step.kind.user))
+                made = WorkdirStep(step_id, step.kind.path, step.kind.user, names, step.where)
+                lowered = _Lowered((step_id,), self.empty)
         self.steps[step_id] = made
         return lowered
 
@@ -162,6 +157,8 @@ class _Lowering:
         image = self.model.images[ref.name]
         stack, inherited = self._stack(image.on, image.where)
         config = configure(inherited, image.config, image.fields)
+        if image.docker is not None:
+            config = image.docker.config
         self.done[ref] = lowered = _Lowered(stack, config)
         # a check may stand on this very image, so its checks come after the image is known
         checks: dict[StepId, None] = {}
@@ -214,9 +211,16 @@ class _Lowering:
                         where=where,
                     )
 
-    def _files(self, source: m.Selection, *, follow: bool = False) -> Files:
+    def _names(self, step: m.Step, needed: bool) -> Stack:  # noqa: FBT001
+        """The stack in which names of users are looked up, where that is ``needed``."""
+        return self._stack(step.on, step.where)[0] if needed else ()
+
+    def stack_of(self, ref: m.Ref) -> Stack:
+        return self.step(ref).stack
+
+    def files(self, source: m.Selection, *, follow: bool = False) -> Files:
         if source.ref is None:
-            return ContextFiles(source.path, source.include, source.exclude, follow)
+            return ContextFiles(source.path, source.include, source.exclude, follow, source.context)
         stack = self.step(source.ref).stack
         return StackFiles(stack, source.path, source.include, source.exclude, str(source.ref))
 
@@ -225,7 +229,7 @@ class _Lowering:
     def _copy(self, step_id: StepId, step: m.Step, copy: m.Copy) -> CopyStep:
         parts = tuple(
             CopyPart(
-                self._files(item.source, follow=item.follow),
+                self.files(item.source, follow=item.follow),
                 item.to,
                 item.owner,
                 item.mode,
@@ -249,92 +253,6 @@ class _Lowering:
             kind.keyring,
             step.where,
         )
-
-    def _run(
-        self, step_id: StepId, step: m.Step, run: m.Run, stack: Stack, config: Config
-    ) -> RunStep:
-        fill = _Filler(config, step)
-        env = {"PATH": DEFAULT_PATH, **dict(config.env)}
-        env |= {name: fill(text, f"env.{name}") for name, text in run.env.items()}
-        env.setdefault("SOURCE_DATE_EPOCH", str(FIXED_TIME))
-        env.setdefault("PYTHONDONTWRITEBYTECODE", "1")
-        mounts = [self._mount(mount, fill) for mount in run.mounts]
-        shell = run.shell or config.shell or DEFAULT_SHELL
-        match run.command:
-            case m.Text():
-                argv: tuple[str, ...] = (*shell, fill(run.command, "run"))
-            case m.Script():
-                target = f"{SCRIPT_DIRECTORY}/{run.command.file.rpartition('/')[2]}"
-                mounts.append(BindFiles(ContextFiles(run.command.file), target, executable=True))
-                argv = (target, *(fill(arg, "run") for arg in run.command.args))
-            case _:
-                argv = tuple(fill(part, "run") for part in run.command)
-        tools: dict[StepId, None] = {}
-        for ref in run.tools:
-            tools.update(dict.fromkeys(self.step(ref).stack))
-        workdir = fill(run.workdir, "workdir") if run.workdir else ""
-        return RunStep(
-            id=step_id,
-            stack=stack,
-            tools=tuple(tools),
-            argv=argv,
-            env=tuple(sorted(env.items())),
-            user=fill(run.user, "user") if run.user else config.user,
-            workdir=workdir or config.workdir or "/",
-            network=run.network,
-            mounts=tuple(mounts),
-            outputs=run.outputs,
-            discard=run.discard,
-            hosts=tuple(sorted(run.hosts.items())),
-            platform=str(self.platform),
-            keep_time=step.normalize.time == "keep",
-            where=step.fields.get("run", step.where),
-            merge_strict=step.merge_strict,
-            timeout=run.timeout,
-            retry=run.retry,
-            reuse=run.reuse,
-            cpus=run.cpus,
-            memory=run.memory,
-            pool=run.pool,
-        )
-
-    def _mount(self, mount: m.Mount, fill: "_Filler") -> StepMount:
-        match mount:
-            case m.BindMount():
-                files = self._files(mount.source)
-                return BindFiles(files, fill(mount.target, "mounts"), mount.write)
-            case m.CacheMount():
-                target = fill(mount.target, "mounts")
-                return CacheDir(mount.id, target, mount.sharing, mount.owner, mount.mode)
-            case m.TmpfsMount():
-                return TmpfsDir(fill(mount.target, "mounts"), mount.size, mount.owner, mount.mode)
-            case m.SecretMount():
-                target = fill(mount.target, "mounts") if mount.target else ""
-                return SecretFile(
-                    mount.id, target, mount.env, mount.required, mount.owner, mount.mode
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class _Filler:
-    """Fills ``${env.NAME}`` from the config that a step stands on; an unknown name is an error at its line."""
-
-    config: Config
-    step: m.Step
-
-    def __call__(self, text: m.Text, key: str) -> str:
-        env = {"PATH": DEFAULT_PATH, **dict(self.config.env)}
-        try:
-            return text.fill(env)
-        except KeyError as error:
-            name = str(error.args[0])
-            known = ", ".join(sorted(env)) or "nothing"
-            raise UsageError(
-                "unknown-env",
-                f"${{env.{name}}}: the config that {self.step.name} stands on has no variable {name}",
-                hint=f"it has {known}",
-                where=self.step.fields.get(key.partition(".")[0], self.step.where),
-            ) from error
 
 
 def _bare(step: StepId) -> str:

@@ -59,7 +59,7 @@ def of_copy(
     owner_ids: Callable[[Owner], tuple[int, int]],
 ) -> Recipe:
     """Later parts win over earlier ones at the same path; a file against a directory is an error."""
-    laid = _Laid()
+    laid = Laid()
     for part in step.parts:
         found = tuple(selected(part.files))
         single = (
@@ -72,9 +72,9 @@ def of_copy(
 
 def of_write(step: WriteStep) -> Recipe:
     """Files 0644, directories 0755, owned by root unless given."""
-    laid = _Laid()
+    laid = Laid()
     for item in step.items:
-        path = _clean(item.path)
+        path = clean(item.path)
         owner = item.owner or Owner(0, 0)
         uid, gid = int(owner.user), int(owner.group)
         match item.kind:
@@ -96,8 +96,12 @@ def of_write(step: WriteStep) -> Recipe:
     return laid.recipe()
 
 
-class _Laid:
-    def __init__(self) -> None:
+class Laid:
+    """A recipe while it is put together; what comes later wins. ``clash`` says what is wrong with a file where the same
+    step has a directory, or the reverse."""
+
+    def __init__(self, clash: Callable[[Entry, Location], UsageError] | None = None) -> None:
+        self._clash = clash or _clash
         self.entries: dict[bytes, Entry] = {}
         self.origins: dict[bytes, Origin] = {}
         self.links: dict[bytes, list[bytes]] = {}
@@ -109,7 +113,7 @@ class _Laid:
         before = self.entries.get(entry.path)
         directory = entry.kind in "dD"
         if before is not None and (before.kind in "dD") != directory:
-            raise _clash(entry.path, where)
+            raise self._clash(entry, where)
         if before is not None and directory and before.kind == tree.FIXED_DIRECTORY != entry.kind:
             return
         if before is not None and entry.path in self.links:
@@ -132,6 +136,18 @@ class _Laid:
         for entry in [entry for entry, _ in found if entry.kind == tree.HARDLINK]:
             self.links.setdefault(entry.link, []).append(entry.path)
 
+    def clear(self, entry: Entry) -> None:
+        """Take away a folder where ``entry`` is none, or the reverse."""
+        before = self.entries.get(entry.path)
+        if before is None or (before.kind in "dD") == (entry.kind in "dD"):
+            return
+        inside = entry.path + b"/"
+        for path in [p for p in self.entries if p == entry.path or p.startswith(inside)]:
+            if path in self.links:
+                self._bequeath(self.entries[path])
+            del self.entries[path]
+            self.origins.pop(path, None)
+
     def _bequeath(self, file: Entry) -> None:
         """``file`` is about to be replaced: its other names stay what they are."""
         names = [n for n in self.links.pop(file.path) if self.entries[n].link == file.path]
@@ -148,8 +164,8 @@ class _Laid:
         return Recipe(tree.sort(self.entries.values()), self.origins)
 
 
-def _clash(path: bytes, where: Location) -> UsageError:
-    name = path.decode("utf-8", "backslashreplace")
+def _clash(entry: Entry, where: Location) -> UsageError:
+    name = entry.path.decode("utf-8", "backslashreplace")
     return UsageError(
         "file-over-directory",
         f"/{name} would be a file and a directory in the same step",
@@ -158,7 +174,8 @@ def _clash(path: bytes, where: Location) -> UsageError:
     )
 
 
-def _clean(path: str) -> bytes:
+def clean(path: str) -> bytes:
+    """``path`` as trees have it: bytes, no slash at either end."""
     parts = [
         part
         for part in path.encode("utf-8", "surrogateescape").split(b"/")
@@ -183,7 +200,7 @@ class _Shape:
         self._fixed = part.mode is not None or part.owner is not None
         self._git = step.keep_mode is False
         self._keep_time = step.keep_time
-        to = _clean(part.to)
+        to = clean(part.to)
         if single and part.to.endswith("/"):
             name = part.files.path.rstrip("/").rpartition("/")[2]
             to = b"/".join(filter(None, (to, name.encode("utf-8", "surrogateescape"))))

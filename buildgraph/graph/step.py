@@ -11,7 +11,7 @@ from typing import Literal, NewType
 from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.oci.config import Config
-from buildgraph.spec.model import Base, Mode, Owner, Retry, Reuse, WriteItem
+from buildgraph.spec.model import Base, InlineFile, Mode, Owner, Retry, Reuse, WriteItem
 from buildgraph.values import dataclass, field
 
 StepId = NewType("StepId", str)
@@ -22,12 +22,13 @@ Stack = tuple[StepId, ...]
 
 @dataclass(frozen=True, slots=True)
 class ContextFiles:
-    """Files below ``path`` of the context; globs are relative to it."""
+    """Files below ``path`` of the context; globs are relative to it. ``context`` names a Dockerfile's."""
 
     path: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow: bool = False
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,21 @@ class StackFiles:
 
 
 Files = ContextFiles | StackFiles
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFiles:
+    """A source word of COPY or ADD: ``pattern`` from the root of a Dockerfile's context, or of ``stack`` unless None.
+
+    ``parents``: what is before ``/./`` is left out of the paths, the rest kept; ``exclude`` are moby's patterns.
+    """
+
+    pattern: str
+    stack: Stack | None = None
+    context: str = ""
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,35 @@ class CopyStep:
 
 
 @dataclass(frozen=True, slots=True)
+class DockerCopyStep:
+    """COPY or ADD. ``to`` is absolute; ``unpack``: files of the sources that are archives are unpacked.
+
+    ``link``: the layer is the same whatever is below, but for the attributes of directories there.
+    """
+
+    id: StepId
+    sources: tuple[DockerFiles | InlineFile, ...]
+    to: str
+    owner: Owner | None
+    mode: Mode | None
+    link: bool
+    unpack: bool
+    names: Stack
+    where: Location = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkdirStep:
+    """``names`` is the stack in which ``user`` is looked up; empty where it needs no look-up."""
+
+    id: StepId
+    path: str
+    user: str
+    names: Stack
+    where: Location = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStep:
     id: StepId
     items: tuple[WriteItem, ...]
@@ -94,12 +139,24 @@ class BindFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptFile:
+    """A script that is part of the build file itself, executable and read-only."""
+
+    content: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class CacheDir:
+    """``seed`` is what a new cache begins with."""
+
     id: str
     target: str
     sharing: Literal["shared", "private", "locked"]
     owner: Owner | None
     mode: Mode | None
+    seed: Files | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +179,7 @@ class SecretFile:
     mode: Mode | None
 
 
-StepMount = BindFiles | CacheDir | TmpfsDir | SecretFile
+StepMount = BindFiles | ScriptFile | CacheDir | TmpfsDir | SecretFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +208,14 @@ class RunStep:
     cpus: float | None = field(default=None, compare=False)
     memory: int | None = field(default=None, compare=False)
     pool: str = field(default="", compare=False)
+    dockerfile: bool = False
+    """Users have all their groups, and caches of other owners are other caches."""
+    hostname: str = ""
+    insecure: bool = False
+    proxies: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Variables that the command sees, which are part of nothing."""
+    shm_size: int = field(default=0, compare=False)
+    ulimits: tuple[tuple[str, int, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +232,15 @@ class PackagesStep:
     where: Location = field(compare=False)
 
 
-Step = BaseStep | CopyStep | WriteStep | RunStep | PackagesStep
+RecipeStep = CopyStep | DockerCopyStep | WorkdirStep | WriteStep
+"""What lays files down by a recipe, without running anything."""
+
+Step = BaseStep | RecipeStep | RunStep | PackagesStep
 
 
 def kind_of(step: Step) -> str:
-    """``base``, ``copy``, ``write``, ``run`` or ``packages``."""
-    return type(step).__name__.removesuffix("Step").lower()
+    """``base``, ``copy`` (of both languages), ``workdir``, ``write``, ``run`` or ``packages``."""
+    return type(step).__name__.removesuffix("Step").removeprefix("Docker").lower()
 
 
 def files_of(step: Step) -> Iterator[Files]:
@@ -184,6 +252,8 @@ def files_of(step: Step) -> Iterator[Files]:
         for mount in step.mounts:
             if isinstance(mount, BindFiles):
                 yield mount.files
+            elif isinstance(mount, CacheDir) and mount.seed is not None:
+                yield mount.seed
 
 
 def inputs_of(step: Step) -> Stack:
@@ -191,8 +261,12 @@ def inputs_of(step: Step) -> Stack:
     found: dict[StepId, None] = {}
     if isinstance(step, RunStep):
         found.update(dict.fromkeys(step.tools + step.stack))
-    if isinstance(step, CopyStep):
+    if isinstance(step, CopyStep | DockerCopyStep | WorkdirStep):
         found.update(dict.fromkeys(step.names))
+    if isinstance(step, DockerCopyStep):
+        for source in step.sources:
+            if isinstance(source, DockerFiles):
+                found.update(dict.fromkeys(source.stack or ()))
     for files in files_of(step):
         if isinstance(files, StackFiles):
             found.update(dict.fromkeys(files.stack))

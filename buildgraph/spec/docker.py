@@ -63,7 +63,7 @@ class DockerCopy:
 
     ``to`` is absolute, joined with WORKDIR; a trailing slash is kept. ``unpack``: local archives are unpacked (None: as
     the instruction does it by itself: ADD local ones, COPY and ADD of URLs never). ``owner`` may hold names, looked up
-    in the stack that the step stands on.
+    in the stack that the step stands on; an empty group is the user's own, for a number the same number.
     """
 
     sources: tuple[DockerSource | InlineFile | RemoteFile | GitTree, ...]
