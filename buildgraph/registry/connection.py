@@ -117,7 +117,12 @@ class Connection(http.client.HTTPConnection):
         return parts.hostname, parts.port or 80
 
     def connect(self) -> None:
-        super().connect()
+        try:
+            super().connect()
+        except OSError as error:
+            failure = cut(error)
+            failure.reached = False
+            raise failure from error
         if self._tls:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.origin.host)
         self.sock.settimeout(self._patience.idle)

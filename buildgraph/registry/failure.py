@@ -31,7 +31,7 @@ class CutError(Exception):
     """No usable answer: the connection was refused, cut, silent, or spoke no HTTP. Told as a RegistryError in the end.
 
     ``permanent``: trying again is useless. ``untrusted``: because of the host's certificate, so it does speak TLS.
-    ``slow``: it cost a whole timeout.
+    ``slow``: it cost a whole timeout. ``reached``: not while connecting.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class CutError(Exception):
         self.permanent = permanent or untrusted
         self.untrusted = untrusted
         self.slow = slow
+        self.reached = True
 
 
 def refusal(
@@ -71,7 +72,7 @@ def unreachable(host: str, cut: CutError, *, answered: bool) -> RegistryError:
             hint="if its certificate is your own authority's, name that in `ca` of "
             f'[registry."{host}"] in config.toml, or put it into certs.d/{host}/',
         )
-    if answered:
+    if answered and cut.reached:
         return RegistryError("registry-cut", f"{host} gave no whole answer: {one_line(cut.reason)}")
     return RegistryError(
         "registry-unreachable", f"{host} cannot be reached: {one_line(cut.reason)}"

@@ -1,5 +1,6 @@
 """How the client behaves towards odd but honest registries: who gets a credential, how long it waits, what it shows."""
 
+import io
 import json
 import ssl
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from support.tokenserver import Tokens, TokenServer
 
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, ContentError
+from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.authfile import Credential
 from buildgraph.registry.client import RegistryError
 from buildgraph.registry.settings import Settings
@@ -200,6 +202,18 @@ def test_a_cut_download_asks_for_the_rest_only(bad):
         read(client.repository(at(bad.host)), BIG)
     ranges = [s.headers.get("Range") for s in bad.asked("GET", BIG.digest)]
     assert ranges == [None, f"bytes={BIG.size // 2}-"]
+
+
+def test_a_cut_upload_sends_the_rest_only(bad):
+    bad.misbehave("push-half-taken")
+    content = bytes(range(256)) * (10 << 12)
+    blob = Descriptor("application/octet-stream", Digest.sha256(content), len(content))
+    with registries() as client:
+        repository = client.repository(at(bad.host))
+        assert repository.upload(blob, lambda: io.BytesIO(content)) == "uploaded"
+        assert read(repository, blob) == content
+    sent = [int(s.headers["Content-Length"]) for s in bad.seen if s.method in ("PUT", "PATCH")]
+    assert sent == [len(content), len(content) // 2, 0]
 
 
 # --- what is shown
