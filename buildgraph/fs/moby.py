@@ -1,42 +1,117 @@
 """Does an ignore file exclude this path? The patterns of ``.dockerignore``, ``--exclude`` and ``--parents``.
 
-As moby's patternmatcher: a pattern is compared with the whole path from the root; ``*`` and ``?`` stop at a slash,
-``**`` stands for any number of folders; a pattern that matches a folder means all below it; a leading ``!`` takes back
-what earlier patterns matched. The last one that has something to say decides. A leading or trailing slash and ``./``
-change nothing.
+As moby's patternmatcher walks a context: a pattern is compared with the whole path from the root; ``*`` and ``?`` stop
+at a slash, ``**`` stands for any number of folders; a pattern that matches a folder means all below it; a leading ``!``
+takes back what earlier patterns matched, and the last one that has something to say decides. A leading or trailing
+slash and ``./`` change nothing.
+
+Patterns are cut at their slashes. A folder has a node, the places that patterns have reached there; nodes are shared,
+so a path costs a look-up by folder, one by name and a test for each wildcard that can end there. Patterns that cannot
+be cut (``a**b``, classes that hold a slash) run as automata over whole paths. Nothing backtracks.
 """
 
-import re
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from buildgraph.errors import UsageError
-from buildgraph.fs.gomatch import one
+from buildgraph.fs.mobypattern import (
+    ANY_FOLDERS,
+    MobyPattern,
+    Test,
+    bad_exception,
+    clean,
+    parse,
+)
 
-_Test = Callable[[str], object]
+_Place = tuple[int, int]
+"""A pattern's number, and how many of its parts the folders above have used up."""
+
+_SPACES = "\t\n\v\f\r \x85\xa0"
 
 
-class _Pattern(NamedTuple):
-    test: _Test
-    negated: bool
+class _Node:
+    """``always``, ``names`` and ``tests`` say which patterns (bits) match an entry; ``down`` and ``wild`` lead on."""
+
+    __slots__ = ("always", "below", "down", "names", "tests", "wild")
+
+    def __init__(self, patterns: tuple[MobyPattern, ...], places: Iterable[_Place]) -> None:
+        self.always = self.below = 0
+        self.names: dict[str, int] = {}
+        self.tests: list[tuple[int, Test]] = []
+        self.down: dict[str, list[_Place]] = {}
+        self.wild: list[_Place] = []
+        for place in places:
+            number, at = place
+            parts = patterns[number].parts
+            part, bit = parts[at], 1 << number
+            self.below |= bit
+            last = at == len(parts) - 1
+            if part is ANY_FOLDERS:
+                self.always |= bit if last else 0
+                self.wild.append(place)
+            elif not last and part.literal is not None:
+                self.down.setdefault(part.literal, []).append(place)
+            elif not last:
+                self.wild.append(place)
+            elif part.test is None:
+                name = part.literal or ""
+                self.names[name] = self.names.get(name, 0) | bit
+            else:
+                self.tests.append((bit, part.test))
+
+    def match(self, name: str) -> int:
+        found = self.always | self.names.get(name, 0)
+        for bit, test in self.tests:
+            if test(name):
+                found |= bit
+        return found
+
+
+class _Folder(NamedTuple):
+    """``said`` are the patterns that had a say about the folder or one above it."""
+
+    node: _Node
+    said: int
+    out: bool
 
 
 class Patterns:
-    """Answers are remembered by folder: a path costs a test per pattern that no folder above it has answered."""
+    """Answers are remembered by folder. Threads may share one."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Raises :class:`UsageError` (``bad-pattern``)."""
-        found = [pattern for text in patterns if (pattern := _parse(text))]
+        found: list[MobyPattern] = []
+        self._negated = 0
+        for text in patterns:
+            pattern = text.strip(_SPACES)
+            negated = pattern.startswith("!")
+            written = pattern.removeprefix("!").strip(_SPACES)
+            bare = clean(written)
+            if negated and not bare and written[:1] in ("", "/"):
+                raise bad_exception(text)
+            if bare:
+                self._negated |= negated << len(found)
+                found.append(parse(bare))
         self._patterns = tuple(found)
-        self.reopens = any(pattern.negated for pattern in found)
+        self._whole = [(1 << at, each.whole) for at, each in enumerate(found) if each.whole]
+        self.reopens = bool(self._negated)
         """Whether something below a folder that matches may not match."""
-        self._folders: dict[str, tuple[bool, ...]] = {"": (False,) * len(found)}
+        self._nodes: dict[frozenset[_Place], _Node] = {}
+        starts = [(at, 0) for at, each in enumerate(found) if each.parts]
+        self._folders = {"": _Folder(self._node(starts), 0, out=False)}
 
     @classmethod
     def of_lines(cls, lines: Iterable[str]) -> Self:
-        """Those of an ignore file, which may have comments."""
-        return cls(line for line in lines if not line.startswith("#"))
+        """Those of an ignore file, which may have comments and begin with a byte order mark."""
+        without_mark = (
+            line.removeprefix("\ufeff") if number == 0 else line
+            for number, line in enumerate(lines)
+        )
+        return cls(line for line in without_mark if not line.startswith("#"))
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """The text of an ignore file."""
+        return cls.of_lines(text.split("\n"))
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -45,58 +120,80 @@ class Patterns:
         """Whether ``path`` (from the root, without leading slash) or a folder above it is meant."""
         if not self._patterns:
             return False
-        above = self._said(path.rpartition("/")[0])
-        result = False
-        for said, (test, negated) in zip(above, self._patterns, strict=True):
-            if negated == result and (said or test(path)):
-                result = not negated
-        return result
+        above, _, name = path.rpartition("/")
+        folder = self._folders.get(above) or self._enter(above)
+        found = self._match(folder.node, name, path)
+        if not found and not folder.said:
+            return False
+        return self._decide(folder.said, found)[1]
 
-    def _said(self, folder: str) -> tuple[bool, ...]:
-        """Which patterns match ``folder`` or one above it."""
-        known = self._folders.get(folder)
-        if known is None:
-            above = self._said(folder.rpartition("/")[0])
-            known = self._folders[folder] = tuple(
-                said or bool(pattern.test(folder))
-                for said, pattern in zip(above, self._patterns, strict=True)
-            )
-        return known
+    def may_contain(self, path: str) -> bool:
+        """Whether anything below the folder ``path`` may not match; False means that it need not be looked into."""
+        folder = self._folders.get(path) or self._enter(path)
+        if not folder.out:
+            return True
+        last = (folder.said & ~self._negated).bit_length()
+        later = self._negated >> last << last
+        whole = sum(bit for bit, _ in self._whole)
+        return bool((folder.node.below | whole) & later)
 
+    def _match(self, node: _Node, name: str, path: str) -> int:
+        found = node.match(name)
+        for bit, test in self._whole:
+            if test(path):
+                found |= bit
+        return found
 
-def _parse(text: str) -> _Pattern | None:
-    text = text.strip()
-    negated = text.startswith("!")
-    if negated:
-        text = text[1:].strip()
-        if not text:
-            raise UsageError("bad-pattern", "'!' alone takes nothing back", hint="write !PATTERN")
-    if not text:
-        return None
-    parts: list[str] = []
-    for part in text.split("/"):
-        if part == ".." and parts and parts[-1] != "..":
-            parts.pop()
-        elif part not in ("", ".") and not (part == ".." and text.startswith("/")):
-            parts.append(part)
-    return _Pattern(_test("/".join(parts)), negated) if parts else None
+    def _decide(self, said: int, found: int) -> tuple[int, bool]:
+        """In order: a pattern is only asked when its answer would change something, or a folder above had it match."""
+        out, asked = False, 0
+        rest = said | found
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            negated = bool(self._negated & bit)
+            if said & bit or negated == out:
+                asked |= bit
+                out = not negated
+        return asked, out
 
+    def _enter(self, path: str) -> _Folder:
+        at = path.rfind("/")
+        while at >= 0 and path[:at] not in self._folders:
+            at = path.rfind("/", 0, at)
+        above = path[:at] if at >= 0 else ""
+        folder = self._folders[above]
+        start = at + 1
+        while start <= len(path):
+            end = path.find("/", start)
+            end = len(path) if end < 0 else end
+            folder = self._folders[path[:end]] = self._below(folder, path[start:end], path[:end])
+            start = end + 1
+        return folder
 
-@lru_cache(maxsize=1024)
-def _test(pattern: str) -> _Test:
-    if not re.search(r"[*?\[\\]", pattern):
-        return pattern.__eq__
-    source, at = "", 0
-    while at < len(pattern):
-        if pattern.startswith("**", at):
-            at += 2
-            if pattern.startswith("/", at):
+    def _below(self, folder: _Folder, name: str, path: str) -> _Folder:
+        node = folder.node
+        said, out = self._decide(folder.said, self._match(node, name, path))
+        places: list[_Place] = []
+        for number, at in (*node.down.get(name, ()), *node.wild):
+            part = self._patterns[number].parts[at]
+            if part is ANY_FOLDERS:
+                places.append((number, at))
+            elif part.test is None or part.test(name):
+                places.append((number, at + 1))
+        return _Folder(self._node(places), said, out)
+
+    def _node(self, places: Iterable[_Place]) -> _Node:
+        """With what comes behind a ``**`` that stands for no folder."""
+        reached: set[_Place] = set()
+        for number, start in places:
+            parts, at = self._patterns[number].parts, start
+            reached.add((number, at))
+            while parts[at] is ANY_FOLDERS and at < len(parts) - 1:
                 at += 1
-            source += ".*" if at == len(pattern) else "(?:.*/)?"
-        elif pattern[at] == "*":
-            source += "[^/]*"
-            at += 1
-        else:
-            piece, at = one(pattern, at)
-            source += piece
-    return re.compile(source, re.DOTALL).fullmatch
+                reached.add((number, at))
+        key = frozenset(reached)
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = _Node(self._patterns, sorted(key))
+        return node
