@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from buildgraph.build.ahead import pack_ahead, sync_ahead
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Request, Summary
@@ -88,7 +89,9 @@ def _build(session: Session, start: float) -> Summary:
 
 def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
     """Scan and hash the context, compute the StepKeys, and look them all up."""
+    pack_ahead(session, steps, images)
     scan(session, steps)
+    sync_ahead(session)
     session.lookups.look_up(steps)
     for image in images:
         if not image.squash:

@@ -11,10 +11,11 @@ from buildgraph.errors import ContentError, Location, blaming
 from buildgraph.execute.selection import Selections, recipe_of
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
+from buildgraph.fs.rows import Row
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.key import Inputs, document, key
-from buildgraph.graph.recipe import Recipe
+from buildgraph.graph.recipe import Found, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
@@ -29,6 +30,7 @@ from buildgraph.graph.step import (
     Step,
     StepId,
     WorkdirStep,
+    WriteStep,
     files_of,
     inputs_of,
 )
@@ -153,7 +155,7 @@ class Lookups:
         self, step: Step, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
-        if isinstance(step, RecipeStep) and (final or self._alone(step)):
+        if isinstance(step, RecipeStep) and (final or is_alone(step)):
             return document(step, Inputs(names, {}), self._recipe(step).digest)
         files: dict[Files | DockerFiles, Digest] = {}
         if isinstance(step, DockerCopyStep):
@@ -174,24 +176,32 @@ class Lookups:
         if made is None:
             with blaming(step.where):
                 made = recipe_of(step, self._selections, self._owner)
-            self._stacks.placed.recipes[step.id] = made
-            self._stacks.placed.keep_tree(made.digest, made.tree)
+            self.take(step.id, made)
         return made
+
+    def survey(self, step: CopyStep | WriteStep) -> tuple[Recipe, dict[bytes, Row]]:
+        """The recipe of a step that stands alone, but for contents; and each file's row by its place on the host."""
+        rows: dict[bytes, Row] = {}
+
+        def found(files: Files) -> tuple[Found, ...]:
+            assert isinstance(files, ContextFiles)
+            listed, taken = self._selections.survey(files)
+            rows.update(taken)
+            return listed
+
+        if isinstance(step, WriteStep):
+            return of_write(step), rows
+        return of_copy(step, found, lambda owner: self._owner((), owner, step.where)), rows
+
+    def take(self, step: StepId, recipe: Recipe) -> None:
+        """The step's recipe, already made."""
+        self._stacks.placed.recipes[step] = recipe
+        self._stacks.placed.keep_tree(recipe.digest, recipe.tree)
 
     def recipe(self, step_id: StepId) -> Recipe | None:
         """That of a step that has one; its inputs must be settled."""
         step = self._graph.steps[step_id]
         return self._recipe(step) if isinstance(step, RecipeStep) else None
-
-    @staticmethod
-    def _alone(step: RecipeStep) -> bool:
-        """Whether the recipe depends on the context and the Buildfile alone."""
-        if isinstance(step, CopyStep | DockerCopyStep | WorkdirStep) and step.names:
-            return False
-        if isinstance(step, DockerCopyStep):
-            words = (source for source in step.sources if isinstance(source, DockerFiles))
-            return all(word.stack is None for word in words)
-        return not any(isinstance(files, StackFiles) for files in files_of(step))
 
     def _owner(self, names: Stack, owner: Owner, where: Location) -> tuple[int, int]:
         """An empty group is the user's own, for a number the same number."""
@@ -270,6 +280,16 @@ class Lookups:
             names.append(list(step.layers) if isinstance(step, BaseStep) else self.keys[step_id])
         config = image.config.to_bytes()
         return key({"kind": "image", "stack": names, "config": config, "squash": image.squash})[:32]
+
+
+def is_alone(step: RecipeStep) -> bool:
+    """Whether the recipe depends on the context and the Buildfile alone."""
+    if isinstance(step, CopyStep | DockerCopyStep | WorkdirStep) and step.names:
+        return False
+    if isinstance(step, DockerCopyStep):
+        words = (source for source in step.sources if isinstance(source, DockerFiles))
+        return all(word.stack is None for word in words)
+    return not any(isinstance(files, StackFiles) for files in files_of(step))
 
 
 def dump(document: Mapping[str, Document]) -> bytes:

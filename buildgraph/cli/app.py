@@ -75,6 +75,8 @@ def run(arguments: list[str], screen: Screen) -> int:
         # Whoever read our output has gone; the interpreter's own last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    finally:
+        gc.freeze()  # the interpreter's own last collection would walk through big trees only to end
 
 
 def _invoke(arguments: list[str], settings: Settings) -> int:

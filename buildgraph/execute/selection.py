@@ -7,6 +7,7 @@ it can see; the listing's object is kept as a blob so that ``why`` can name the 
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
@@ -16,6 +17,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
 from buildgraph.fs.dockercontext import DockerContext
 from buildgraph.fs.ignore import Globs
+from buildgraph.fs.rows import Row
 from buildgraph.fs.scan import Selection
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.dockerrecipe import Match, of_docker_copy, of_workdir
@@ -51,8 +53,7 @@ class Selections:
 
     def prefetch(self, files: Iterable[ContextFiles]) -> None:
         """Scan and hash all of them at once, in parallel where that pays."""
-        ours = [f for f in files if not f.context]
-        self._context.prefetch([Selection(f.path, f.include, f.exclude, f.follow) for f in ours])
+        self._context.prefetch(_asked(f) for f in files if not f.context)
 
     def found(self, files: Files) -> tuple[Found, ...]:
         """Sorted by path. Raises UsageError (``source-missing``) where there is nothing to select from."""
@@ -95,6 +96,11 @@ class Selections:
             self._digests[files] = tree.digest(named)
         return self._digests[files]
 
+    def survey(self, files: ContextFiles) -> tuple[tuple[Found, ...], dict[bytes, Row]]:
+        """What :meth:`found` will give but for contents, and the row of each file by its place on the host."""
+        selected, rows = self._context.survey(_asked(files))
+        return tuple(map(_of_context, selected)), rows
+
     def listing(self, files: Files, *, times: bool = False) -> tree.Tree:
         """``times``: with those that files of the context have now."""
         found = _timed(self)(files) if times else self.found(files)
@@ -110,13 +116,24 @@ def _escaped(path: str) -> str:
     return "".join(f"\\{char}" if char in "*?[\\" else char for char in path)
 
 
+def _asked(files: ContextFiles) -> Selection:
+    return Selection(files.path, files.include, files.exclude, files.follow)
+
+
 def _of_context(selected: Selected) -> Found:
     """Git's modes: what a checkout can know (BUILDFILE "normalize")."""
     path, kind, executable, size, content, link, source = selected
     mode = 0o777
     if kind != tree.SYMLINK:
         mode = 0o755 if executable or kind == tree.DIRECTORY else 0o644
-    return Found(Entry(path, kind, mode, 0, 0, size, content, link), Origin(source))
+    entry = _entry((path, kind, mode, 0, 0, size, content, link, (), (0, 0), None))
+    return _found((entry, _origin((source, None, (), 0, b""))))
+
+
+# There are as many as files, and the classes' own constructors take four times as long.
+_entry = partial(tuple.__new__, Entry)
+_origin = partial(tuple.__new__, Origin)
+_found = partial(tuple.__new__, Found)
 
 
 def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:

@@ -42,6 +42,15 @@ class LayerForm:
     blob: Compressed
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A layer that was packed before anything asked for it, at ``file``."""
+
+    packed: Packed
+    codec: Codec
+    file: Path
+
+
 class Stacks:
     """Safe to ask from several threads."""
 
@@ -65,6 +74,7 @@ class Stacks:
         """For steps whose layers an image of this build names: compressed while they are packed anyway."""
         self.remake: Callable[[StepId], Recipe | None] = lambda _: None
         """The recipe of a settled copy or write step that was found without making it; None for other steps."""
+        self.ready: dict[StepId, Ready] = {}
         self.new_blobs: dict[Digest, int] = {}
         self._squashes: dict[Digest, list[Item]] = {}
         self._here: dict[PlacedLayer, Path] = {}
@@ -159,6 +169,8 @@ class Stacks:
         return self._store.single_flight(key)
 
     def _materialize(self, layer: PlacedLayer, *, snapshot: bool, codec: Codec | None) -> None:
+        if not snapshot and codec is not None and self._is_ready(layer, codec):
+            return
         items = self.items(layer)
         if snapshot and codec is None and self._snapshots.path(layer.snapshot) is not None:
             return  # to find the items was to restore it
@@ -175,6 +187,19 @@ class Stacks:
             self.record(layer.tree, content, packed, codec, temp)
         else:
             self._store.blobs.put(content, "blake3")
+
+    def _is_ready(self, layer: PlacedLayer, codec: Codec) -> bool:
+        """Keep what was packed ahead, if it is exactly this layer."""
+        ready = self.ready.get(layer.step)
+        if ready is None or ready.codec != codec:
+            return False
+        del self.ready[layer.step]
+        if ready.packed.tree != self.placed.tree(layer.tree):
+            ready.file.unlink()
+            return False
+        content = self.placed.objects.pop(layer.tree, b"") or tree.encode(ready.packed.tree)
+        self.record(layer.tree, content, ready.packed, codec, ready.file)
+        return True
 
     def record(
         self, made: Digest, content: bytes, packed: Packed, codec: Codec, temp: Path

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import repeat, starmap
+from itertools import chain, repeat, starmap
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -60,6 +60,8 @@ class Context:
         self._scan = Scan(self._root, ignore, always_ignored, self._facts)
         self._singles: dict[bytes, tuple[Row, str]] = {}
         """Rows and contents of files that were selected by name or through a link."""
+        self._rows: dict[bytes, Row] = {}
+        self._scanned: dict[Selection, Found] = {}
         self._found: dict[Selection, Found] = {}
         self._lock = threading.Lock()
 
@@ -80,21 +82,37 @@ class Context:
         found = self._found[selection]
         if found.single is not None:
             return (self._single(b"", found.single),)
-        result = [Selected(name, DIRECTORY, source=full) for name, full in found.folders.items()]
+        result = _bare(found)
         for batch in found.batches:
-            result += self._files(batch)
+            contents = map(batch.folder.contents.__getitem__, batch.names)
+            result += _files(batch, batch.folder.stat(batch.names), contents)
         result += starmap(self._single, found.files)
-        result += [
-            Selected(name, SYMLINK, link=target, source=full) for name, target, full in found.links
-        ]
         result.sort()
         return tuple(result)
+
+    def survey(self, selection: Selection) -> tuple[list[Selected], dict[bytes, Row]]:
+        """What :meth:`select` will give but for contents, and the row of each file by its source. Reads links alone."""
+        with self._lock:
+            found = self._scanned[selection] = self._scan.collect(selection)
+            singles = [(b"", found.single)] if found.single is not None else found.files
+            result = [] if found.single is not None else _bare(found)
+            rows: dict[bytes, Row] = {}
+            for path, real in singles:
+                source = os.path.join(self._root, real)
+                row = rows[source] = self._row(real)
+                result.append(_file(path, row, "", source))
+            for batch in found.batches:
+                taken = batch.folder.stat(batch.names)
+                result += (files := list(_files(batch, taken, repeat(""))))
+                rows.update(zip([file.source for file in files], taken, strict=True))
+        result.sort()
+        return result, rows
 
     def prefetch(self, selections: Iterable[Selection]) -> None:
         """Scans for all selections, then reads what is unknown, at once; :meth:`select` finds it done."""
         with self._lock:
             new = [one for one in dict.fromkeys(selections) if one not in self._found]
-            found = [self._scan.collect(selection) for selection in new]
+            found = [self._scanned.get(one) or self._scan.collect(one) for one in new]
             self._digest(found)
             self._found.update(zip(new, found, strict=True))
 
@@ -142,43 +160,61 @@ class Context:
             self._facts.add(path, row, content)
         return self._facts
 
-    def _files(self, batch: Batch) -> Iterable[Selected]:
-        """The selected files of one folder."""
-        prefix = batch.prefix + b"/" if batch.prefix else b""
-        rows = batch.folder.stat(batch.names)
-        return map(
-            Selected,
-            map(prefix.__add__, batch.names),
-            repeat(FILE),
-            [row[3] & _EXECUTABLE != 0 for row in rows],
-            [row[2] for row in rows],
-            map(batch.folder.contents.__getitem__, batch.names),
-            repeat(b""),
-            map((batch.folder.full + b"/").__add__, batch.names),
-        )
-
     def _single(self, path: bytes, real: bytes) -> Selected:
         row, content = self._singles[real]
-        source = os.path.join(self._root, real)
-        return Selected(path, FILE, row[3] & _EXECUTABLE != 0, row[2], content, b"", source)
+        return _file(path, row, content, os.path.join(self._root, real))
+
+    def _row(self, real: bytes) -> Row:
+        if real not in self._rows:
+            (self._rows[real],) = self._cache.rows([os.path.join(self._root, real)])
+        return self._rows[real]
 
     def _digest(self, all_found: Sequence[Found]) -> None:
         """Learns the content of every file that was found; files that changed meanwhile get their new rows."""
-        paths: list[bytes] = []
         rows: list[Row] = []
         batches = [batch for found in all_found for batch in found.batches]
         for batch in batches:
             rows += batch.folder.stat(batch.names)
-            paths += map((batch.folder.full + b"/").__add__, batch.names)
         singles = {found.single for found in all_found if found.single is not None}
         singles.update(real for found in all_found for _, real in found.files)
         names = sorted(singles - self._singles.keys())
-        fulls = [os.path.join(self._root, name) for name in names]
-        rows += self._cache.rows(fulls)
-        contents = self._cache.digest(paths + fulls, rows)
+        rows += map(self._row, names)
+        many = (map((batch.folder.full + b"/").__add__, batch.names) for batch in batches)
+        one_by_one = (os.path.join(self._root, name) for name in names)
+        contents = self._cache.digest(chain(chain.from_iterable(many), one_by_one), rows)
         at = 0
         for batch in batches:
             end = at + len(batch.names)
             batch.folder.learn(batch.names, rows[at:end], contents[at:end])
             at = end
         self._singles.update(zip(names, zip(rows[at:], contents[at:], strict=True), strict=True))
+
+
+def _bare(found: Found) -> list[Selected]:
+    """What has no content."""
+    return [
+        *(Selected(name, DIRECTORY, source=full) for name, full in found.folders.items()),
+        *(Selected(name, SYMLINK, link=target, source=full) for name, target, full in found.links),
+    ]
+
+
+def _file(path: bytes, row: Row, content: str, source: bytes) -> Selected:
+    return Selected(path, FILE, row[3] & _EXECUTABLE != 0, row[2], content, b"", source)
+
+
+def _files(batch: Batch, rows: list[Row], contents: Iterable[str]) -> Iterable[Selected]:
+    """The selected files of one folder."""
+    prefix = batch.prefix + b"/" if batch.prefix else b""
+    return map(
+        _make,
+        zip(
+            map(prefix.__add__, batch.names),
+            repeat(FILE),
+            [row[3] & _EXECUTABLE != 0 for row in rows],
+            [row[2] for row in rows],
+            contents,
+            repeat(b""),
+            map((batch.folder.full + b"/").__add__, batch.names),
+            strict=False,
+        ),
+    )

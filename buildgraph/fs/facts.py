@@ -18,6 +18,7 @@ A damaged file is no file. Nothing is fsynced: what a crash leaves fails the che
 import os
 import time
 from errno import ELOOP
+from itertools import chain, compress
 from stat import S_ISLNK
 from struct import pack, unpack, unpack_from
 from zlib import crc32
@@ -38,13 +39,15 @@ class Facts:
     A path is added with the row that was taken *before* its content was read, and the proof of that content.
     """
 
-    __slots__ = ("absent", "doubtful", "root", "seen", "since", "strings", "variables")
+    __slots__ = ("absent", "doubtful", "many", "root", "seen", "since", "strings", "variables")
 
     def __init__(self, root: bytes, since: int | None = None) -> None:
         self.root = root
         self.since = moment(root) if since is None else since
         self.seen: dict[bytes, tuple[Row, str]] = {}
         """Row and proof (hex) by path."""
+        self.many: list[tuple[list[bytes], list[Row], list[str]]] = []
+        """The same of many paths at once, in columns."""
         self.doubtful: set[bytes] = set()
         """The paths whose row is racy."""
         self.absent: set[bytes] = set()
@@ -58,11 +61,12 @@ class Facts:
             self.doubtful.add(path or b".")
 
     def add_many(self, paths: list[bytes], rows: list[Row], proofs: list[str]) -> None:
-        both = zip(rows, proofs, strict=True)
-        self.seen = {**dict(zip(paths, both, strict=True)), **self.seen}
-        self.doubtful |= {
-            path for path, row in zip(paths, rows, strict=True) if is_racy(row, self.since)
-        }
+        """A path that is added by other ways too must be as all of them say."""
+        self.many.append((paths, rows, proofs))
+        since = self.since
+        doubtful = [is_racy(row, since) for row in rows]
+        if any(doubtful):
+            self.doubtful.update(compress(paths, doubtful))
 
     def forget(self, path: bytes) -> None:
         """For a file that the build itself has written; add it again afterwards."""
@@ -117,6 +121,7 @@ class Facts:
     def include(self, other: "Facts") -> None:
         """Adds what ``other``, with the same root, has seen."""
         self.seen = {**other.seen, **self.seen}
+        self.many += other.many
         self.doubtful |= other.doubtful
         self.absent |= other.absent
         self.strings += other.strings
@@ -124,9 +129,13 @@ class Facts:
 
     def parts(self) -> list[bytes]:
         """The parts of the file, without the payload."""
-        paths = sorted(self.seen)
-        seen = [self.seen[path] for path in paths]
-        racy = [i for i, path in enumerate(paths) if path in self.doubtful]
+        columns = zip(*self.many, strict=True) if self.many else ((), (), ())
+        paths, rows, proofs = (list(chain.from_iterable(column)) for column in columns)
+        for path, (row, proof) in sorted(self.seen.items()):
+            paths.append(path)
+            rows.append(row)
+            proofs.append(proof)
+        racy = [i for i, path in enumerate(paths) if path in self.doubtful] if self.doubtful else []
         variables = (
             name if value is None else name + b"=" + value
             for name, value in sorted(self.variables.items())
@@ -134,9 +143,9 @@ class Facts:
         return [
             self.root,
             b"\0".join(paths),
-            pack_rows([row for row, _ in seen]),
+            pack_rows(rows),
             _numbers(racy),
-            bytes.fromhex("".join([proof or _NEVER for _, proof in seen])),
+            bytes.fromhex("".join([proof or _NEVER for proof in proofs])),
             b"\0".join(sorted(self.absent)),
             b"\0".join(variables),
             _lengths(self.strings),

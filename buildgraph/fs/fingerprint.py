@@ -11,16 +11,17 @@ A damaged file is an empty cache. It is replaced by rename and not fsynced: the 
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
-from struct import iter_unpack, pack
+from struct import error, iter_unpack, pack
 from typing import Final, Self, cast
 from zlib import crc32
 
 from buildgraph.errors import ContentError, UsageError
+from buildgraph.fs.hashing import cost as cost_of
 from buildgraph.fs.hashing import hash_files, hash_here
 from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, moment, row_of
 
@@ -57,11 +58,12 @@ class StatCache:
         """The hex BLAKE3 of each regular file of ``paths`` (absolute); errors as :meth:`digest`."""
         return self.digest(paths, self.rows(paths))
 
-    def digest(self, paths: Sequence[bytes], rows: list[Row]) -> list[str]:
+    def digest(self, paths: Iterable[bytes], rows: list[Row]) -> list[str]:
         """The same for rows that were just taken; replaces in ``rows`` those of files that changed meanwhile.
 
-        Raises ``source-changed`` for a file that keeps changing or vanished, ``source-special`` for what is no
-        regular file, ``source-unreadable`` for what cannot be opened.
+        ``paths`` are looked at only where something must be read. Raises ``source-changed`` for a file that keeps
+        changing or vanished, ``source-special`` for what is no regular file, ``source-unreadable`` for what cannot be
+        opened.
         """
         self._asked.append(rows)
         known = self._known
@@ -85,6 +87,16 @@ class StatCache:
         if settled:
             rows[:] = [settled.get(row, row) for row in rows]
 
+    def cost(self, rows: Iterable[Row]) -> int:
+        """Nanoseconds that it will take to read what is unknown."""
+        known = self._known
+        return sum(cost_of(row) for row in rows if row not in known)
+
+    def learn(self, rows: Iterable[Row], contents: Iterable[str]) -> None:
+        """For files that somebody else has read, and seen that they were what their rows say after the last byte."""
+        self._known.update(zip(rows, contents, strict=True))
+        self._new = True
+
     def rows(self, paths: Sequence[bytes]) -> list[Row]:
         return [self._row(path) for path in paths]
 
@@ -96,16 +108,16 @@ class StatCache:
         asked = sum(map(len, self._asked))
         if len(known) > 2 * asked + _SPARE:
             known = {row: known[row] for row in chain.from_iterable(self._asked)}
-        newest = {row[:2]: row for row in known}
-        kept = [row for row in newest.values() if self._keeps(row)]
+        newest = {item[0][:2]: item for item in known.items()}
+        since = self.since
+        kept = [item for item in newest.values() if not is_racy(item[0], since)]
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            _write(self._file, kept, [known[row] for row in kept])
+            try:
+                _write(self._file, kept)
+            except error:
+                _write(self._file, [item for item in kept if _is_small(item[0])])
             self._new = False
-
-    def _keeps(self, row: Row) -> bool:
-        small = row[1] in _LIMITS and row[4] in _LIMITS
-        return small and not is_racy(row, self.since)
 
     def _settle(self, path: bytes) -> tuple[Row, str]:
         """Row and content of a file that could not be hashed at first sight."""
@@ -177,12 +189,18 @@ def _parse(content: bytes) -> dict[Row, str]:
     return dict(zip(iter_unpack(f"{WIDTH}q", body[8:cut]), contents, strict=True))
 
 
-def _write(file: Path, rows: list[Row], contents: list[str]) -> None:
+def _is_small(row: Row) -> bool:
+    """Whether every number has its place; inode numbers may be of 64 bits, times after 2262."""
+    return all(number in _LIMITS for number in row)
+
+
+def _write(file: Path, items: list[tuple[Row, str]]) -> None:
+    rows = [row for row, _ in items]
     body = b"".join(
         [
             len(rows).to_bytes(8, "little"),
             pack(f"{WIDTH * len(rows)}q", *chain.from_iterable(rows)),
-            bytes.fromhex("".join(contents)),
+            bytes.fromhex("".join([content for _, content in items])),
         ]
     )
     temp = file.with_name(f"{file.name}.{os.getpid()}-{time.monotonic_ns()}")

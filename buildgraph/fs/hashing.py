@@ -32,19 +32,24 @@ _WORTH_A_SERVER: Final = 400_000_000
 
 def hash_files(paths: list[bytes], rows: list[Row]) -> list[str]:
     """The hex BLAKE3 of every file, or ``""``."""
-    costs = list(accumulate(_FILE_COST + row[2] // _BYTES_PER_COST for row in rows))
+    costs = list(accumulate(map(cost, rows)))
     total = costs[-1] if costs else 0
     if total < _WORTH_A_FORK or len(os.sched_getaffinity(0)) < 2:
         return hash_here(paths, rows)
-    cut = next(i for i, cost in enumerate(costs, 1) if cost >= total // 2)
-    if _is_alone():
+    cut = next(i for i, spent in enumerate(costs, 1) if spent >= total // 2)
+    if has_one_thread():
         return _with_fork(paths, rows, cut)
     if total >= _WORTH_A_SERVER:
         return _with_server(paths, rows, cut)
     return hash_here(paths, rows)
 
 
-def _is_alone() -> bool:
+def cost(row: Row) -> int:
+    """Nanoseconds to read and hash a file."""
+    return _FILE_COST + row[2] // _BYTES_PER_COST
+
+
+def has_one_thread() -> bool:
     """Whether this process has one thread, those that Python does not know of included."""
     try:
         return len(os.listdir("/proc/self/task")) == 1

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from buildgraph.errors import ContentError
 from buildgraph.fs import tree
 from buildgraph.fs.compress import Blob, Codec
 from buildgraph.fs.place import Snapshot
-from buildgraph.fs.stream import TarStream
+from buildgraph.fs.rows import Row, row_of
+from buildgraph.fs.stream import Chunks, TarStream
 from buildgraph.fs.tarball import END, WHITEOUT_PREFIX, head
 from buildgraph.fs.tree import Entry, Tree
 
@@ -37,14 +38,16 @@ _NO_NAMES: Final = (b"", b".", b"..")
 class Item(NamedTuple):
     """An entry and where a regular file's content is: at the host path ``source``, or in ``data``.
 
-    ``entry.content`` may be empty: then content and size are whatever is found. ``implied`` marks a directory that is
-    listed only because of something below it.
+    ``entry.content`` may be empty: then content and size are whatever is found; with ``row``, the size is the entry's
+    and the file must still be what its row says after it was read. ``implied`` marks a directory that is listed only
+    because of something below it.
     """
 
     entry: Entry
     source: bytes = b""
     data: bytes | None = None
     implied: bool = False
+    row: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,23 @@ def pack(
         folder = None
         if snapshot is not None:
             folder = stack.enter_context(Snapshot(snapshot, userxattr=userxattr))
-        packing = _Packing(items, stream, folder)
+        packing = Packing(items, stream, folder)
         listing = packing.run()
         if folder:
             folder.finish()
         if stream is None:
             return Packed(listing)
-        return Packed(listing, *packing.end(stream))
+        return Packed(listing, *stream.finish(packing.rest()))
 
 
-class _Packing:
-    """The state of one pass: ``_view[:_at]`` is the part of the current chunk that is written; never all of it."""
+class Packing:
+    """The state of one pass: ``_view[:_at]`` is the part of the current chunk that is written; never all of it.
+
+    :meth:`run` once, then :meth:`rest`.
+    """
 
     def __init__(
-        self, items: Sequence[Item], stream: TarStream | None, snapshot: Snapshot | None
+        self, items: Iterable[Item], stream: Chunks | None, snapshot: Snapshot | None = None
     ) -> None:
         self._items = items
         self._stream = stream
@@ -167,11 +173,12 @@ class _Packing:
         return first._replace(path=entry.path, kind=tree.HARDLINK, link=first.path)
 
     def _file(self, item: Item) -> Entry:
-        entry, source, data, _ = item
+        entry, source, data, _, row = item
         if data is not None:
             return self._content(item, -1, len(data))
-        if self._plain and entry.content and entry.size and self._small(entry, source):
-            return entry
+        sized = entry.size and (entry.content or row)
+        if sized and self._plain and (content := self._small(entry, source, row)):
+            return entry if entry.content else entry.holding(content)
         try:
             fd = os.open(source, _OPEN)
         except OSError as error:
@@ -183,36 +190,41 @@ class _Packing:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise _changed(source, "it is no regular file")
-            return self._content(item, fd, found.st_size)
+            packed = self._content(item, fd, found.st_size)
+            if row and row_of(os.fstat(fd)) != row:
+                raise _changed(source, "it is another file than was found")
+            return packed
         finally:
             os.close(fd)
 
-    def _small(self, entry: Entry, source: bytes) -> bool:
-        """The fast way for a known file that fits the chunk: one read puts it behind its header.
+    def _small(self, entry: Entry, source: bytes, row: Row | None) -> str:
+        """The fast way for a file of known size that fits the chunk: one read puts it behind its header.
 
-        False when anything is not as it should be; then nothing is written yet, and the general way finds out why.
+        Nothing when anything is not as it should be; then nothing is written yet, and the general way finds out why.
         """
         size = entry.size
         header = head(entry, size)
         start = self._at + len(header)
         end = start + size
         if end + 512 >= self._room:
-            return False
+            return ""
         view = self._view
         try:
             fd = os.open(source, _OPEN)
             try:
                 got = os.readv(fd, (view[start : end + 1],))
+                same = row is None or row_of(os.fstat(fd)) == row
             finally:
                 os.close(fd)
         except OSError:
-            return False
-        if got != size or blake3(view[start:end]).hexdigest() != entry.content:
-            return False
+            return ""
+        content = blake3(view[start:end]).hexdigest()
+        if got != size or not same or content != (entry.content or content):
+            return ""
         view[self._at : start] = header
         self._at = end + -size % 512
         view[end : self._at] = _ZEROS[: -size % 512]
-        return True
+        return content
 
     def _content(self, item: Item, fd: int, size: int) -> Entry:
         path, _, mode, uid, gid, claimed, known, _, xattrs, _, mtime = entry = item.entry
@@ -294,9 +306,10 @@ class _Packing:
         self._view[at:end] = content
         self._at = end
 
-    def end(self, stream: TarStream) -> tuple[Digest, int, Blob | None]:
+    def rest(self) -> memoryview:
+        """The last chunk, which is not full, with the archive's end."""
         self._write(END)
-        return stream.finish(self._view[: self._at])
+        return self._view[: self._at]
 
 
 def _check_xattrs(entry: Entry) -> None:

@@ -11,16 +11,25 @@ import os
 import threading
 from collections.abc import Callable
 from itertools import cycle
+from mmap import mmap
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from buildgraph.digest import Digest
 from buildgraph.fs.compress import Blob, Codec
 
 _Done = tuple[memoryview, bytes | Exception | None] | None
 """A chunk with its compressed form (None where there is none to make), or the end."""
+
+
+class Chunks(Protocol):
+    """Where the writer of a tar gets empty chunks, and hands over full ones."""
+
+    def first(self) -> memoryview: ...
+
+    def push(self, chunk: memoryview) -> memoryview: ...
 
 
 class TarStream:
@@ -34,9 +43,11 @@ class TarStream:
         self, codec: Codec | None, blob: Path | None, workers: int, *, sync: bool = True
     ) -> None:
         self._codec = codec or Codec("none")
+        self._shared: list[memoryview] = []
         self._compress = None if self._codec.name == "none" else self._codec.compressor()
         self._sink = _Sink(self._codec, blob, sync=sync)
         self._width = max(1, workers) if self._compress and blob else 0
+        self._most = 2 * self._width + 3
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._chunks = 0
         self._pushed = 0
@@ -61,9 +72,16 @@ class TarStream:
         self._stop()
         self._sink.close()
 
+    def share(self) -> list[memoryview]:
+        """All chunks that there will be, in memory that children share which are forked after this."""
+        self._shared = [memoryview(mmap(-1, self.block)) for _ in range(self._most)]
+        return self._shared
+
     def first(self) -> memoryview:
         """An empty chunk of :attr:`block` bytes."""
         self._chunks += 1
+        if self._shared:
+            return self._shared[self._chunks - 1]
         return memoryview(bytearray(self.block))
 
     def push(self, chunk: memoryview) -> memoryview:
@@ -71,7 +89,7 @@ class TarStream:
         if not self._threads:
             self._start()
         self._send(chunk)
-        if self._chunks < 2 * self._width + 3:
+        if self._chunks < self._most:
             return self.first()
         empty = self._free.get()
         if self._sink.failure:

@@ -1,0 +1,169 @@
+"""Which layers are packed before anybody knows that they are needed? Big copies that this machine never made.
+
+Every file of a copy must be read to know the step's key. Where hardly any record can answer to that key, because the
+step has no past, the same reading packs the layer: each file is opened once instead of twice, and hashing and
+compressing go on beside it. What comes of it is used only if the build, going its usual way, arrives at exactly the
+tree that was packed; else the layer is packed again. So no key, digest or error depends on this, and whatever goes
+wrong here is left to the usual way, which says it properly.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+from buildgraph.build.lookups import is_alone
+from buildgraph.errors import BuildgraphError
+from buildgraph.execute.ops_image import codec_of
+from buildgraph.execute.stacks import Ready
+from buildgraph.fs import tree
+from buildgraph.fs.beside import pack_beside
+from buildgraph.fs.compress import Codec
+from buildgraph.fs.hashing import has_one_thread
+from buildgraph.fs.lay import Below, Outline, listing
+from buildgraph.fs.pack import Item, pack
+from buildgraph.fs.rows import Row
+from buildgraph.fs.tree import Tree
+from buildgraph.graph.graph import ImageTarget
+from buildgraph.graph.recipe import Recipe
+from buildgraph.graph.step import (
+    BaseStep,
+    ContextFiles,
+    CopyStep,
+    Stack,
+    StepId,
+    WriteStep,
+    files_of,
+    inputs_of,
+)
+from buildgraph.store.atomic import sync_file
+
+if TYPE_CHECKING:
+    from buildgraph.build.session import Session
+
+_WORTH: Final = 100_000_000
+"""Nanoseconds of reading: 10,000 small files, or 300 MB."""
+_PROCESSORS: Final = 2
+
+
+def pack_ahead(session: "Session", steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
+    """What is packed waits in ``session.stacks.ready``."""
+    if session.request.require_cached:
+        return
+    graph = session.workspace.graph
+    needed = {source for step in steps for source in inputs_of(graph.steps[step])}
+    ahead = _Ahead(session)
+    for image in images:
+        fit = {step for step in image.stack if step not in needed and ahead.is_new(step)}
+        if fit and not image.squash:
+            with suppress(BuildgraphError, OSError):
+                ahead.pack(image.stack, fit, codec_of(image))
+
+
+def sync_ahead(session: "Session") -> None:
+    """Start to write what is packed to the disk; whoever adopts it waits for the end of that."""
+    for ready in session.stacks.ready.values():
+        Thread(target=_sync, args=(ready.file,), name="sync").start()
+
+
+def _sync(file: Path) -> None:
+    with suppress(OSError):
+        sync_file(file)
+
+
+class _Ahead:
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._graph = session.workspace.graph
+        self._recipes: dict[StepId, tuple[Recipe, Mapping[bytes, Row]]] = {}
+
+    def is_new(self, step_id: StepId) -> bool:
+        """Whether it copies files of the context alone, and was never decided about."""
+        step = self._graph.steps[step_id]
+        if not isinstance(step, CopyStep) or step.keep_time or not _is_plain(step):
+            return False
+        lookups = self._session.lookups
+        return self._session.store.records.last(lookups.history.name(step_id)) is None
+
+    def pack(self, stack: Stack, fit: set[StepId], codec: Codec) -> None:
+        """Those of ``fit`` that are worth it and lie on nothing that has yet to run."""
+        ready = self._session.stacks.ready
+        if not any(self._is_worth_it(step) for step in fit - ready.keys()):
+            return
+        count = next(
+            (
+                i
+                for i, step in enumerate(stack)
+                if not isinstance(self._graph.steps[step], BaseStep)
+            ),
+            len(stack),
+        )
+        placed = self._session.stacks.placed
+        below = [placed.tree(layer.tree) for layer in placed.place(stack[:count])]
+        for step_id in stack[count:]:
+            step = self._graph.steps[step_id]
+            if not isinstance(step, CopyStep | WriteStep) or not _is_plain(step):
+                return
+            recipe, rows = self._recipe(step)
+            laid = _laid(recipe.tree, below)
+            if laid is None:
+                return
+            if step_id in fit and step_id not in ready and self._is_worth_it(step_id):
+                self._pack(step_id, recipe, rows, laid, codec)
+            below.append(laid)
+
+    def _is_worth_it(self, step_id: StepId) -> bool:
+        step = self._graph.steps[step_id]
+        assert isinstance(step, CopyStep)
+        return self._session.workspace.cache.cost(self._recipe(step)[1].values()) >= _WORTH
+
+    def _recipe(self, step: CopyStep | WriteStep) -> tuple[Recipe, Mapping[bytes, Row]]:
+        """Without contents."""
+        if step.id not in self._recipes:
+            self._recipes[step.id] = self._session.lookups.survey(step)
+        return self._recipes[step.id]
+
+    def _pack(
+        self, step: StepId, recipe: Recipe, rows: Mapping[bytes, Row], laid: Tree, codec: Codec
+    ) -> None:
+        session = self._session
+        origins = recipe.origins
+
+        def items() -> Iterator[Item]:
+            for entry in laid:
+                if entry.kind == tree.FILE:
+                    source = origins[entry.path].host
+                    yield Item(entry, source, row=rows[source])
+                else:
+                    yield Item(entry)
+
+        file = session.store.blobs.temp()
+        if len(os.sched_getaffinity(0)) >= _PROCESSORS and has_one_thread():
+            packed = pack_beside(laid, items, codec, file)
+        else:
+            packed = pack(tuple(items()), codec=codec, blob=file, sync=False)
+        if packed is None:
+            return
+        files = {entry.path: entry for entry in packed.tree if entry.kind == tree.FILE}
+        session.workspace.cache.learn(
+            (rows[origins[path].host] for path in files), (e.content for e in files.values())
+        )
+        filled = tuple(files.get(entry.path, entry) for entry in recipe.tree)
+        session.lookups.take(step, Recipe(filled, origins))
+        session.stacks.ready[step] = Ready(packed, codec, file)
+
+
+def _is_plain(step: CopyStep | WriteStep) -> bool:
+    files = (one for one in files_of(step) if isinstance(one, ContextFiles))
+    return is_alone(step) and not any(one.context for one in files)
+
+
+def _laid(recipe: Tree, below: Sequence[Tree]) -> Tree | None:
+    """The recipe over these layers; None where it goes through links, which is rare."""
+    stack = Below([listing(layer) for layer in below])
+    outline = Outline(recipe)
+    folders = (frozenset(e.path for e in layer if e.kind in "dDo") for layer in below)
+    met = outline.meets(stack, folders)
+    return None if met is None else outline.laid(met, stack.lookup(b""))

@@ -1,0 +1,115 @@
+"""Layers packed ahead are those that the usual way makes, or are thrown away."""
+
+import os
+
+import pytest
+from support.workspace import Workspace, digests
+
+from buildgraph.build import ahead
+from buildgraph.errors import ErrorGroup
+from buildgraph.execute import stacks
+from buildgraph.fs import tree
+
+DATA = """
+[step.first]
+dirs = { "/opt/made" = { mode = "0711" } }
+[step.files]
+copy = [{ from = "files", to = "/opt/files/", mode = "u=rwX,go=rX" }, { from = "one.txt", to = "/etc/" }]
+[step.again]
+copy = [{ from = "files", to = "/again/", exclude = ["b*"] }]
+[image.data]
+on = ["box", "first", "files", "again"]
+[image.plain]
+on = ["box", "files"]
+compression = "none"
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    workspace = Workspace.make(tmp_path).base()
+    workspace.write("one.txt", "one\n")
+    workspace.write("files/a", "a\n" * 3000)
+    workspace.write("files/b/c.sh", "c\n", 0o755)
+    workspace.write("files/b/empty", "")
+    (workspace.folder / "files/link").symlink_to("a")
+    workspace.buildfile(DATA)
+    return workspace
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """What was packed ahead and taken, or refused."""
+    found = []
+    usual = stacks.Stacks._is_ready
+
+    def watched(self, layer, codec):
+        there = layer.step in self.ready
+        taken = usual(self, layer, codec)
+        if there:
+            found.append((layer.step, taken))
+        return taken
+
+    monkeypatch.setattr(stacks.Stacks, "_is_ready", watched)
+    monkeypatch.setattr(ahead, "_WORTH", 0)
+    return found
+
+
+def unhurried(data, tmp_path):
+    """The digests of a store in which nothing is packed ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ahead, "_WORTH", 1 << 62)
+        return digests(Workspace(data.folder, tmp_path / "other").build())
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["child", "here"])
+def test_the_digests_are_the_same(data, used, tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(ahead, "has_one_thread", lambda: not threads)
+    assert digests(data.build()) == unhurried(data, tmp_path)
+    assert ("step:files", True) in used
+    assert ("step:again", True) in used
+    assert data.ran() == {"first", "files", "again"}
+    data.build()
+    assert data.ran() == set()
+    used.clear()
+    data.write("files/a", "changed\n")  # the step has a past now
+    assert digests(data.build()) == unhurried(data, tmp_path / "more")
+    assert used == []
+
+
+def test_a_wrong_guess_costs_time_alone(data, used, tmp_path, monkeypatch):
+    laid = ahead._laid
+
+    def wrong(recipe, below):
+        right = laid(recipe, below)
+        return tuple(e._replace(mode=0o700) if e.kind == tree.DIRECTORY else e for e in right)
+
+    monkeypatch.setattr(ahead, "_laid", wrong)
+    assert digests(data.build()) == unhurried(data, tmp_path)
+    assert ("step:files", False) in used
+    assert list((data.home / "tmp").iterdir()) == []
+
+
+def test_a_file_that_changes_meanwhile_is_found_again(data, used, tmp_path, monkeypatch):
+    packed = ahead.pack
+
+    def edited(*args, **options):
+        data.write("files/a", "new\n")
+        return packed(*args, **options)
+
+    monkeypatch.setattr(ahead, "has_one_thread", lambda: False)
+    monkeypatch.setattr(ahead, "pack", edited)
+    data.buildfile(
+        DATA.split("[step.again]", maxsplit=1)[0] + '[image.data]\non = ["box", "files"]\n'
+    )
+    made = digests(data.build())
+    assert made == unhurried(data, tmp_path)
+
+
+def test_mistakes_are_told_as_always(data, used):
+    os.mkfifo(data.folder / "files/fifo")
+    with pytest.raises(ErrorGroup) as caught:
+        data.build()
+    assert {error.code for error in caught.value.errors} == {"source-special"}
+    assert all(error.where.line for error in caught.value.errors)
+    assert used == []
