@@ -14,7 +14,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.rows import Row
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import BuildGraph, ImageTarget
-from buildgraph.graph.key import Inputs, document, key
+from buildgraph.graph.key import Inputs, Keyed, document, key
 from buildgraph.graph.recipe import Found, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     BaseStep,
@@ -155,6 +155,12 @@ class Lookups:
         self, step: Step, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
         assert not isinstance(step, BaseStep)
+        with blaming(step.where):
+            return self._made_document(step, names, final=final)
+
+    def _made_document(
+        self, step: Keyed, names: Mapping[StepId, Document], *, final: bool
+    ) -> dict[str, Document]:
         if isinstance(step, RecipeStep) and (final or is_alone(step)):
             return document(step, Inputs(names, {}), self._recipe(step).digest)
         files: dict[Files | DockerFiles, Digest] = {}
@@ -174,8 +180,7 @@ class Lookups:
     def _recipe(self, step: RecipeStep) -> Recipe:
         made = self._stacks.placed.recipes.get(step.id)
         if made is None:
-            with blaming(step.where):
-                made = recipe_of(step, self._selections, self._owner)
+            made = recipe_of(step, self._selections, self._owner)
             self.take(step.id, made)
         return made
 

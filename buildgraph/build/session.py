@@ -71,6 +71,7 @@ class Session:
             secrets,
             authority,
             workspace.id,
+            renew=request.no_cache,
         )
         return RunOp(
             self.store,

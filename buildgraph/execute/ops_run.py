@@ -26,7 +26,7 @@ from buildgraph.fs.pack import Packed
 from buildgraph.fs.settle import settle
 from buildgraph.graph.step import RunStep
 from buildgraph.sandbox import users
-from buildgraph.sandbox.command import Command, Exit, stubs
+from buildgraph.sandbox.command import HOSTNAME, Command, Exit, stubs
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Active, Snapshots
 from buildgraph.store.base import ActionResult
@@ -87,6 +87,8 @@ class RunOp:
         self._cancelled = cancelled
         self._shell_on_failure = shell_on_failure
         self._terminal = threading.Lock()
+        self._known_users: dict[tuple[str, str, str], users.User] = {}
+        """By what ``/etc/passwd`` and ``/etc/group`` hold, and the user that is asked for."""
 
     def execute(
         self, step: RunStep, key: ActionKey, identities: tuple[str, ...], now: int
@@ -155,9 +157,21 @@ class RunOp:
             self._runtimes.choose(shell).run(shell, lambda _: None, self._cancelled)
 
     def _user(self, step: RunStep, lowers: list[Path]) -> users.User:
-        """Root needs no look-up and has no further groups, so that every runtime shows it the same."""
-        if step.user in ("", "root", "0", "0:0", "root:root"):
+        """Root needs no look-up and has no further groups, so that every runtime shows it the same; but in a
+        Dockerfile it has those that the image gives it."""
+        if not step.dockerfile and step.user in ("", "root", "0", "0:0", "root:root"):
             return users.User()
+        below = self._stacks.placed.below(step.tools, step.stack)
+        files = [below.lookup(path) for path in (b"etc/passwd", b"etc/group")]
+        if any(entry is not None and entry.kind != tree.FILE for entry in files):
+            return self._looked_up(step, lowers)
+        passwd, group = (entry.content if entry is not None else "" for entry in files)
+        asked = (step.user, passwd, group)
+        if asked not in self._known_users:
+            self._known_users[asked] = self._looked_up(step, lowers)
+        return self._known_users[asked]
+
+    def _looked_up(self, step: RunStep, lowers: list[Path]) -> users.User:
         with self._snapshots.view(lowers) as root:
             return users.look_up(root, step.user)
 
@@ -201,7 +215,7 @@ class RunOp:
 
 
 def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) -> Command:
-    env = {"HOME": user.home, **dict(step.env), **mounted.env}
+    env = {**dict(step.proxies), "HOME": user.home, **dict(step.env), **mounted.env}
     return Command(
         root=active.root,
         argv=step.argv,
@@ -216,6 +230,11 @@ def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) 
         timeout=step.timeout,
         cpus=step.cpus,
         memory=step.memory,
+        hostname=step.hostname or HOSTNAME,
+        no_new_privs=not (step.insecure or (step.dockerfile and user.uid != 0)),
+        shm_size=step.shm_size,
+        ulimits=step.ulimits,
+        insecure=step.insecure,
     )
 
 

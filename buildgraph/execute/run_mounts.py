@@ -6,6 +6,7 @@ the command sees. Whatever has to be undone is pushed on the caller's ExitStack.
 
 import os
 import secrets as random
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,7 +69,10 @@ class RunMounts:
         secrets: Secrets,
         authority: Authority,
         workspace: str,
+        *,
+        renew: bool = False,
     ) -> None:
+        """``renew``: caches of Dockerfiles begin anew."""
         self._store = store
         self._snapshots = snapshots
         self._stacks = stacks
@@ -76,6 +80,9 @@ class RunMounts:
         self._secrets = secrets
         self._authority = authority
         self._workspace = workspace
+        self._renew = renew
+        self._done: set[Path] = set()
+        self._renewing = threading.Lock()
 
     def open(self, step: RunStep, user: User, undo: ExitStack) -> Mounted:
         """Everything of ``step.mounts``, in order; a later mount lies over an earlier one."""
@@ -90,9 +97,6 @@ class RunMounts:
             match mount:
                 case BindFiles():
                     source = self._bind(mount, undo)
-                    if mount.write:
-                        active = undo.enter_context(self._snapshots.prepare([source]))
-                        source = active.root
                     mounted.points.append(BindPoint(source, mount.target, mount.write))
                     mounted.targets.append((mount.target, source.is_dir()))
                 case ScriptFile():
@@ -100,8 +104,8 @@ class RunMounts:
                     mounted.points.append(BindPoint(source, mount.target))
                     mounted.targets.append((mount.target, False))
                 case CacheDir():
-                    point = BindPoint(self._cache(step, mount, user, undo), mount.target, True)  # noqa: FBT003
-                    mounted.points.append(point)
+                    folder = self._cache(step, mount, user, undo)
+                    mounted.points.append(BindPoint(folder, mount.target, not mount.read_only))
                     mounted.targets.append((mount.target, True))
                 case TmpfsDir():
                     uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o1777)
@@ -149,12 +153,6 @@ class RunMounts:
             return Path(os.fsdecode(os.path.join(os.fsencode(view), path)))
         found = self._selections.found(files)
         single = len(found) == 1 and not found[0].entry.path and found[0].entry.kind == tree.FILE
-        if mount.write and single:
-            raise UsageError(
-                "bind-write-file",
-                f"the bind of the single file {files.path} cannot be written",
-                hint="bind its folder, or copy the file in the command",
-            )
         if not found and isinstance(files, ContextFiles):
             raise UsageError("source-missing", f"nothing is selected below {files.path}")
         items = [self._item(mount, one, single=single) for one in found]
@@ -163,6 +161,8 @@ class RunMounts:
         folder = self._snapshots.path(name)
         if folder is None:
             folder = self._made(name, items)
+        if mount.write:
+            folder = undo.enter_context(self._snapshots.prepare([folder])).root
         return folder / _SINGLE.decode() if single else folder
 
     def _script(self, mount: ScriptFile) -> Path:
@@ -197,14 +197,38 @@ class RunMounts:
             undo.callback(self._store.trash.remove, folder)
         elif mount.sharing == "locked":
             undo.enter_context(self._store.single_flight(f"volume-{name}"))
-        uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o755)
+        elif step.dockerfile and self._renew:
+            self._renewed(folder)
         if not folder.exists():
             fresh = self._store.tmp / f"volume-{random.token_hex(6)}"
             fresh.mkdir()
+            self._begin(fresh, mount, user)
+            if not _renamed_if_first(fresh, folder):
+                self._store.trash.remove(fresh)
+        return folder
+
+    def _begin(self, fresh: Path, mount: CacheDir, user: User) -> None:
+        """A new cache: empty, or with the files that it is to begin with, as they are."""
+        if mount.seed is None:
+            uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o755)
             os.chown(fresh, uid, gid)
             fresh.chmod(mode)
-            _rename_if_first(fresh, folder)
-        return folder
+            return
+        found = self._selections.found(mount.seed)
+        items = [
+            self._stacks.item(one.entry, one.origin)
+            if one.entry.kind == tree.FILE
+            else Item(one.entry)
+            for one in found
+        ]
+        self._stacks.pack(items, snapshot=fresh, tar=False)
+
+    def _renewed(self, folder: Path) -> None:
+        """``--no-cache``: the first step of this build that has the cache finds it empty."""
+        with self._renewing:
+            if folder not in self._done:
+                self._done.add(folder)
+                self._store.trash.remove(folder)
 
     # -- secrets
 
@@ -235,13 +259,14 @@ def _owned(
     return uid, gid, apply_mode(default, mode, directory=False)
 
 
-def _rename_if_first(fresh: Path, folder: Path) -> None:
+def _renamed_if_first(fresh: Path, folder: Path) -> bool:
     try:
         os.rename(fresh, folder)
     except OSError:
         if not folder.is_dir():
             raise
-        fresh.rmdir()
+        return False
+    return True
 
 
 def _plain(text: str) -> str:

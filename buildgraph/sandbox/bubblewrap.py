@@ -46,6 +46,8 @@ class Bubblewrap:
             return "it runs commands as root only"
         if command.limited:
             return "it cannot limit cpus or memory"
+        if command.ulimits or command.insecure:
+            return "it can neither set resource limits nor leave protection out"
         if not command.no_new_privs:
             return "it always sets no_new_privs"
         return None

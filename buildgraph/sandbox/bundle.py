@@ -9,6 +9,7 @@ from buildgraph.sandbox.mounts import in_initial_user_namespace
 Json = dict[str, object]
 
 _CPU_PERIOD = 100_000
+_INFINITY = 2**64 - 1
 
 
 def config(command: Command, root: Path, cgroup: str) -> Json:
@@ -16,13 +17,13 @@ def config(command: Command, root: Path, cgroup: str) -> Json:
 
     An empty ``cgroup`` leaves it to the runtime, which then does without if it may not make one.
     """
-    linux: Json = {
-        "namespaces": _namespaces(command),
-        "maskedPaths": [*profile.MASKED, *profile.MASKED_IN_HOST_SYSFS],
-        "readonlyPaths": list(profile.READ_ONLY),
-        "seccomp": seccomp.oci(),
-        "resources": _resources(command),
-    }
+    linux: Json = {"namespaces": _namespaces(command), "resources": _resources(command)}
+    if not command.insecure:
+        linux |= {
+            "maskedPaths": [*profile.MASKED, *profile.MASKED_IN_HOST_SYSFS],
+            "readonlyPaths": list(profile.READ_ONLY),
+            "seccomp": seccomp.oci(),
+        }
     if cgroup:
         linux["cgroupsPath"] = cgroup
     return {
@@ -36,7 +37,11 @@ def config(command: Command, root: Path, cgroup: str) -> Json:
 
 
 def _process(command: Command) -> Json:
-    capabilities = list(profile.CAPABILITIES)
+    capabilities = _every_capability() if command.insecure else list(profile.CAPABILITIES)
+    limits = [
+        {"type": f"RLIMIT_{name.upper()}", "soft": _unlimited(soft), "hard": _unlimited(hard)}
+        for name, soft, hard in command.ulimits
+    ]
     return {
         "terminal": False,
         "user": {
@@ -54,15 +59,30 @@ def _process(command: Command) -> Json:
             "permitted": capabilities,
         },
         "noNewPrivileges": command.no_new_privs,
+        "rlimits": limits,
     }
 
 
+def _every_capability() -> list[str]:
+    """All that this process could give."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        bound = next(line for line in status if line.startswith("CapBnd:"))
+    held = int(bound.split()[1], 16)
+    return [name for at, name in enumerate(profile.ALL_CAPABILITIES) if held >> at & 1]
+
+
+def _unlimited(limit: int) -> int:
+    """-1 means no limit."""
+    return _INFINITY if limit < 0 else limit
+
+
 def _system_mounts(command: Command) -> list[Json]:
+    size = [f"size={command.shm_size}"] if command.shm_size else []
     return [
         _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
         _mount("/dev/pts", "devpts", "devpts", *_DEVPTS),
-        _mount("/dev/shm", "tmpfs", "shm", *_SHM),  # noqa: S108 - inside the root
+        _mount("/dev/shm", "tmpfs", "shm", *_SHM, *size),  # noqa: S108 - inside the root
         _sysfs(command),
     ]
 
@@ -74,7 +94,8 @@ _SHM = ("nosuid", "noexec", "nodev", "mode=1777")
 def _sysfs(command: Command) -> Json:
     """A fresh sysfs belongs to whoever owns the network namespace; else the machine's own is bound."""
     if command.network == "none" or in_initial_user_namespace():
-        return _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
+        write = "rw" if command.insecure else "ro"
+        return _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", write)
     return _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
 
 
@@ -90,7 +111,7 @@ def _namespaces(command: Command) -> list[Json]:
 
 
 def _resources(command: Command) -> Json:
-    resources: Json = {"devices": [{"allow": False, "access": "rwm"}]}
+    resources: Json = {"devices": [{"allow": command.insecure, "access": "rwm"}]}
     if command.cpus is not None:
         resources["cpu"] = {
             "period": _CPU_PERIOD,

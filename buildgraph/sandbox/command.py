@@ -67,6 +67,12 @@ class Command:
     memory: int | None = None
     readonly_root: bool = False
     no_new_privs: bool = True
+    shm_size: int = 0
+    """Bytes of ``/dev/shm``; 0 leaves it to the runtime."""
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    """Name (``nofile``), soft and hard limit."""
+    insecure: bool = False
+    """Every capability, every system call, every device; nothing masked."""
     interactive: bool = False
     """Has the terminal of this process; nothing of what it says is captured."""
 

@@ -69,7 +69,8 @@ def staged(command: Command, scratch: Path, *, system: bool) -> Iterator[Stage]:
             if system:
                 own_devices = in_initial_user_namespace()
                 _mount_sys(rooted, empty, fresh=own_devices)
-                _mount_dev(rooted, os.fspath(room / "dev"), make_nodes=own_devices)
+                dev = os.fspath(room / "dev")
+                _mount_dev(rooted, dev, make_nodes=own_devices, shm_size=command.shm_size)
             _mount_etc(command, rooted, os.fspath(room))
             for mount in sorted(command.mounts, key=lambda m: m.target.strip("/").split("/")):
                 _mount(mount, rooted)
@@ -212,7 +213,7 @@ def _mount_sys(root: Rooted, empty: Path, *, fresh: bool) -> None:
                 os.close(place)
 
 
-def _mount_dev(root: Rooted, dev: str, *, make_nodes: bool) -> None:
+def _mount_dev(root: Rooted, dev: str, *, make_nodes: bool, shm_size: int) -> None:
     os.mkdir(dev)
     os.chmod(dev, 0o755)  # noqa: S103 - whatever the umask, as everywhere
     for name, device in _DEVICES.items():
@@ -227,6 +228,8 @@ def _mount_dev(root: Rooted, dev: str, *, make_nodes: bool) -> None:
         os.symlink(target, f"{dev}/{name}")
     os.mkdir(f"{dev}/shm")
     os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - as everywhere
+    if shm_size:
+        Tmpfs(shm_size, 0o1777).attach(Path(f"{dev}/shm"))
     os.mkdir(f"{dev}/pts")
     place = _place(root, b"dev")
     try:
