@@ -17,7 +17,6 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -27,6 +26,7 @@ from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.failure import RegistryError, blank
 from buildgraph.registry.location import Origin, Url
 from buildgraph.registry.transport import Request, Transport
+from buildgraph.values import dataclass
 
 _CLIENT: Final = "buildgraph"
 _HOLDS: Final = 60.0

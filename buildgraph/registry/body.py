@@ -12,11 +12,11 @@ import ssl
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from buildgraph.errors import ContentError
 from buildgraph.registry.patience import Pace
+from buildgraph.values import dataclass
 
 _BLOCK: Final = 256 << 10
 _ONCE: Final = 1 << 30

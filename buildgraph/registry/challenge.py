@@ -8,7 +8,8 @@ Nonsense is no challenge: it is left out, never an exception.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from buildgraph.values import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of the grammar
 _SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?=[\s,]|$)(?!\s*=\s*[^=\s,])")

@@ -7,7 +7,6 @@ and the document must say what it is itself.
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from buildgraph.digest import Digest
@@ -17,6 +16,7 @@ from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import parse
 from buildgraph.registry.failure import RegistryError
 from buildgraph.registry.transport import Response
+from buildgraph.values import dataclass
 
 ACCEPT: Final = ", ".join(sorted(MANIFESTS | INDEXES, reverse=True))
 _KNOWN: Final = MANIFESTS | INDEXES

@@ -6,7 +6,6 @@ encryption first; it is spoken to in https when it turns out to want that. Elsew
 """
 
 import threading
-from dataclasses import dataclass
 
 from buildgraph.names import Reference
 from buildgraph.registry.auth import RegistryAuth, RepositoryAuth
@@ -15,6 +14,7 @@ from buildgraph.registry.failure import CutError
 from buildgraph.registry.hosts import DOCKER_HUB, canonical, is_loopback
 from buildgraph.registry.location import Origin, Url
 from buildgraph.registry.transport import Request, Transport
+from buildgraph.values import dataclass
 
 _HUB_SERVER = "registry-1.docker.io"
 

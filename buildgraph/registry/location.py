@@ -5,11 +5,11 @@ one's credentials; nobody is led from https to http.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from buildgraph.registry.failure import RegistryError, one_line
+from buildgraph.values import dataclass
 
 FOLLOWED: Final = frozenset((301, 302, 303, 307, 308))
 MOST_REDIRECTS: Final = 10

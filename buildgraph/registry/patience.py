@@ -8,8 +8,9 @@ clients do not come back together) or after what ``Retry-After`` says, at most :
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from buildgraph.values import dataclass
 
 RETRIED: Final = frozenset((408, 429, 500, 502, 503, 504))
 ATTEMPTS: Final = 6

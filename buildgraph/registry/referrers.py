@@ -6,7 +6,6 @@ moment may lose one entry, as the specification says.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from buildgraph.digest import Digest
 from buildgraph.oci.descriptor import INDEX, Descriptor
@@ -15,6 +14,7 @@ from buildgraph.registry.documents import Fetched
 from buildgraph.registry.endpoint import Place
 from buildgraph.registry.listing import pages
 from buildgraph.registry.transport import Transport
+from buildgraph.values import replace
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 

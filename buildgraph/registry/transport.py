@@ -10,7 +10,6 @@ A request's ``auth`` is asked for the Authorization header for its own origin on
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any, Final, Protocol, Self
 
@@ -27,6 +26,7 @@ from buildgraph.registry.failure import (
 from buildgraph.registry.location import FOLLOWED, MOST_REDIRECTS, Origin, Url
 from buildgraph.registry.patience import ATTEMPTS, RETRIED, SYSTEM, Clock, Retries, retry_after
 from buildgraph.registry.settings import Settings
+from buildgraph.values import dataclass, field, replace
 
 _AGENT: Final = f"buildgraph/{__version__}"
 _COMMIT: Final = 10

@@ -12,7 +12,6 @@ wants, smaller after another 413.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import BinaryIO, Final, Literal
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from buildgraph.registry.endpoint import Place
 from buildgraph.registry.failure import CutError, RegistryError
 from buildgraph.registry.location import Url
 from buildgraph.registry.transport import Request, Response, Transport
+from buildgraph.values import replace
 
 Uploaded = Literal["present", "mounted", "uploaded"]
 
