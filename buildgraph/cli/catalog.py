@@ -58,13 +58,15 @@ PANELS = (
             "copy": "moving:copy",
             "save": "moving:save",
             "load": "moving:load",
+            "login": "login:login",
+            "logout": "login:logout",
         },
     ),
     Panel("Store", {"cache": "cache:cache"}),
 )
 
 _LATER = """
-affected convert diff rebase login logout
+affected convert diff rebase
 run create start stop kill restart exec attach logs wait ps rm cp container commit
 volume report trace runs
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from buildgraph.build.access import Kept
     from buildgraph.build.images import HistoryEntry, ImageEntry
     from buildgraph.build.request import Request, Summary
     from buildgraph.build.store import Collected, Finding, RecordEntry, Verified
@@ -139,6 +140,27 @@ def load(home: Path, environ: Mapping[str, str], file: Path) -> Sequence[str]:
     from buildgraph.build import transfer
 
     return transfer.load(home, environ, file)
+
+
+def login(environ: Mapping[str, str], host: str, username: str, password: str) -> "Kept":
+    """Asks the registry first. Raises RemoteError where it refuses, MachineError where nothing can be kept."""
+    from buildgraph.build import access
+
+    return access.login(environ, host, username, password)
+
+
+def logout(environ: Mapping[str, str], host: str) -> bool:
+    """Was there a credential to forget?"""
+    from buildgraph.build import access
+
+    return access.logout(environ, host)
+
+
+def registry_host(text: str) -> str:
+    """Raises UsageError ``bad-registry``."""
+    from buildgraph.build import access
+
+    return access.registry_host(text)
 
 
 def cache_info(home: Path) -> Mapping[str, str | int]:

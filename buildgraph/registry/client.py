@@ -96,6 +96,10 @@ class Registries(AbstractContextManager["Registries"]):
         """Only host and path of ``reference`` count."""
         return Repository(self._transport, self._endpoints, reference, self._known, self._observer)
 
+    def check(self, host: str) -> bool:
+        """Does ``host`` take our credential? False when it asks nobody for one. Raises RegistryError."""
+        return self._endpoints.check(host)
+
     def __exit__(self, *_: object) -> None:
         self._transport.close()
 

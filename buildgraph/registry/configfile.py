@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.errors import UsageError
-from buildgraph.registry.hosts import canonical
+from buildgraph.registry.hosts import PATTERN, canonical
 from buildgraph.spec.parse import parse
 from buildgraph.spec.problems import Problems, mean
 
 _KEYS = ("plain-http", "ca", "client-cert", "client-key", "mirrors")
-_NAME = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
-_HOST = re.compile(_NAME)
-_MIRROR = re.compile(rf"{_NAME}(?:/[a-z0-9._/-]+)?")
+_HOST = re.compile(PATTERN)
+_MIRROR = re.compile(rf"{PATTERN}(?:/[a-z0-9._/-]+)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,16 @@ class Credentials:
     file knows a registry yet; ``environ`` is what helpers run with."""
 
     def __init__(
-        self, paths: tuple[Path, ...], environ: Mapping[str, str], home: Path | None = None
+        self,
+        paths: tuple[Path, ...],
+        environ: Mapping[str, str],
+        home: Path | None = None,
+        given: Mapping[str, Credential] | None = None,
     ) -> None:
         self._paths = paths
         self._home = home
         self._environ = environ
+        self._given = given or {}
         self._known: dict[tuple[str, str], Credential | None] = {}
         self._lock = Lock()
 
@@ -49,6 +54,11 @@ class Credentials:
             docker = Path(folder, ".docker", "config.json")
             paths.append(docker)
         return cls(tuple(paths), environ, docker)
+
+    @classmethod
+    def only(cls, host: str, credential: Credential) -> "Credentials":
+        """This one and no other."""
+        return cls((), {}, given={canonical(host): credential})
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(map(str, self._paths))})"
@@ -101,6 +111,8 @@ class Credentials:
         return bool(kept)
 
     def _find(self, host: str, repository: str) -> Credential | None:
+        if host in self._given:
+            return self._given[host]
         for path in self._paths:
             file = AuthFile(path)
             if name := file.helper(host):

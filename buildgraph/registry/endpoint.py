@@ -82,6 +82,17 @@ class Endpoints:
             found.append(self._place(canonical(there), full, mirror=True))
         return tuple(found)
 
+    def check(self, host: str) -> bool:
+        """Are we let in? False: yes, and everybody else, too. Raises RegistryError."""
+        place = self._place(canonical(host), "")
+        endpoint = place.endpoint
+        what = f"{endpoint.host} does not let you in"
+        request = Request("GET", endpoint.base.at("/v2/"), what, auth=place.auth)
+        with self._transport.send(request) as response:
+            if response.status != 200:
+                raise response.refused()
+        return endpoint.auth.challenge is not None
+
     def _endpoint(self, host: str) -> Endpoint:
         with self._lock:
             found = self._known.get(host)

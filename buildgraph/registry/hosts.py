@@ -3,8 +3,32 @@
 A host is ``name[:port]`` or ``[IPv6][:port]`` as a reference writes it; docker.io has several names.
 """
 
+import re
+from typing import Final
+
+from buildgraph.errors import UsageError
+
 DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
+PATTERN: Final = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_WRITTEN = re.compile(rf"(?:https?://)?({PATTERN})(?:/|/v[12]/?)?")
+
+
+def parse(text: str) -> str:
+    """A registry as people write it to log in (``https://index.docker.io/v1/``) → its canonical host.
+
+    Raises UsageError ``bad-registry``.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if not found:
+        host = text.removeprefix("https://").removeprefix("http://").partition("/")[0]
+        hint = f"a login is for a whole registry: {host}" if re.fullmatch(PATTERN, host) else ""
+        raise UsageError(
+            "bad-registry",
+            f"{text!r} is not a registry",
+            hint=hint or "write it as host or host:port",
+        )
+    return canonical(found[1])
 
 
 def canonical(host: str) -> str:
