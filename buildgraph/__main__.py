@@ -4,6 +4,7 @@ Up to that answer nothing is imported but what starts with the interpreter, so t
 its top stay free of click, dataclasses and the like.
 """
 
+import gc
 import sys
 import time
 
@@ -17,6 +18,7 @@ def main() -> int:
     try:
         if warm.answer(arguments, began):
             return 0
+        gc.disable()  # one command makes few cycles, and scans of big trees would pay for looking for them
         from buildgraph.cli import app
         from buildgraph.report import terminal
 

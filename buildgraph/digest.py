@@ -83,15 +83,19 @@ def encode(document: Document) -> bytes:
 
 def _encode(value: Document, out: list[bytes]) -> None:
     match value:
+        case str():  # first, because nearly everything is text
+            raw = value.encode("utf-8", "surrogateescape")
+            out.append(b"s%d:%b" % (len(raw), raw))
         case None:
             out.append(b"n")
         case bool():
             out.append(b"t" if value else b"f")
         case int():
             out.append(b"i%d;" % value)
-        case str():
-            raw = value.encode("utf-8", "surrogateescape")
-            out.append(b"s%d:" % len(raw) + raw)
+        case list() | tuple():
+            out.append(b"l%d:" % len(value))
+            for item in value:
+                _encode(item, out)
         case bytes():
             out.append(b"b%d:" % len(value) + value)
         case Mapping():

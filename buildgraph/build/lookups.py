@@ -298,7 +298,7 @@ def is_alone(step: RecipeStep) -> bool:
 
 
 def dump(document: Mapping[str, Document]) -> bytes:
-    return json.dumps(_plain(document), sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _plain(document: Mapping[str, Document]) -> dict[str, Document]:

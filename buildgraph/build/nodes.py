@@ -112,13 +112,16 @@ class Nodes:
         with session.store.single_flight(decision.key, session.cancelled) as held:
             if not held:
                 raise CancelledError
+            first = False
             if self._rules.forced(step) is None:
-                other = session.lookups.by_action(decision.key)
-                if other is not None and expired(step, other, self._rules) is None:
-                    return other, False
+                known = session.store.records.by_action(decision.key)
+                first = known is None
+                usable = known is not None and session.lookups.usable(known)
+                if known and usable and expired(step, known, self._rules) is None:
+                    return known, False
             began = time.monotonic()
             result = self._execute(step, decision)
-            return self._record(step, decision, result, time.monotonic() - began), True
+            return self._record(step, decision, result, time.monotonic() - began, first=first), True
 
     def _execute(self, step: Step, decision: Execute) -> ActionResult:
         session = self._session
@@ -145,12 +148,12 @@ class Nodes:
             return self._run_op
 
     def _record(
-        self, step: Step, decision: Execute, result: ActionResult, seconds: float
+        self, step: Step, decision: Execute, result: ActionResult, seconds: float, *, first: bool
     ) -> ActionResult:
-        """Settle the record before any dependent starts: ours, or another's that was first."""
+        """Settle the record before any dependent starts: ours, or another's that was first (if any was to be taken)."""
         records = self._session.store.records
         with records.batch():
-            if self._rules.forced(step) is None and records.by_action(decision.key) is None:
+            if first:
                 result = records.put_if_absent(decision.key, result)
             else:
                 records.replace(decision.key, result)

@@ -1,7 +1,6 @@
 """From arguments to an exit code: run one command and say what went wrong, if something did."""
 
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -60,7 +59,6 @@ class Terminated(KeyboardInterrupt):
 
 def run(arguments: list[str], screen: Screen) -> int:
     """One command, start to end; never raises for what can go wrong in a command."""
-    gc.disable()  # one command makes few cycles, and scans of big trees would pay for looking for them
     settings = Settings(screen, tuple(arguments))
     settings.plan_file = _plan_file(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):

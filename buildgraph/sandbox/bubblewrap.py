@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -119,35 +119,40 @@ class _Files:
         return reader, writer
 
 
-def _options(command: Command, stage: Stage, files: _Files) -> Iterator[str]:
-    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
+_NAMESPACES = (
+    *("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--die-with-parent", "--as-pid-1"),
+)
+_RIGHTS = (
+    *("--cap-drop", "ALL"),
+    *(word for capability in profile.CAPABILITIES for word in ("--cap-add", capability)),
+)
+
+
+def _options(command: Command, stage: Stage, files: _Files) -> list[str]:
+    options = [*_NAMESPACES, "--hostname", command.hostname]
     if command.network == "none":
-        yield "--unshare-net"
-    yield from ("--die-with-parent", "--as-pid-1")
+        options.append("--unshare-net")
     if not command.interactive:
-        yield "--new-session"
-    yield from ("--hostname", command.hostname)
-    yield from ("--dev-bind", str(stage.root), "/", "--proc", "/proc", *_proc_masks(stage))
-    yield from ("--chdir", command.workdir, "--clearenv")
-    for name, value in environment(command).items():
-        yield from ("--setenv", name, value)
-    yield from ("--cap-drop", "ALL")
-    for capability in profile.CAPABILITIES:
-        yield from ("--cap-add", capability)
-    yield from ("--seccomp", str(files.memory(seccomp.program())))
-
-
-def _proc_masks(stage: Stage) -> Iterator[str]:
-    """bubblewrap itself makes the writable ones of /proc/{bus,irq,sysrq-trigger} read-only."""
-    for path in profile.MASKED:
-        if not path.startswith("/proc/"):
-            continue
-        if os.path.isdir(path):
-            yield from ("--ro-bind", str(stage.empty), path)
-        elif os.path.exists(path):
-            yield from ("--ro-bind", "/dev/null", path)
+        options.append("--new-session")
+    empty = str(stage.empty)
+    options += ("--dev-bind", str(stage.root), "/", "--proc", "/proc")
+    for path, is_directory in _proc_masks():
+        options += ("--ro-bind", empty if is_directory else "/dev/null", path)
     for path in ("/proc/fs", "/proc/sys"):
-        yield from ("--ro-bind", path, path)
+        options += ("--ro-bind", path, path)
+    options += ("--chdir", command.workdir, "--clearenv")
+    for name, value in environment(command).items():
+        options += ("--setenv", name, value)
+    return [*options, *_RIGHTS, "--seccomp", str(files.memory(seccomp.program()))]
+
+
+@cache
+def _proc_masks() -> tuple[tuple[str, bool], ...]:
+    """What there is to hide, and whether it is a directory; bubblewrap itself makes the writable ones of
+    /proc/{bus,irq,sysrq-trigger} read-only."""
+    paths = [path for path in profile.MASKED if path.startswith("/proc/")]
+    return tuple((path, os.path.isdir(path)) for path in paths if os.path.exists(path))
 
 
 def _joined(options: Iterable[str]) -> bytes:

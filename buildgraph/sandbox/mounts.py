@@ -112,15 +112,15 @@ class Bind:
     setuid: bool = False
 
     def attach(self, at: Place) -> None:
-        with ExitStack() as stack:
-            tree = _closing(
-                stack, syscalls.open_tree(os.fsencode(self.source), recursive=self.recursive)
-            )
-            attributes = 0 if self.writable else syscalls.MOUNT_ATTR_RDONLY
-            attributes |= 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
-            attributes |= 0 if self.setuid else syscalls.MOUNT_ATTR_NOSUID
+        attributes = 0 if self.writable else syscalls.MOUNT_ATTR_RDONLY
+        attributes |= 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
+        attributes |= 0 if self.setuid else syscalls.MOUNT_ATTR_NOSUID
+        tree = syscalls.open_tree(os.fsencode(self.source), recursive=self.recursive)
+        try:
             syscalls.mount_setattr(tree, attributes, recursive=self.recursive)
             syscalls.move_mount(tree, _target(at))
+        finally:
+            os.close(tree)
 
 
 @dataclass(frozen=True, slots=True)

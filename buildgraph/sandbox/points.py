@@ -1,7 +1,7 @@
 """Directories in memory, there for a while: gone with all in and below them when the block ends."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +20,8 @@ def secret_dir(scratch: Path) -> Iterator[Path]:
 @contextmanager
 def memory_dir(tmpfs: Tmpfs, scratch: Path) -> Iterator[Path]:
     """Raises MachineError ``no-tmpfs``."""
-    at = Path(tempfile.mkdtemp(prefix=f"mount-{os.getpid()}-", dir=scratch))
+    at = scratch / f"mount-{os.getpid()}-{secrets.token_hex(6)}"
+    os.mkdir(at, 0o700)
     try:
         _attach(tmpfs, at)
         try:
@@ -28,7 +29,7 @@ def memory_dir(tmpfs: Tmpfs, scratch: Path) -> Iterator[Path]:
         finally:
             detach(at)
     finally:
-        at.rmdir()
+        os.rmdir(at)
 
 
 def _attach(tmpfs: Tmpfs, at: Path) -> None:
