@@ -27,7 +27,7 @@ from buildgraph.execute.workers import Packers
 from buildgraph.fs.context import Context
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
-from buildgraph.sandbox.snapshot import Snapshots, delete
+from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
@@ -116,12 +116,8 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
         if pin:
             workspace = pin_missing(request, workspace, store, observer)
         beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
-        snapshots = Snapshots(
-            store.snapshots_dir,
-            store.tmp,
-            store.lease.name,
-            lambda path: beside.submit(delete, path),
-        )
+        snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
+        undo.callback(snapshots.sweep)
         bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
         packers = undo.enter_context(Packers())
         placed = Placements(workspace.graph, store, bases)

@@ -134,7 +134,8 @@ class RunOp:
         command = _command(step, active, user, mounted)
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         lines = Lines(lambda line: self._say(step, line, last), self._secrets.split)
-        exited = self._runtimes.choose(command).run(command, lines.feed, self._cancelled)
+        runtime = self._runtimes.choose(command)
+        exited = runtime.run(command, lines.feed, self._cancelled, self._snapshots.sweep)
         lines.end()
         if self._shell_on_failure and not exited.ok and not exited.cancelled:
             self._open_shell(step, command)

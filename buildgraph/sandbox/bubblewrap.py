@@ -20,7 +20,8 @@ from buildgraph.sandbox import profile, seccomp
 from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit, environment
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
-from buildgraph.sandbox.process import Ended, attend, supervise
+from buildgraph.sandbox.process import Ended, attend, nothing, supervise
+from buildgraph.sandbox.room import Rooms
 from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
@@ -39,7 +40,7 @@ class Bubblewrap:
     binary = "bwrap"
 
     def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+        self._rooms = Rooms(scratch, dev=True)
 
     def refuses(self, command: Command) -> str | None:
         if command.uid or command.gid or command.groups:
@@ -53,14 +54,26 @@ class Bubblewrap:
         return None
 
     def run(
-        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object] = nothing,
     ) -> Exit:
+        def beside() -> None:
+            meanwhile()
+            self._rooms.furnish()
+
         if command.network == "private":
-            return in_private_network(lambda: self._run(command, on_output, cancelled))
-        return self._run(command, on_output, cancelled)
+            return in_private_network(lambda: self._run(command, on_output, cancelled, beside))
+        return self._run(command, on_output, cancelled, beside)
 
     def _run(
-        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object],
     ) -> Exit:
         first = bytearray()
 
@@ -70,7 +83,7 @@ class Bubblewrap:
             on_output(chunk)
 
         with ExitStack() as stack:
-            stage = stack.enter_context(staged(command, self._scratch, system=True))
+            stage = stack.enter_context(staged(command, self._rooms, system=True))
             files = _Files(stack)
             status, writer = files.pipe()
             options = [*_options(command, stage, files), "--json-status-fd", str(writer)]
@@ -90,6 +103,7 @@ class Bubblewrap:
                 timeout=command.timeout,
                 env=_BARE,
                 pass_fds=files.passed,
+                meanwhile=meanwhile,
             )
             reported = _reported(os.read(status, 4096))
         return _exit(self.name, command, ended, reported, bytes(first))

@@ -134,8 +134,16 @@ class Tmpfs:
     devices: bool = False
 
     def attach(self, at: Place) -> None:
-        with ExitStack() as stack:
-            context = _closing(stack, syscalls.fsopen(b"tmpfs"))
+        mounted = self.made()
+        try:
+            syscalls.move_mount(mounted, _target(at))
+        finally:
+            os.close(mounted)
+
+    def made(self) -> int:
+        """A descriptor of its root, mounted nowhere yet; the caller closes it."""
+        context = syscalls.fsopen(b"tmpfs")
+        try:
             syscalls.fsconfig_string(context, b"mode", b"%o" % self.mode)
             syscalls.fsconfig_string(context, b"uid", b"%d" % self.uid)
             syscalls.fsconfig_string(context, b"gid", b"%d" % self.gid)
@@ -143,8 +151,9 @@ class Tmpfs:
                 syscalls.fsconfig_string(context, b"size", b"%d" % self.size)
             attributes = syscalls.MOUNT_ATTR_NOSUID
             attributes |= 0 if self.devices else syscalls.MOUNT_ATTR_NODEV
-            mounted = _closing(stack, syscalls.fsmount(context, attributes))
-            syscalls.move_mount(mounted, _target(at))
+            return syscalls.fsmount(context, attributes)
+        finally:
+            os.close(context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit
 from buildgraph.sandbox.mounts import in_initial_user_namespace
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
-from buildgraph.sandbox.process import supervise
+from buildgraph.sandbox.process import nothing, supervise
+from buildgraph.sandbox.room import Rooms
 from buildgraph.sandbox.stage import staged
 
 _CGROUPS = "/sys/fs/cgroup"
@@ -44,6 +45,7 @@ class OciRuntime:
     def __init__(self, binary: str, scratch: Path) -> None:
         self.name = self.package = self.binary = binary
         self._scratch = scratch
+        self._rooms = Rooms(scratch, dev=False)
 
     def refuses(self, command: Command) -> str | None:
         if command.limited and not in_initial_user_namespace():
@@ -53,17 +55,25 @@ class OciRuntime:
         return None
 
     def run(
-        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object] = nothing,
     ) -> Exit:
         sweep()
         if command.network == "private":
-            return in_private_network(lambda: self._run(command, on_output, cancelled))
-        return self._run(command, on_output, cancelled)
+            return in_private_network(lambda: self._run(command, on_output, cancelled, meanwhile))
+        return self._run(command, on_output, cancelled, meanwhile)
 
     def _run(
-        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object],
     ) -> Exit:
-        with _folder(self._scratch) as folder, staged(command, folder, system=False) as stage:
+        with _folder(self._scratch) as folder, staged(command, self._rooms, system=False) as stage:
             identity = folder.name.removeprefix("bundle-")
             group = f"/{_GROUP}{identity}" if in_initial_user_namespace() else ""
             config = bundle.config(command, stage.root, group)
@@ -74,6 +84,7 @@ class OciRuntime:
                 cancelled=cancelled,
                 timeout=command.timeout,
                 env=_BARE,
+                meanwhile=meanwhile,
             )
             stopped = ended.timed_out or ended.cancelled
             said = _errors(folder / "log")

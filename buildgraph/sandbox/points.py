@@ -20,24 +20,31 @@ def secret_dir(scratch: Path) -> Iterator[Path]:
 @contextmanager
 def memory_dir(tmpfs: Tmpfs, scratch: Path) -> Iterator[Path]:
     """Raises MachineError ``no-tmpfs``."""
-    at = scratch / f"mount-{os.getpid()}-{secrets.token_hex(6)}"
-    os.mkdir(at, 0o700)
-    try:
-        _attach(tmpfs, at)
+    with mount_point(scratch) as at:
+        try:
+            tmpfs.attach(at)
+        except OSError as error:
+            raise no_tmpfs(at, error) from error
         try:
             yield at
         finally:
             detach(at)
+
+
+@contextmanager
+def mount_point(scratch: Path) -> Iterator[Path]:
+    """An empty directory, removed when the block ends."""
+    at = scratch / f"mount-{os.getpid()}-{secrets.token_hex(6)}"
+    os.mkdir(at, 0o700)
+    try:
+        yield at
     finally:
         os.rmdir(at)
 
 
-def _attach(tmpfs: Tmpfs, at: Path) -> None:
-    try:
-        tmpfs.attach(at)
-    except OSError as error:
-        raise MachineError(
-            "no-tmpfs",
-            f"no tmpfs can be mounted at {at}: {error.strerror}",
-            hint="`buildgraph doctor` tries every part of the sandbox on this machine",
-        ) from error
+def no_tmpfs(at: Path, error: OSError) -> MachineError:
+    return MachineError(
+        "no-tmpfs",
+        f"no tmpfs can be mounted at {at}: {error.strerror}",
+        hint="`buildgraph doctor` tries every part of the sandbox on this machine",
+    )

@@ -29,6 +29,10 @@ class Ended(NamedTuple):
     cancelled: bool
 
 
+def nothing() -> None:
+    """What there is to do while a program runs, usually."""
+
+
 def supervise(
     argv: Sequence[str],
     *,
@@ -37,8 +41,11 @@ def supervise(
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    meanwhile: Callable[[], object] = nothing,
 ) -> Ended:
     """``on_output`` gets what the program writes to stdout and stderr, in order, from this thread.
+
+    ``meanwhile`` is called once, when the program has started: for a millisecond of work that nobody else has time for.
 
     Raises OSError when the program cannot be started, MachineError ``unkillable`` when it cannot be ended.
     """
@@ -59,7 +66,7 @@ def supervise(
             )
         finally:
             os.close(writer)
-        return _Watch(program, reader, on_output, cancelled, deadline).run()
+        return _Watch(program, reader, on_output, cancelled, deadline, meanwhile).run()
     finally:
         os.close(reader)
 
@@ -80,17 +87,20 @@ class _Watch:
         on_output: Callable[[bytes], None],
         cancelled: threading.Event,
         deadline: float | None,
+        meanwhile: Callable[[], object],
     ) -> None:
         self.program = program
         self.reader = reader
         self.on_output = on_output
         self.cancelled = cancelled
         self.deadline = deadline
+        self.meanwhile = meanwhile
         self.open = True
 
     def run(self) -> Ended:
         pidfd = os.pidfd_open(self.program.pid)
         try:
+            self.meanwhile()
             stopped = self._follow(pidfd)
             if not stopped:
                 while self.open and _readable(self.reader, 0):

@@ -40,11 +40,16 @@ class Runtime(Protocol):
         """Why this runtime cannot do what ``command`` asks; None when it can."""
 
     def run(
-        self, command: Command, on_output: Callable[[bytes], None], cancelled: threading.Event
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object] = ...,
     ) -> Exit:
         """Run ``command`` to its end; when it returns, no process of it is left.
 
         ``on_output`` is called in this thread with pieces of stdout and stderr, in the order they were written.
+        ``meanwhile`` is called once, while the command runs, and takes no time of it.
         Raises MachineError (``sandbox-failed``) when the command could not even be started for the machine's sake,
         UsageError when its workdir or a mount's target cannot be.
         """

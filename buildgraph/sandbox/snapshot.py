@@ -20,6 +20,7 @@ import os
 import secrets
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -42,8 +43,8 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class Snapshots:
     """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share ``dir``.
 
-    ``claim`` is told the name of every snapshot that is used without the caller having named it. ``sweep`` is given the
-    emptied workplaces of commands that succeeded, to be deleted at once or beside what comes next.
+    ``claim`` is told the name of every snapshot that is used without the caller having named it. With ``lazy`` the
+    emptied workplaces of what was committed stay until :meth:`sweep`, which the caller then has to call.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Snapshots:
         dir: Path,  # noqa: A002 - the noun of the layout
         tmp: Path,
         claim: Callable[[str], object] = lambda _: None,
-        sweep: Callable[[Path], object] | None = None,
+        *,
+        lazy: bool = False,
     ) -> None:
         self.dir = dir
         self.tmp = tmp
         self._claim = claim
-        self._sweep = sweep or delete
+        self._lazy = lazy
+        self._used: deque[Path] = deque()
         self._empty: dict[Path, bool] = {}
         self._unsynced = dir.with_name(dir.name + ".unsynced")
         self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
@@ -79,7 +82,7 @@ class Snapshots:
             yield fresh
             self._publish(fresh, name)
         finally:
-            delete(work)
+            _delete(work)
 
     @contextmanager
     def view(self, parents: Sequence[Path]) -> Iterator[Path]:
@@ -91,7 +94,7 @@ class Snapshots:
                 stack.enter_context(_view(self._lowers(parents), at, work))
                 yield at
         finally:
-            delete(work)
+            _delete(work)
 
     @contextmanager
     def prepare(
@@ -109,10 +112,16 @@ class Snapshots:
                 active = Active(self, work, self._lowers(parents), stubs if view else None, stack)
                 yield active
         finally:
-            if active is not None and active.committed:
-                self._sweep(work)
+            if self._lazy and active is not None and active.committed:
+                self._used.append(work)
             else:
-                delete(work)
+                _delete(work)
+
+    def sweep(self) -> None:
+        """Delete the workplaces that nobody needs any more; from any thread."""
+        with suppress(IndexError):
+            while True:
+                _delete(self._used.popleft())
 
     def settle(self) -> None:
         """Make every snapshot that exists now safe against a power cut; cheap when nothing is new."""
@@ -134,7 +143,7 @@ class Snapshots:
         work = self._workplace()
         with suppress(FileNotFoundError):
             os.rename(self.dir / name, work / "fresh")
-        delete(work)
+        _delete(work)
 
     def _publish(self, fresh: Path, name: str) -> Path:
         final = self.dir / name
@@ -295,8 +304,8 @@ _OWN_DIRECTORIES = (
 )
 
 
-def delete(path: Path) -> None:
-    """A workplace with all that is left in it. What is nearly always nearly empty goes without a walk."""
+def _delete(path: Path) -> None:
+    """What is nearly always nearly empty goes without a walk."""
     with suppress(OSError):
         os.unlink(f"{path}/{_VOLATILE_MARK}")
     for name in _OWN_DIRECTORIES:

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from buildgraph.errors import UsageError
 from buildgraph.fs.rooted import Rooted
@@ -30,23 +30,7 @@ from buildgraph.sandbox.mounts import (
     in_initial_user_namespace,
 )
 from buildgraph.sandbox.network import etc_files
-from buildgraph.sandbox.points import memory_dir
-
-_DEVICES: Final = {
-    "null": os.makedev(1, 3),
-    "zero": os.makedev(1, 5),
-    "full": os.makedev(1, 7),
-    "random": os.makedev(1, 8),
-    "urandom": os.makedev(1, 9),
-    "tty": os.makedev(5, 0),
-}
-_LINKS: Final = {
-    "fd": "/proc/self/fd",
-    "stdin": "/proc/self/fd/0",
-    "stdout": "/proc/self/fd/1",
-    "stderr": "/proc/self/fd/2",
-    "ptmx": "pts/ptmx",
-}
+from buildgraph.sandbox.room import DEVICES, Rooms
 
 
 class Stage(NamedTuple):
@@ -57,25 +41,23 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def staged(command: Command, scratch: Path, *, system: bool) -> Iterator[Stage]:
+def staged(command: Command, rooms: Rooms, *, system: bool) -> Iterator[Stage]:
     """``system``: with ``/dev`` and ``/sys``. Raises UsageError ``bad-mount-target``, ``bad-workdir``."""
-    with memory_dir(Tmpfs(devices=True), scratch) as room:
-        root, empty = room / "root", room / "empty"
-        os.mkdir(root)
-        os.mkdir(empty)
+    with rooms.open() as room:
+        root = room / "root"
+        stage = Stage(root, room / "empty")
         writable = not command.readonly_root
         Bind(command.root, writable=writable, recursive=True, setuid=True).attach(root)
         with Rooted(root) as rooted:
             if system:
-                own_devices = in_initial_user_namespace()
-                _mount_sys(rooted, empty, fresh=own_devices)
-                dev = os.fspath(room / "dev")
-                _mount_dev(rooted, dev, make_nodes=own_devices, shm_size=command.shm_size)
+                own = in_initial_user_namespace()
+                _mount_sys(rooted, stage.empty, fresh=own)
+                _mount_dev(rooted, room / "dev", bind=not own, shm_size=command.shm_size)
             _mount_etc(command, rooted, os.fspath(room))
             for mount in sorted(command.mounts, key=lambda m: m.target.strip("/").split("/")):
                 _mount(mount, rooted)
             _make_workdir(command, rooted)
-        yield Stage(root, empty)
+        yield stage
 
 
 def _mount(mount: MountPoint, root: Rooted) -> None:
@@ -213,27 +195,15 @@ def _mount_sys(root: Rooted, empty: Path, *, fresh: bool) -> None:
                 os.close(place)
 
 
-def _mount_dev(root: Rooted, dev: str, *, make_nodes: bool, shm_size: int) -> None:
-    os.mkdir(dev)
-    os.chmod(dev, 0o755)  # noqa: S103 - whatever the umask, as everywhere
-    for name, device in _DEVICES.items():
-        node = f"{dev}/{name}"
-        if make_nodes:
-            os.mknod(node, stat.S_IFCHR | 0o666, device)
-            os.chmod(node, 0o666)  # noqa: S103 - as everywhere
-        else:
-            _write(node, b"")
-            Bind(Path("/dev") / name, writable=True, devices=True).attach(Path(node))
-    for name, target in _LINKS.items():
-        os.symlink(target, f"{dev}/{name}")
-    os.mkdir(f"{dev}/shm")
-    os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - as everywhere
+def _mount_dev(root: Rooted, dev: Path, *, bind: bool, shm_size: int) -> None:
+    """``bind``: the machine's own devices."""
+    for name in DEVICES if bind else ():
+        Bind(Path("/dev") / name, writable=True, devices=True).attach(dev / name)
     if shm_size:
-        Tmpfs(shm_size, 0o1777).attach(Path(f"{dev}/shm"))
-    os.mkdir(f"{dev}/pts")
+        Tmpfs(shm_size, 0o1777).attach(dev / "shm")
     place = _place(root, b"dev")
     try:
-        Bind(Path(dev), writable=True, recursive=True, devices=True).attach(place)
+        Bind(dev, writable=True, recursive=True, devices=True).attach(place)
         pts = root.open_exact(b"dev/pts", os.O_PATH)
         try:
             Devpts().attach(pts)

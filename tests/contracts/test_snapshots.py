@@ -266,3 +266,17 @@ def test_many_threads_share_one_folder(store: Snapshots) -> None:
 def test_detach_of_nothing_is_an_error(store: Snapshots) -> None:
     with pytest.raises(OSError, match="Invalid argument"):
         detach(store.tmp)
+
+
+def test_a_lazy_one_keeps_emptied_workplaces_until_it_is_swept(store: Snapshots) -> None:
+    lazy = Snapshots(store.dir, store.tmp, lazy=True)
+    with lazy.prepare([]) as active:
+        sandboxes.write(active.root / "a", "")
+        active.commit("one")
+    with pytest.raises(ZeroDivisionError), lazy.prepare([]):
+        raise ZeroDivisionError
+    (left,) = names(store.tmp)
+    assert "upper" not in names(store.tmp / left)
+    lazy.sweep()
+    assert names(store.tmp) == []
+    assert names(store.path("one")) == ["a"]
