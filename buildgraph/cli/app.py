@@ -1,6 +1,7 @@
 """From arguments to an exit code: run one command and say what went wrong, if something did."""
 
 import contextlib
+import gc
 import io
 import os
 import signal
