@@ -8,6 +8,7 @@
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -30,7 +31,7 @@ class Directive(NamedTuple):
 
 
 class LogicalLine(NamedTuple):
-    """One instruction: ``text`` is its lines joined, ``comments`` stand right above it.
+    """One instruction: ``text`` is its lines joined, ``comments`` stand right above it, no empty one between.
 
     ``joints`` are the offsets in ``text`` where each of its physical lines begins, with their numbers.
     """
@@ -45,9 +46,7 @@ class LogicalLine(NamedTuple):
 
     def line_at(self, offset: int) -> int:
         """The physical line of a place in ``text``."""
-        return max(
-            (line for start, line in self.joints if start <= offset), default=self.where.first
-        )
+        return self.joints[max(0, bisect_left(self.joints, (offset + 1, 0)) - 1)][1]
 
 
 class Lexer:
@@ -70,12 +69,14 @@ class Lexer:
             if line.startswith("#"):
                 if not (self._heading and self._directive(line)):
                     text = written[1:].strip(SPACES)
-                    comments = [*comments, text] if text else []
+                    comments.append(text)
+                    if not text:
+                        comments = []
                 continue
             self._heading = False
             if line:
                 yield self._logical(line, tuple(comments))
-                comments = []
+            comments = []
 
     def _physical(self) -> str:
         written = self.source.lines[self._next]

@@ -24,6 +24,7 @@ SPACES: Final = (
 _AROUND: Final = 2
 _MOST: Final = 40
 _WIDTH: Final = 200
+_LONGEST: Final = 500
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -65,6 +66,8 @@ class Source:
     def error(
         self, where: Lines, code: str, message: str, *, hint: str = "", detail: Iterable[str] = ()
     ) -> UsageError:
+        if len(message) > _LONGEST:
+            message = message[: _LONGEST - 1] + "…"
         return UsageError(code, message, hint=hint, where=self.location(where), detail=detail)
 
     def _row(self, number: int, *, marked: bool) -> str:

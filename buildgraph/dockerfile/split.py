@@ -40,13 +40,14 @@ class Command(NamedTuple):
 
 def command(line: str, escape: str) -> Command:
     text = line.strip(SPACES)
+    indent = len(line) - len(line.lstrip(SPACES))
     match = _BLANKS.search(text)
     if match is None:
         return Command(text, (), "")
     start = match.end()
     if not text.startswith("--", _past_spaces(text, start)):
         return Command(text[: match.start()], (), text[start:].strip(SPACES))
-    flags, start = _flags(text, start, escape)
+    flags, start = _flags(text, start, escape, indent)
     return Command(text[: match.start()], flags, text[start:].strip(SPACES))
 
 
@@ -56,7 +57,7 @@ def _past_spaces(text: str, at: int) -> int:
     return match.end()
 
 
-def _flags(text: str, at: int, escape: str) -> tuple[tuple[Flag, ...], int]:
+def _flags(text: str, at: int, escape: str, indent: int) -> tuple[tuple[Flag, ...], int]:
     """The leading words that begin with ``--``, without quotes and escapes; ``--`` alone ends them."""
     found: list[Flag] = []
     at = _past_spaces(text, at)
@@ -67,7 +68,7 @@ def _flags(text: str, at: int, escape: str) -> tuple[tuple[Flag, ...], int]:
         if word == "--":
             break
         name, equals, value = word.partition("=")
-        found.append(Flag(name[2:], value if equals else None, start))
+        found.append(Flag(name[2:], value if equals else None, indent + start))
         at = _past_spaces(text, at)
     return tuple(found), at
 
