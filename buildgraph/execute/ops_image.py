@@ -8,7 +8,7 @@ from buildgraph.fs.compress import Codec
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.lowerrun import FIXED_TIME
 from buildgraph.graph.step import BaseStep, StepId, kind_of
-from buildgraph.image.assemble import Assembled, LayerBlob, assemble
+from buildgraph.image.assemble import Assembled, LayerBlob, Told, assemble
 from buildgraph.oci.config import Config
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -39,15 +39,17 @@ class ImageOp:
         layers = [
             layer
             for layer in self._stacks.placed.place(target.stack)
-            if layer.tree != EMPTY_TREE or not layer.own  # a base's history tells of all its layers
-        ]
-        blobs = [self._blob(layer, codec) for layer in self._squashed(target, layers)]
+            if layer.tree != EMPTY_TREE or not layer.own or target.history is not None
+        ]  # the history of a base, or of a Dockerfile, tells of all layers
+        layers = self._squashed(target, layers)
+        blobs = [self._blob(layer, codec) for layer in layers]
         assembled = assemble(
             target.config,
             blobs,
             base=self._base(target),
             created=FIXED_TIME if target.epoch is None else target.epoch,
             annotations=target.annotations,
+            told=self._told(target, layers),
         )
         fresh = sum(
             len(content)
@@ -60,6 +62,22 @@ class ImageOp:
         fresh += sum(size for digest, size in self._stacks.new_blobs.items() if digest in names)
         return BuiltImage(target, assembled, fresh)
 
+    def _told(self, target: ImageTarget, layers: list[PlacedLayer]) -> list[Told] | None:
+        """A Dockerfile's history; layers that it does not speak of (a Buildfile's) speak for themselves."""
+        if target.history is None:
+            return None
+        own = [layer.step for layer in layers if layer.own]
+        place = {step: at for at, step in enumerate(own)}
+        told: list[Told] = []
+        done = 0
+        for line in target.history:
+            at = place.get(StepId(str(line.step))) if line.step else None
+            if at is not None:
+                told += [Told(self._created_by(step)) for step in own[done:at]]
+                done = at + 1
+            told.append(Told(line.created_by, line.comment, line.author, at is None))
+        return told + [Told(self._created_by(step)) for step in own[done:]]
+
     def _squashed(self, target: ImageTarget, layers: list[PlacedLayer]) -> list[PlacedLayer]:
         """All layers of our own as one, where the image asks for it."""
         if not target.squash:
@@ -69,9 +87,12 @@ class ImageOp:
 
     def _blob(self, layer: PlacedLayer, codec: Codec) -> LayerBlob:
         form = self._stacks.form(layer, codec)
-        step = self._graph.steps.get(layer.step)
+        return LayerBlob(form.diff_id, form.blob, self._created_by(layer.step))
+
+    def _created_by(self, step_id: StepId) -> str:
+        step = self._graph.steps.get(step_id)
         kind = kind_of(step) if step is not None else "squash"
-        return LayerBlob(form.diff_id, form.blob, f"buildgraph {kind} {_bare(layer.step)}")
+        return f"buildgraph {kind} {_bare(step_id)}"
 
     def _base(self, target: ImageTarget) -> Config | None:
         first = self._graph.steps[target.stack[0]] if target.stack else None

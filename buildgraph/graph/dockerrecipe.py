@@ -150,13 +150,15 @@ class _Copying:
             mode = self._step.mode.octal
         how = tree.REPLACE if self._step.link else tree.ENTER
         plain = mode == 0o755 and ids == (0, 0) and not self._step.link
+        if self._step.link:
+            self._add(Entry(b"", tree.DIRECTORY, 0o755, link=tree.REPLACE))
         for path in () if plain else _parents(self._to):
             self._add(Entry(path, tree.DIRECTORY, mode, *ids, link=how))
         if self._here is not None:
             how = tree.HERE + self._here
         elif self._unpacked and not self._step.link:
             how = tree.FILL
-        at_root = not self._to and how in (tree.ENTER, tree.REPLACE)
+        at_root = not self._to and how != tree.FILL
         if not at_root and not (self._here is not None and self._step.link):
             self._add(Entry(self._to, tree.DIRECTORY, mode, *ids, link=how))
         return self._laid.recipe()

@@ -13,6 +13,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.graph.step import Stack, Step, StepId, inputs_of
 from buildgraph.oci.config import Config
+from buildgraph.spec.model import HistoryLine
 from buildgraph.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class ImageTarget:
     where: Location
     description: str = ""
     epoch: int | None = None
+    history: tuple[HistoryLine, ...] | None = None
+    """Of an image from a Dockerfile, after that of its base; then layers that hold nothing are kept, too."""
 
 
 @dataclass(frozen=True)

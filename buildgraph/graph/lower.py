@@ -179,6 +179,7 @@ class _Lowering:
             where=image.where,
             description=image.description,
             epoch=self.model.workspace.epoch,
+            history=image.docker.history if image.docker else None,
         )
         return lowered
 

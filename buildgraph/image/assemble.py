@@ -43,6 +43,16 @@ class LayerBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What history says of one instruction; ``empty``: it made no layer."""
+
+    created_by: str
+    comment: str = ""
+    author: str = ""
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Assembled:
     """An image's two documents; ``descriptor`` is the manifest's, with the platform that an index wants."""
 
@@ -70,15 +80,16 @@ def assemble(
     base: Config | None = None,
     created: int = EPOCH,
     annotations: Mapping[str, str] | None = None,
+    told: Sequence[Told] | None = None,
 ) -> Assembled:
     """``config`` is what :func:`buildgraph.graph.configure.configure` gave; its layers and history are replaced.
 
     When the image's first layers are those of ``base``, base history is kept; every other layer gets an entry of its
-    own.
+    own. ``told`` are these entries instead: as many that are not empty as there are layers above the base's.
     """
     real = [layer for layer in layers if not layer.empty]
     diff_ids = tuple(layer.diff_id for layer in real)
-    history = _history(layers, base, created)
+    history = _history(layers, base, created, told)
     config = replace(config.with_layers(diff_ids, history), created=timestamp(created))
     config_bytes = config.to_bytes()
     manifest = Manifest(
@@ -122,10 +133,16 @@ def timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _history(layers: Sequence[LayerBlob], base: Config | None, created: int) -> tuple[History, ...]:
+def _history(
+    layers: Sequence[LayerBlob], base: Config | None, created: int, told: Sequence[Told] | None
+) -> tuple[History, ...]:
     kept, rest = _base_history(layers, base)
     when = timestamp(created)
-    return kept + tuple(History(when, layer.created_by, empty_layer=layer.empty) for layer in rest)
+    of_told = sum(not one.empty for one in told or ())
+    untold = rest[: len(rest) - of_told] if told is not None else rest
+    own = [History(when, layer.created_by, empty_layer=layer.empty) for layer in untold]
+    own += [History(when, t.created_by, t.author, t.comment, t.empty) for t in told or ()]
+    return (*kept, *own)
 
 
 def _base_history(
