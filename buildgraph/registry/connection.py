@@ -96,8 +96,7 @@ class Connection(http.client.HTTPConnection):
         proxy = settings.proxy_for(origin.scheme, origin.authority)
         host, port = (origin.host, origin.port) if proxy is None else self._through(proxy)
         super().__init__(host, port, timeout=settings.timeouts.connect)
-        if proxy and tls:
-            self.set_tunnel(origin.host, origin.port, self._proxy_headers)
+        self._tunneled = proxy is not None and tls is not None
 
     def _through(self, proxy: str) -> tuple[str, int]:
         parts = urlsplit(proxy)
@@ -119,13 +118,33 @@ class Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         try:
             super().connect()
-        except OSError as error:
+            if self._tunneled:
+                self._open_tunnel()
+        except FAILURES as error:
             failure = cut(error)
             failure.reached = False
             raise failure from error
         if self._tls:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.origin.host)
         self.sock.settimeout(self._patience.idle)
+
+    def _open_tunnel(self) -> None:
+        """Have the proxy connect us. (The standard library's way leaves the answer's socket open when refused.)"""
+        host = f"[{self.origin.host}]" if ":" in self.origin.host else self.origin.host
+        target = f"{host}:{self.origin.port}"
+        head = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        head += [f"{name}: {value}" for name, value in self._proxy_headers.items()]
+        self.sock.sendall("\r\n".join((*head, "", "")).encode("ascii"))
+        response = self.response_class(self.sock, method="CONNECT")
+        try:
+            response.begin()
+        finally:
+            response.close()
+        if not 200 <= response.status < 300:
+            reason = f"{response.status} {one_line(response.reason)}".rstrip()
+            failure = CutError(f"its proxy answers {reason}", permanent=response.status < 500)
+            failure.reached = False
+            raise failure
 
     def wait_longer(self, factor: float) -> None:
         """For an answer that takes work, as taking over a whole blob does."""

@@ -65,7 +65,7 @@ def refusal(
 
 def unreachable(host: str, cut: CutError, *, answered: bool) -> RegistryError:
     """``answered``: the host had answered something before."""
-    if cut.permanent:
+    if cut.permanent and cut.reached:
         return RegistryError(
             "registry-tls",
             f"{host} cannot be trusted: {one_line(cut.reason)}",

@@ -164,7 +164,8 @@ class BadRegistry(Web):
         self._uploads += 1
         name = f"upload-{self._uploads}"
         stored.uploads[name] = b""
-        location = f"{self.url}/v2/{asked.name}/blobs/uploads/{name}"
+        here = f"{self.url.partition(':')[0]}://{exchange.headers['Host']}"
+        location = f"{here}/v2/{asked.name}/blobs/uploads/{name}"
         exchange.answer(202, headers={"Location": location, "Range": "0-0"})
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from support.capability import require
 from support.certificates import Certificate
 
-_ACCESS = re.compile(r'"([A-Z]+) (\S+) HTTP/[\d.]+" (\d+) (\d+) ')
+_ACCESS = re.compile(r'"([A-Z]+) (\S+) HTTP/[\d.]+" (\d+) (\d+) "[^"]*" "([^"]*)"')
 _STARTED = 'msg="listening on'
 _TRIES = 5
 
@@ -33,6 +33,7 @@ class Access:
     path: str
     status: int
     sent: int
+    agent: str = ""
 
     @property
     def uploads(self) -> bool:
@@ -45,13 +46,14 @@ class Registry:
 
     def __init__(
         self, folder: Path, *, users: dict[str, str] | None = None, tls: Certificate | None = None,
-        auth: dict[str, Any] | None = None,
+        auth: dict[str, Any] | None = None, mirror_of: str = "",
     ) -> None:  # fmt: skip
         require("docker-registry")
         self.folder = folder
         self.port = 0
         self._tls = tls
         self._auth = auth or (_htpasswd(folder, users) if users else None)
+        self._mirror_of = mirror_of
         self._marks = 0
         self._lines: list[str] = []
         self._changed = threading.Condition()
@@ -90,10 +92,11 @@ class Registry:
     def accesses(self) -> list[Access]:
         """All that was asked since the start or the last :meth:`forget`, up to now."""
         self._catch_up()
+        return [access for access in self._logged() if "?mark=" not in access.path]
+
+    def _logged(self) -> list[Access]:
         found = [_ACCESS.search(line) for line in self._lines]
-        return [
-            Access(m[1], m[2], int(m[3]), int(m[4])) for m in found if m and "?mark=" not in m[2]
-        ]
+        return [Access(m[1], m[2], int(m[3]), int(m[4]), m[5]) for m in found if m]
 
     def forget(self) -> None:
         self._catch_up()
@@ -102,13 +105,8 @@ class Registry:
 
     def wait(self, wanted: Callable[[Access], bool]) -> None:
         """Until a request of that kind was answered."""
-
-        def came() -> bool:
-            found = [_ACCESS.search(line) for line in self._lines]
-            return any(wanted(Access(m[1], m[2], int(m[3]), int(m[4]))) for m in found if m)
-
         with self._changed:
-            assert self._changed.wait_for(came, timeout=30)
+            assert self._changed.wait_for(lambda: any(map(wanted, self._logged())), timeout=30)
 
     def blobs(self) -> dict[str, int]:
         """Hex digest and size of all that is stored."""
@@ -178,7 +176,7 @@ class Registry:
                 "certificate": str(self._tls.cert),
                 "key": str(self._tls.key),
             }
-        document = {
+        document: dict[str, Any] = {
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": False}},
             "storage": {
@@ -187,7 +185,11 @@ class Registry:
                 "maintenance": {"uploadpurging": {"enabled": False}},
             },
             "http": http_part,
-        } | ({"auth": self._auth} if self._auth else {})
+        }
+        if self._auth:
+            document["auth"] = self._auth
+        if self._mirror_of:
+            document["proxy"] = {"remoteurl": self._mirror_of}
         path = self.folder / "registry.yml"
         path.write_text(json.dumps(document))  # JSON is YAML
         return path
@@ -196,11 +198,12 @@ class Registry:
 @contextmanager
 def running(
     folder: Path, *, users: dict[str, str] | None = None, tls: Certificate | None = None,
-    auth: dict[str, Any] | None = None,
+    auth: dict[str, Any] | None = None, mirror_of: str = "",
 ) -> Iterator[Registry]:  # fmt: skip
-    """``users`` are names and passwords; ``auth`` is docker-registry's own section, for a token server."""
+    """``users`` are names and passwords; ``auth`` is docker-registry's own section, for a token server; ``mirror_of`` is
+    the URL of a registry from which it fetches what it lacks."""
     folder.mkdir(parents=True, exist_ok=True)
-    registry = Registry(folder, users=users, tls=tls, auth=auth)
+    registry = Registry(folder, users=users, tls=tls, auth=auth, mirror_of=mirror_of)
     try:
         registry.start()
         yield registry

@@ -116,7 +116,7 @@ class Exchange(BaseHTTPRequestHandler):
         if with_body and self._body is not None:
             self.web.seen[at] = Seen(seen.method, seen.path, seen.headers, self._body)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do
 
     @property
     def at(self) -> str:
