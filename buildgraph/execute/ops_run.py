@@ -27,6 +27,7 @@ from buildgraph.fs.settle import settle
 from buildgraph.graph.step import RunStep
 from buildgraph.sandbox import users
 from buildgraph.sandbox.command import HOSTNAME, Command, Exit, stubs
+from buildgraph.sandbox.namespace import part_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Active, Snapshots
 from buildgraph.store.base import ActionResult
@@ -95,6 +96,7 @@ class RunOp:
     ) -> ActionResult:
         """Raises StepFailedError (``step-failed``, ``step-timeout``), MachineError (``no-space``) or CancelledError."""
         start = time.monotonic()
+        part_mounts()
         name = step.id.partition(":")[2]
         self._conflicts.check(name, step.stack, step.where, strict=step.merge_strict)
         attempts = step.retry.attempts if step.retry else 1

@@ -14,6 +14,8 @@ An ordinary user becomes root of a user namespace, with the own id as 0 and the 
 import os
 import pwd
 import subprocess
+import threading
+from contextlib import suppress
 from typing import Literal
 
 from buildgraph.errors import MachineError
@@ -59,6 +61,22 @@ def enter_private_mounts() -> Privilege:
     if not _entered:
         _entered.append(_enter_as_root() if os.geteuid() == 0 else _enter_as_user())
     return _entered[0]
+
+
+def part_mounts() -> None:
+    """From now on the calling thread sees no mounts of other threads, and they none of its; idempotent.
+
+    A sandbox begins with a copy of its thread's mounts and walks through them again and again: forty commands at once
+    would each wade through the roots of all. The main thread keeps the process's own namespace.
+    """
+    if threading.current_thread() is threading.main_thread() or getattr(_parted, "done", False):
+        return
+    _parted.done = True
+    with suppress(OSError):  # none left: it works without, only slower
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+
+
+_parted = threading.local()
 
 
 def _enter_as_root() -> Privilege:
