@@ -33,19 +33,20 @@ def requests(name: str, *kinds: str):
 
 
 def _begin(registry, exchange, asked, location: str) -> None:
-    registry.repository(asked.name).uploads["mine"] = b""
+    name = location.partition("?")[0].rpartition("/")[2]
+    registry.repository(asked.name).uploads[name] = b""
     exchange.answer(202, headers={"Location": location, "Range": "0-0"})
 
 
 @requests("push-location-relative", "begin")
 def location_relative(registry, exchange, asked, count):
-    _begin(registry, exchange, asked, f"/v2/{asked.name}/blobs/uploads/mine")
+    _begin(registry, exchange, asked, f"/v2/{asked.name}/blobs/uploads/mine-{count}")
 
 
 @requests("push-location-bare", "begin")
 def location_bare(registry, exchange, asked, count):
     """Relative to the path that was asked for."""
-    _begin(registry, exchange, asked, "mine")
+    _begin(registry, exchange, asked, f"mine-{count}")
 
 
 @requests("push-location-missing", "begin")
@@ -56,7 +57,9 @@ def location_missing(registry, exchange, asked, count):
 @requests("push-location-query", "begin", "finish", "patch")
 def location_query(registry, exchange, asked, count):
     if asked.kind == "begin":
-        location = f"{registry.url}/v2/{asked.name}/blobs/uploads/mine?_state=a%2Bb%3D&digests=1"
+        location = (
+            f"{registry.url}/v2/{asked.name}/blobs/uploads/mine-{count}?_state=a%2Bb%3D&digests=1"
+        )
         _begin(registry, exchange, asked, location)
         return True
     if exchange.query.get("_state") == "a+b=" and exchange.query.get("digests") == "1":
@@ -104,9 +107,9 @@ def wrong_digest_answer(registry, exchange, asked, count):
 @requests("push-location-other-host", "begin")
 def location_other_host(registry, exchange, asked, count):
     other = registry.other.repository(asked.name)
-    other.uploads["mine"] = b""
+    other.uploads[f"mine-{count}"] = b""
     registry.repositories[asked.name] = other  # as storage behind both would be
-    location = f"{registry.other.url}/v2/{asked.name}/blobs/uploads/mine"
+    location = f"{registry.other.url}/v2/{asked.name}/blobs/uploads/mine-{count}"
     exchange.answer(202, headers={"Location": location})
 
 
@@ -131,7 +134,7 @@ def too_many_once(registry, exchange, asked, count):
 @requests("push-denied-mount", "begin")
 def denied_mount(registry, exchange, asked, count):
     """202 and an upload, whatever was to be mounted."""
-    _begin(registry, exchange, asked, f"/v2/{asked.name}/blobs/uploads/mine")
+    _begin(registry, exchange, asked, f"/v2/{asked.name}/blobs/uploads/mine-{count}")
 
 
 @requests("push-refused-mount", "begin")
