@@ -11,6 +11,8 @@ from buildgraph.values import dataclass, field
 
 Outcome = Literal["executed", "reused", "cutoff", "failed", "skipped", "cancelled"]
 
+Direction = Literal["fetch", "upload"]
+
 
 @dataclass(frozen=True, slots=True)
 class BuildStarted:
@@ -93,6 +95,36 @@ class BuildFinished:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """A blob begins to come from, or go to, a repository of a registry; ``size`` in bytes."""
+
+    direction: Direction
+    blob: str
+    place: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgressed:
+    """``done`` of ``size`` bytes have passed; told a few times a second."""
+
+    blob: str
+    done: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFinished:
+    """No more of the blob passes; ``size`` is how many bytes did."""
+
+    direction: Direction
+    blob: str
+    place: str
+    size: int
+    seconds: float
+
+
 Event = (
     BuildStarted
     | StepStarted
@@ -102,6 +134,9 @@ Event = (
     | ImagePushed
     | Warned
     | BuildFinished
+    | TransferStarted
+    | TransferProgressed
+    | TransferFinished
 )
 
 Observer = Callable[[Event], None]

@@ -69,6 +69,13 @@ class Reference:
         return text + (f"@{self.digest}" if self.digest else "")
 
     @property
+    def repository(self) -> str:
+        """Host and path with docker's defaults: ``docker.io/library/debian`` for ``debian``."""
+        if self.host not in ("", "docker.io", "index.docker.io"):
+            return f"{self.host}/{self.path}"
+        return f"docker.io/{self.path if '/' in self.path else f'library/{self.path}'}"
+
+    @property
     def familiar(self) -> str:
         """With ``:latest`` where neither tag nor digest was written."""
         return str(self) if self.tag or self.digest else f"{self}:latest"

@@ -1,40 +1,28 @@
 """Bases of a Buildfile, opened: their configs and diff IDs, and who has their layers' bytes.
 
-A layout or archive is opened by its documents. A ``rootfs`` archive has none: its one layer is described by reading it
-once, remembered by the file's content, so that a second build only hashes what the stat cache does not know.
+An image of a registry is opened by its pin. Without the network that works where its documents are on this machine;
+others are asked for only if somebody wants them, and one without a pin only if it may be resolved here and now.
 """
 
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, ContentError, UsageError
+from buildgraph.build.baseimages import BaseImages
+from buildgraph.build.localbases import LocalBases, OpenBase, opened
+from buildgraph.build.registries import Access, RegistryLayers
+from buildgraph.errors import BuildgraphError
 from buildgraph.execute.bases import BaseLayer
-from buildgraph.fs import tree
-from buildgraph.fs.compress import open_decompressor
-from buildgraph.fs.facts import Facts
-from buildgraph.fs.fingerprint import StatCache
-from buildgraph.fs.rows import row_of
-from buildgraph.fs.unpack import index
 from buildgraph.graph.graph import BaseFacts
-from buildgraph.graph.lowerrun import DEFAULT_PATH
-from buildgraph.image.archive import ImageArchive
-from buildgraph.image.layout import Layout
+from buildgraph.graph.step import StepId
 from buildgraph.image.source import ImageSource
-from buildgraph.names import Platform
-from buildgraph.oci.config import Config, History
-from buildgraph.oci.descriptor import LAYER
-from buildgraph.spec.model import Base, Model
-from buildgraph.store.base import Compressed, LayerFacts
-from buildgraph.store.blobs import hasher
-from buildgraph.store.local import LocalStore
-from buildgraph.values import dataclass, field, replace
+from buildgraph.names import Platform, Reference
+from buildgraph.spec.linking import meaning
+from buildgraph.spec.lock import Lock
+from buildgraph.spec.model import Base, Model, Ref
+from buildgraph.spec.pins import ImagePin
+from buildgraph.store.base import Compressed
+from buildgraph.values import dataclass, field
 
-_PIECE = 1 << 20
+_AT_ONCE = 8
 
 
 @dataclass(slots=True)
@@ -42,173 +30,107 @@ class OpenBases(Mapping[str, BaseFacts]):
     """Bases by name. One that cannot be opened raises its error when it is asked for."""
 
     found: dict[str, BaseFacts] = field(default_factory=dict)
-    layers: dict[Digest, BaseLayer] = field(default_factory=dict)
+    layers: dict[StepId, tuple[BaseLayer, ...]] = field(default_factory=dict)
     failed: dict[str, BuildgraphError] = field(default_factory=dict)
+    unpinned: tuple[str, ...] = ()
+    """Images that are wanted and that no pin resolves; not among the others."""
 
     def __getitem__(self, name: str) -> BaseFacts:
         if name in self.failed:
             raise self.failed[name]
         return self.found[name]
 
+    def check(self) -> None:
+        """Raises what any of them raises."""
+        for error in self.failed.values():
+            raise error
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.found)
+        return iter({**self.found, **self.failed})
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len({**self.found, **self.failed})
 
 
 class BaseOpener:
-    """Opened archives stay open until ``undo`` ends."""
+    """``platform`` is the one of bases that name none."""
 
     def __init__(
-        self,
-        root: Path,
-        platform: Platform,
-        store: LocalStore,
-        cache: StatCache,
-        facts: Facts,
-        undo: ExitStack,
+        self, platform: Platform, local: LocalBases, images: BaseImages, access: Access
     ) -> None:
-        self._root = root
         self._platform = platform
-        self._store = store
-        self._cache = cache
-        self._facts = facts
-        self._undo = undo
+        self._local = local
+        self._access = access
         self._opened = OpenBases()
+        self.images = images
 
-    def open_all(self, model: Model) -> OpenBases:
+    def open_all(
+        self, model: Model, lock: Lock, wanted: Collection[str], *, resolve: bool
+    ) -> OpenBases:
+        """Once more after the lock has changed: what lies on this machine stays open.
+
+        Images that are neither ``wanted`` nor known here are left out, and so are those without a pin, unless
+        ``resolve``: then they are what their references name now, and no lock says so.
+        """
+        every = self._opened
+        every.failed.clear()
+        distant: list[Base] = []
         for base in model.bases.values():
-            try:
-                self._opened.found[base.name] = self._open(base)
-            except BuildgraphError as error:
-                error.where = error.where or base.where
-                self._opened.failed[base.name] = error
-        return self._opened
+            if base.kind == "image":
+                every.found.pop(base.name, None)
+                self._attempt(base, lambda base: self._known(base, lock))
+                distant += [base] if base.name in wanted and base.name not in every else []
+            elif base.name not in every.found:
+                self._attempt(base, self._local.open)
+        asked = [base for base in distant if resolve or self.pin(base, lock)]
+        self._ask(asked, lock)
+        every.unpinned = tuple(base.name for base in distant if base not in asked)
+        return every
 
-    def _open(self, base: Base) -> BaseFacts:
-        match base.kind:
-            case "scratch":
-                return BaseFacts((), Config.empty(base.platform or self._platform))
-            case "image":
-                raise UsageError("unsupported", "base images are not supported yet")
-            case "layout":
-                return self._layout(base)
-            case "archive":
-                return self._archive(base)
-            case "rootfs":
-                return self._rootfs(base)
+    def platform(self, base: Base) -> Platform:
+        return base.platform or self._platform
 
-    def _path(self, base: Base, code: str) -> Path:
-        path = self._root / base.path
-        if not path.exists():
-            self._facts.missing(self._known(path))
-            raise UsageError(
-                code,
-                f"base {base.name}: there is nothing at {base.path}",
-                hint=f"{base.kind} = … is a path, absolute or from the folder of the Buildfile",
-                where=base.where,
-            )
-        return path
+    def pin(self, base: Base, lock: Lock) -> ImagePin | None:
+        return lock.images.get((meaning(base.reference), str(self.platform(base))))
 
-    def _known(self, path: Path) -> bytes:
-        """As facts name it: below the root, or absolute."""
-        return os.fsencode(
-            os.path.relpath(path, self._root) if path.is_relative_to(self._root) else path
+    def _attempt(self, base: Base, open_base: Callable[[Base], OpenBase | None]) -> None:
+        try:
+            made = open_base(base)
+        except BuildgraphError as error:
+            error.where = error.where or base.where
+            self._opened.failed[base.name] = error
+            return
+        if made is not None:
+            self._opened.found[base.name] = made.facts
+            self._opened.layers[StepId(str(Ref("base", base.name)))] = made.layers
+
+    def _known(self, base: Base, lock: Lock) -> OpenBase | None:
+        pin = self.pin(base, lock)
+        source = pin and self.images.known(base.reference, self.platform(base), pin)
+        return self._image(base, source) if source else None
+
+    def _ask(self, bases: Sequence[Base], lock: Lock) -> None:
+        """Registries take their time, so several are asked at once."""
+        if not bases:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        def ask(base: Base) -> None:
+            self._attempt(base, lambda base: self._asked(base, lock))
+
+        with ThreadPoolExecutor(_AT_ONCE, "bases") as pool:
+            list(pool.map(ask, bases))
+
+    def _asked(self, base: Base, lock: Lock) -> OpenBase:
+        pin, platform = self.pin(base, lock), self.platform(base)
+        if pin:
+            return self._image(base, self.images.fetch(base.reference, platform, pin))
+        return self._image(base, self.images.resolve(base.reference, platform, lock)[1])
+
+    def _image(self, base: Base, source: ImageSource) -> OpenBase:
+        place = Reference.parse(base.reference).repository
+        blobs = tuple(
+            Compressed(layer.digest, layer.size, layer.media_type)
+            for layer in source.manifest.layers
         )
-
-    def _layout(self, base: Base) -> BaseFacts:
-        path = self._path(base, "base-missing")
-        for name in ("index.json", "oci-layout"):
-            if (path / name).is_file():
-                self._facts.read(self._known(path / name))
-        source = Layout(path).image(base.reference, base.platform or self._platform)
-        return self._image(source)
-
-    def _archive(self, base: Base) -> BaseFacts:
-        path = self._path(base, "base-missing")
-        self._content(path)
-        archive = self._undo.enter_context(ImageArchive(path, self._store.tmp))
-        return self._image(archive.image(base.reference, base.platform or self._platform))
-
-    def _content(self, path: Path) -> str:
-        """The file's digest, which is also the proof that it is still the same."""
-        real = self._facts.follow(self._known(path))  # links on the way are facts, too
-        full = os.path.join(os.fsencode(self._root), real)
-        row = row_of(os.stat(full))
-        content = self._cache.digest([full], [row])[0]
-        self._facts.add(real, row, content)
-        return content
-
-    def _image(self, source: ImageSource) -> BaseFacts:
-        for layer, diff_id in zip(source.manifest.layers, source.config.diff_ids, strict=False):
-            blob = Compressed(layer.digest, layer.size, layer.media_type)
-            self._opened.layers[diff_id] = BaseLayer(diff_id, blob, _Opener(source))
-        if len(source.manifest.layers) != len(source.config.diff_ids):
-            raise ContentError("bad-image", f"{source.name} has more layers than diff IDs or fewer")
-        return BaseFacts(source.config.diff_ids, source.config)
-
-    def _rootfs(self, base: Base) -> BaseFacts:
-        path = self._path(base, "base-missing")
-        content = self._content(path)
-        known = self._store.records.document(f"rootfs-{content}")
-        if known is None:
-            known = self._describe(path)
-            self._store.records.put_document(f"rootfs-{content}", known)
-        fields = json.loads(known)
-        diff_id = Digest.parse(fields["diff_id"])
-        blob = Compressed(Digest.parse(fields["digest"]), fields["size"], fields["media_type"])
-        self._opened.layers[diff_id] = BaseLayer(diff_id, blob, _File(path))
-        config = replace(
-            Config.empty(base.platform or self._platform),
-            env=(("PATH", DEFAULT_PATH),),
-            diff_ids=(diff_id,),
-            history=(History(created_by=f"rootfs {path.name}"),),
-        )
-        return BaseFacts((diff_id,), config)
-
-    def _describe(self, path: Path) -> bytes:
-        """Digest, diff ID and tree of an archive, in one pass over it."""
-        with path.open("rb") as raw:
-            hashed = hasher("sha256")
-            size = 0
-            while piece := raw.read(_PIECE):
-                hashed.update(piece)
-                size += len(piece)
-            raw.seek(0)
-            start = raw.read(4)
-            raw.seek(0)
-            with open_decompressor(raw) as stream:
-                learned = index(stream)
-        made = self._store.blobs.put(tree.encode(learned.tree), "blake3")
-        self._store.layers.put_facts(learned.diff_id, LayerFacts(made, learned.size))
-        suffix = "+gzip" if start.startswith(b"\x1f\x8b") else ""
-        suffix = "+zstd" if start == b"\x28\xb5\x2f\xfd" else suffix
-        fields = {
-            "diff_id": learned.diff_id,
-            "digest": f"sha256:{hashed.hexdigest()}",
-            "media_type": LAYER + suffix,
-            "size": size,
-        }
-        return json.dumps(fields, sort_keys=True).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    source: ImageSource
-
-    def open_blob(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
-        for layer in self.source.manifest.layers:
-            if layer.digest == digest:
-                return self.source.open_layer(layer)
-        raise ContentError("blob-missing", f"{self.source.name} has no layer {digest}")
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: Path
-
-    @contextmanager
-    def open_blob(self, digest: Digest) -> Iterator[BinaryIO]:  # noqa: ARG002 - there is only one
-        with self.path.open("rb") as stream:
-            yield stream
+        return opened(source, RegistryLayers(self._access, place, blobs), place)

@@ -3,15 +3,17 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
+from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import check_rebuild, choose
+from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import CancelledError, drive
@@ -93,6 +95,7 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
     scan(session, steps)
     sync_ahead(session)
     session.lookups.look_up(steps)
+    session.bases.expected.update(_mounted(session, steps))
     for image in images:
         if not image.squash:
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
@@ -107,6 +110,22 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     except BuildgraphError as error:
         raise _blamed(session, steps, error) from error
     session.workspace.cache.save()
+
+
+def _mounted(session: Session, steps: Sequence[StepId]) -> Iterator[Digest]:
+    """The layers of bases that commands without a record will most likely mount, or that are copied from."""
+    graph = session.workspace.graph
+    rules = rules_for(session.request, 0)
+    for step_id in steps:
+        step = graph.steps[step_id]
+        if isinstance(step, BaseStep):
+            continue
+        if rules.forced(step) is None and session.lookups.by_step(step_id) is not None:
+            continue
+        for source in inputs_of(step):
+            below = graph.steps[source]
+            if isinstance(below, BaseStep):
+                yield from below.layers
 
 
 def _blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) -> BuildgraphError:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from buildgraph.digest import Digest
+from buildgraph.build.blobs import Blobs
+from buildgraph.build.registries import Access
 from buildgraph.errors import ContentError, UsageError
 from buildgraph.image.archive import ImageArchive
 from buildgraph.image.layout import Layout
-from buildgraph.image.source import ImageSource, load_image
+from buildgraph.image.source import ImageSource, OpenBlob, load_image, stored
 from buildgraph.image.validate import validate as find_problems
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import INDEXES, Descriptor
@@ -37,10 +38,13 @@ class HistoryEntry:
 
 
 class StoredImages:
-    """The named images of an open store, by tag or by digest (or its start)."""
+    """The named images of an open store, by tag or by digest (or its start).
 
-    def __init__(self, store: LocalStore) -> None:
-        self._store = store
+    ``open_blob`` has what the store lacks, where the caller needs more than an image's documents.
+    """
+
+    def __init__(self, store: LocalStore, open_blob: OpenBlob | None = None) -> None:
+        self.open_blob = open_blob or stored(store.blobs)
         self.names = store.images
 
     def find(self, ref: str) -> Descriptor:
@@ -86,12 +90,6 @@ class StoredImages:
             if (full := Reference.parse(ref).familiar) in known:
                 return full
         return known[0]
-
-    def open_blob(self, digest: Digest) -> BinaryIO:
-        stream = self._store.blobs.open(digest)
-        if stream is None:
-            raise ContentError("blob-missing", f"the store lacks the blob {digest}")
-        return stream
 
 
 def list_images(home: Path) -> list[ImageEntry]:
@@ -161,8 +159,11 @@ def rmi(home: Path, ref: str) -> None:
             raise UsageError("not-a-name", f"{ref!r} is no name: remove names, not digests")
 
 
-def validate(home: Path, ref: str) -> list[str]:
-    """What is wrong with an image of the store, a layout folder (``dir[:tag]``) or an archive; [] when nothing is."""
+def validate(home: Path, ref: str, environ: Mapping[str, str]) -> list[str]:
+    """What is wrong with an image of the store, a layout folder (``dir[:tag]``) or an archive; [] when nothing is.
+
+    Layers that only a registry has are fetched.
+    """
     with ExitStack() as undo:
         path, _, reference = ref.partition(":")
         for candidate, name in ((Path(ref), ""), (Path(path), reference)):
@@ -172,7 +173,8 @@ def validate(home: Path, ref: str) -> list[str]:
                 archive = undo.enter_context(ImageArchive(candidate))
                 return _problems(archive.image(name))
         store = undo.enter_context(LocalStore.open(home))
-        return _problems(StoredImages(store).open(ref))
+        blobs = Blobs(store, Access(store, environ, store.observer, undo))
+        return _problems(StoredImages(store, blobs.open).open(ref))
 
 
 def _problems(source: ImageSource) -> list[str]:

@@ -2,14 +2,16 @@
 
 A build resolves what the lock lacks for its own targets and writes it before it looks at any file. Whoever resolves
 holds the workspace's lock file among all processes and reads it again first, so two builds at once pin the same.
+Images come first: what stands on them is no part of the graph until they are known.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from buildgraph.build.imagepins import ImagePins
 from buildgraph.build.request import Request
-from buildgraph.build.workspace import Workspace, choose, relocked
+from buildgraph.build.workspace import Workspace, choose, needed_bases, relocked
 from buildgraph.errors import DifferenceError, MachineError, UsageError
 from buildgraph.events import Observer
 from buildgraph.execute.interrupt import interruptible
@@ -17,8 +19,10 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import PackagesStep, StepId
 from buildgraph.names import Platform
-from buildgraph.spec.lock import NAME, Lock, PackagesPin, write
-from buildgraph.spec.model import Packages
+from buildgraph.spec.linking import meaning
+from buildgraph.spec.lock import NAME, Lock, write
+from buildgraph.spec.model import Base, Packages
+from buildgraph.spec.pins import PackagesPin
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
@@ -26,25 +30,34 @@ from buildgraph.values import dataclass, replace
 def pin_missing(
     request: Request, workspace: Workspace, store: LocalStore, observer: Observer
 ) -> Workspace:
-    """The workspace with a pin for every packages step that the requested targets need.
+    """The workspace with a pin for every base image and packages step that the requested targets need.
 
     Raises DifferenceError ``not-locked`` if the request is frozen, and whatever resolving raises.
     """
+    bases = [workspace.model.bases[name] for name in workspace.bases.unpinned]
+    if bases:
+        if request.frozen:
+            raise _not_locked([base.name for base in bases], bases[0])
+        with _Locking.of(request, workspace, store, observer) as locking:
+            workspace = locking.pin_images(bases, update=False)[0]
     graph = workspace.graph
     needed = graph.needed(choose(graph, request.targets), checks=not request.no_checks)
     missing = [step for step in _packages(graph, needed) if not step.pins]
     if not missing or request.require_cached:
         return workspace
     if request.frozen:
-        names = ", ".join(_bare(step) for step in missing)
-        raise DifferenceError(
-            "not-locked",
-            f"{NAME} has no versions for {names}",
-            hint="run `buildgraph lock` and commit the file, or build without --frozen",
-            where=missing[0].where,
-        )
+        raise _not_locked(map(_bare, missing), missing[0])
     with _Locking.of(request, workspace, store, observer) as locking:
         return locking.pin(missing, update=False)[0]
+
+
+def _not_locked(names: Iterable[str], first: Base | PackagesStep) -> DifferenceError:
+    return DifferenceError(
+        "not-locked",
+        f"{NAME} has no versions for {', '.join(names)}",
+        hint="run `buildgraph lock` and commit the file, or build without --frozen",
+        where=first.where,
+    )
 
 
 def lock(
@@ -55,25 +68,47 @@ def lock(
     names: Sequence[str] | None,
     *,
     update: bool,
-) -> list[str]:
+) -> tuple[Workspace, list[str]]:
     """Pin what is not pinned, or with ``update`` resolve anew; what changed, one line each.
 
-    ``names`` are packages steps or targets that need some; None is everything, and then ``update`` also drops the
-    pins of steps that are gone. Raises UsageError ``nothing-to-lock``.
+    ``names`` are bases, packages steps or targets that need some; None is everything, and then ``update`` also drops
+    the pins of what is gone. Raises UsageError ``nothing-to-lock``.
     """
-    graph = workspace.graph
+    every = names is None
+    bases = _images(workspace, names)
+    with _Locking.of(request, workspace, store, observer) as locking:
+        locked, told = locking.pin_images(bases, update=update, every=every)
+    graph = locked.graph
     wanted: Iterable[StepId] = graph.steps
     if names is not None:
-        wanted = graph.needed(choose(graph, names))
+        targets = [name for name in names if _base_named(workspace, name) is None]
+        wanted = graph.needed(choose(graph, targets)) if targets else ()
     steps = _packages(graph, wanted)
-    if names and not steps:
+    if names and not steps and not bases:
         raise UsageError(
             "nothing-to-lock",
-            f"{', '.join(names)} needs no packages step, so there is nothing to pin",
+            f"{', '.join(names)} needs no base image and no packages step, so there is nothing to pin",
             hint="see: buildgraph ls",
         )
-    with _Locking.of(request, workspace, store, observer) as locking:
-        return locking.pin(steps, update=update, every=names is None)[1]
+    with _Locking.of(request, locked, store, observer) as locking:
+        locked, more = locking.pin(steps, update=update, every=every)
+    return locked, told + more
+
+
+def _images(workspace: Workspace, names: Sequence[str] | None) -> list[Base]:
+    """The images of registries among ``names``, and those that targets among them rest on; None: all."""
+    model = workspace.model
+    found: Collection[str] = model.bases
+    if names is not None:
+        bases = [base for name in names if (base := _base_named(workspace, name))]
+        others = [name for name in names if _base_named(workspace, name) is None]
+        found = {*bases, *(needed_bases(model, others) if others else ())}
+    return [base for base in model.bases.values() if base.kind == "image" and base.name in found]
+
+
+def _base_named(workspace: Workspace, name: str) -> str | None:
+    bare = name.removeprefix("base:")
+    return bare if bare in workspace.model.bases else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +135,19 @@ class _Locking:
                 raise CancelledError
             workspace = relocked(workspace, _read(workspace))
             yield cls(request, workspace, store, observer, cancelled)
+
+    def pin_images(
+        self, bases: Sequence[Base], *, update: bool, every: bool = False
+    ) -> tuple[Workspace, list[str]]:
+        """``every``: ``bases`` are all that there are, so that an update drops the pins of others."""
+        before = self.workspace.lock
+        pins, told = ImagePins(self.workspace.opener, before).pin(bases, update=update)
+        if update and every:
+            kept = pins.keep_images({meaning(base.reference) for base in bases})
+            gone = {name for name, _ in pins.images} - {name for name, _ in kept.images}
+            pins, told = kept, [*told, *(f"{name}: is gone" for name in sorted(gone))]
+        _write(self.workspace, pins)
+        return relocked(self.workspace, pins), told
 
     def pin(
         self, steps: Sequence[PackagesStep], *, update: bool, every: bool = False

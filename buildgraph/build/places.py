@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, assert_never
 
+from buildgraph.build.blobs import Blobs
 from buildgraph.build.images import StoredImages
 from buildgraph.build.remote import Remote
 from buildgraph.errors import UsageError
@@ -87,9 +88,10 @@ def parse_place(text: str, directory: Path) -> Place:
 class Opener:
     """Opens images wherever they are; what it opened stays open until ``undo`` ends."""
 
-    def __init__(self, store: LocalStore, remote: Remote, undo: ExitStack) -> None:
+    def __init__(self, store: LocalStore, remote: Remote, blobs: Blobs, undo: ExitStack) -> None:
         self._store = store
         self._remote = remote
+        self._blobs = blobs
         self._undo = undo
 
     def open(self, place: Place, platform: Platform | None = None) -> Content:
@@ -98,7 +100,7 @@ class Opener:
             case RegistryPlace():
                 return self._remote.content(place.reference, platform)
             case StorePlace():
-                images = StoredImages(self._store)
+                images = StoredImages(self._store, self._blobs.open)
                 root = images.find(place.reference)
                 return narrowed(images.open_blob, (root,), platform, place.reference)
             case FilePlace(kind="oci"):

@@ -3,19 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from buildgraph.build.request import ImageResult, OutputSpec
 from buildgraph.build.session import Session
-from buildgraph.digest import Digest
-from buildgraph.errors import ContentError, UsageError
+from buildgraph.errors import UsageError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import StepId
 from buildgraph.image.archive import write_archive
 from buildgraph.image.layout import write_layout
 from buildgraph.image.output import appearing, reporting
-from buildgraph.image.source import ImageSource, OpenBlob
+from buildgraph.image.source import ImageSource
 from buildgraph.names import Reference
 
 
@@ -85,7 +83,7 @@ def metadata_of(
         "schema": 1,
         "targets": targets,
         "steps": dict(steps),
-        "bytes": {"fetched": 0, "uploaded": 0, "mounted": 0, **moved},
+        "bytes": {"fetched": session.access.fetched, "uploaded": 0, "mounted": 0, **moved},
         "seconds": round(seconds, 3),
     }
 
@@ -141,7 +139,10 @@ def write_output(
         )
     if name not in made:
         return
-    source = ImageSource.of(made[name].assembled, opener(session), name)
+    assembled = made[name].assembled
+    blobs = session.blobs
+    blobs.fetch(layer.digest for layer in assembled.manifest.layers)
+    source = ImageSource.of(assembled, blobs.open, name)
     tags = tags_of(session, session.workspace.graph.images[name])
     names = _names(name, tags)
     with reporting(dest):
@@ -155,18 +156,6 @@ def write_output(
                 write_archive(dest, [(source, names)], "docker")
 
 
-def opener(session: Session) -> OpenBlob:
-    """The blobs that images of this build are made of."""
-
-    def open_blob(digest: Digest) -> BinaryIO:
-        stream = session.store.blobs.open(digest)
-        if stream is None:
-            raise ContentError("blob-missing", f"{digest} is no longer in the store")
-        return stream
-
-    return open_blob
-
-
 def _write_files(session: Session, output: OutputSpec, target: str, dest: Path) -> None:
     from buildgraph.image.rootfs import write_local, write_tar
 
@@ -176,6 +165,7 @@ def _write_files(session: Session, output: OutputSpec, target: str, dest: Path) 
         layers = stacks.placed.place(session.workspace.graph.images[name].stack)
     else:
         layers = stacks.placed.own_layer(StepId(target))
+    stacks.unpack(layers)
     stack = [(stacks.placed.tree(layer.tree), stacks.snapshot(layer)) for layer in layers]
     with reporting(dest):
         dest.parent.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,9 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from buildgraph.build.publish import opener, tags_of
+from buildgraph.build.publish import tags_of
 from buildgraph.build.remote import Remote
 from buildgraph.build.session import Session
 from buildgraph.build.ship import shipment
@@ -61,8 +60,8 @@ def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, Bui
 
     Raises RemoteError; with ``each`` after all were tried.
     """
-    with ExitStack() as undo, interruptible(session.cancelled.set):
-        remote = Remote(session.store, session.request.environ, session.observer, undo)
+    with interruptible(session.cancelled.set):
+        remote = session.access.remote
         loads = [load for image in images for load in _shipments(session, remote, image, made)]
         if session.request.push != "each":
             return _deliver(session, loads)
@@ -82,7 +81,7 @@ def _shipments(
     session: Session, remote: Remote, image: ImageTarget, made: Mapping[str, BuiltImage]
 ) -> list[Shipment]:
     """One for every repository that the image's names belong to."""
-    source = ImageSource.of(made[image.name].assembled, opener(session), image.name)
+    source = ImageSource.of(made[image.name].assembled, session.blobs.open, image.name)
     content = Content.of(source)
     tags: dict[Reference, list[str]] = {}
     for text in tags_of(session, image):

@@ -6,26 +6,27 @@ streamed; nothing of them is kept here.
 
 import io
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from buildgraph.build.counted import Counted
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
-from buildgraph.events import Observer
+from buildgraph.events import Observer, TransferFinished, TransferStarted
 from buildgraph.image.content import Content, narrowed
 from buildgraph.image.source import ImageSource, OpenBlob, load_image
 from buildgraph.names import Platform, Reference
+from buildgraph.oci.descriptor import Descriptor
 from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.registry.client import Fetched, Registries, Repository
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.settings import Settings
+from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
 from buildgraph.store.remotes import LocalKnown
-
-if TYPE_CHECKING:
-    from buildgraph.oci.descriptor import Descriptor
 
 
 class Remote:
@@ -40,6 +41,7 @@ class Remote:
         ca: Path | None = None,
     ) -> None:
         self._store = store
+        self._observer = observer
         settings, credentials = Settings.load(environ, ca), Credentials.load(environ)
         self.known = LocalKnown(store.index)
         undo.callback(self.known.save)
@@ -72,6 +74,27 @@ class Remote:
                 hint="check the name and the tag, and whether a login is needed",
             )
         return found, _Blobs(self, repository, found).open
+
+    @contextmanager
+    def fetch(self, place: str, blob: Compressed, check: Callable[[], None]) -> Iterator[BinaryIO]:
+        """A blob of the repository ``place``, checked while it is read, told and counted; ``check`` may stop it."""
+        descriptor = Descriptor(blob.media_type, blob.digest, blob.size)
+        began = time.monotonic()
+        with self.repository(Reference.parse(place)).open_blob(descriptor) as stream:
+            self._observer(TransferStarted("fetch", blob.digest, place, blob.size))
+            counted = Counted(stream, blob, self._observer, check)
+            try:
+                yield counted.stream()
+            finally:
+                self.count(counted.done)
+                seconds = time.monotonic() - began
+                self._observer(TransferFinished("fetch", blob.digest, place, counted.done, seconds))
+
+    def note_origins(self, digests: Iterable[Digest]) -> None:
+        """What the layers of bases came from has them: pushing need not ask, or mounts from there."""
+        for digest in digests:
+            for place in self._store.origins.places(digest):
+                self.known.add(place, digest)
 
     def plain(self, digest: Digest) -> BinaryIO | None:
         """A blob of the store as a plain file, which costs least to send; the registry checks what it gets."""

@@ -7,15 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from buildgraph.build.blobs import Blobs
 from buildgraph.build.contexts import Contexts
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
+from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
-from buildgraph.build.workspace import Workspace, choose, open_workspace
+from buildgraph.build.sidecar import NAME as SIDECAR
+from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
 from buildgraph.events import Event, Observer
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
+from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.placement import Placements
@@ -54,6 +58,13 @@ class Session:
     contexts: Contexts
     conflicts: Conflicts
     cancelled: threading.Event
+    bases: BaseLayers
+    access: Access
+
+    @property
+    def blobs(self) -> Blobs:
+        """What images of this build are made of, wherever it is."""
+        return Blobs(self.store, self.access)
 
     def run_op(self) -> RunOp:
         """For commands in a sandbox; made when the first one is due. Raises what the machine lacks for any of them."""
@@ -105,20 +116,34 @@ class Session:
 
 
 @contextmanager
-def open_session(request: Request, observer: Observer, *, pin: bool = False) -> Iterator[Session]:
-    """A session with no target chosen yet. ``pin``: what the targets need and the lock lacks is written first."""
+def open_session(
+    request: Request, observer: Observer, *, pin: bool = False, want: Want = "targets"
+) -> Iterator[Session]:
+    """A session with no target chosen yet. ``pin``: what the targets need and the lock lacks is written first.
+
+    ``want`` says which images of registries are to be known.
+    """
     observer = _one_at_a_time(observer)
+    cancelled = threading.Event()
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise CancelledError
+
     with ExitStack() as undo:
         privilege = enter_private_mounts()
         store = undo.enter_context(LocalStore.open(request.home, observer))
         store.bind_ids(privilege.mapping)
-        workspace = open_workspace(request, store, observer, undo)
+        access = Access(store, request.environ, observer, undo, check)
+        workspace = open_workspace(
+            request, store, access, observer, undo, want=want, resolve=not pin
+        )
         if pin:
             workspace = pin_missing(request, workspace, store, observer)
         beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
         undo.callback(snapshots.sweep)
-        bases = BaseLayers(workspace.bases.layers.values(), store, snapshots)
+        bases = BaseLayers(workspace.bases.layers, store, snapshots, workspace.sidecar)
         packers = undo.enter_context(Packers())
         placed = Placements(workspace.graph, store, bases)
         stacks = Stacks(placed, store, snapshots, bases, packers, beside)
@@ -143,7 +168,9 @@ def open_session(request: Request, observer: Observer, *, pin: bool = False) -> 
             context,
             contexts,
             Conflicts(workspace.graph, stacks, observer),
-            threading.Event(),
+            cancelled,
+            bases,
+            access,
         )
 
 
@@ -160,7 +187,7 @@ def _one_at_a_time(observer: Observer) -> Observer:
 
 def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:
     """What no selection takes unless an include names it: the lock, the store, and what the build itself writes."""
-    written = [request.home, workspace.root / "Buildfile.lock"]
+    written = [request.home, workspace.root / "Buildfile.lock", workspace.root / SIDECAR]
     written += [file for file in (request.metadata_file, request.iidfile) if file]
     for output in (o for o in request.outputs if o.dest):
         names = [""]

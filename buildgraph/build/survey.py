@@ -9,16 +9,27 @@ from buildgraph.build.build import prepare, scan
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
+from buildgraph.build.sidecar import fill
 from buildgraph.build.workspace import check_rebuild, choose, targets_of
 from buildgraph.errors import UsageError
 from buildgraph.events import Event, Warned
+from buildgraph.execute.bases import BaseLayers
 from buildgraph.graph import query as questions
 from buildgraph.graph.graph import BuildGraph
-from buildgraph.graph.step import BaseStep, Step, StepId, inputs_of, kind_of
+from buildgraph.graph.step import (
+    BaseStep,
+    RunStep,
+    StackFiles,
+    Step,
+    StepId,
+    files_of,
+    inputs_of,
+    kind_of,
+)
 from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Decision, Execute, Reuse, Wait, decide
-from buildgraph.spec.model import Base
-from buildgraph.values import dataclass
+from buildgraph.spec.model import Base, Model, Ref
+from buildgraph.values import dataclass, replace
 
 Question = Literal["deps", "rdeps", "path"]
 
@@ -61,6 +72,7 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
         if isinstance(step, BaseStep):
             continue
         pending = tuple(s for s in inputs_of(step) if isinstance(found.get(s), Execute | Wait))
+        pending = pending or _unread(session, step)
         if pending:
             found[step_id] = Wait(pending)
             continue
@@ -72,6 +84,21 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
         if isinstance(decision, Reuse):
             session.stacks.placed.settled[step_id] = decision.result
     return found
+
+
+def _unread(session: Session, step: Step) -> tuple[StepId, ...]:
+    """The bases that have to be read before the step's key is known; only a build reads them."""
+    stacks = [files.stack for files in files_of(step) if isinstance(files, StackFiles)]
+    stacks += [] if isinstance(step, RunStep) else [inputs_of(step)]
+    if not any(stacks) or session.lookups.by_step(step.id) is not None:
+        return ()
+    bases = (session.workspace.graph.steps[source] for stack in stacks for source in stack)
+    facts = session.store.layers.facts
+    return tuple(
+        base.id
+        for base in dict.fromkeys(base for base in bases if isinstance(base, BaseStep))
+        if not all(map(facts, base.layers))
+    )
 
 
 def plan(request: Request) -> Mapping[str, Any]:
@@ -114,6 +141,7 @@ def _words(decision: Decision) -> tuple[str, str]:
 
 def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
     """The last decision about a step, or about all steps of a target; ``text`` is for people."""
+    request = replace(request, targets=(name,))
     with open_session(request, _quiet) as session:
         graph = session.workspace.graph
         targets = choose(graph, (name,))
@@ -233,7 +261,7 @@ def query(
     request: Request, question: Question, names: tuple[str, ...], *, direct: bool
 ) -> tuple[str, ...]:
     """``deps``, ``rdeps`` of one name, or the ``path`` between two; names without their kind."""
-    with open_session(request, _quiet) as session:
+    with open_session(request, _quiet, want="all") as session:
         made = session.workspace.graph
         chosen = [_node(made, name) for name in names]
         if direct:
@@ -254,10 +282,12 @@ def _node(made: BuildGraph, name: str) -> str:
 
 
 def list_targets(request: Request) -> list[Target]:
-    with open_session(request, _quiet) as session:
-        made = session.workspace.graph
-        nodes = (*(f"base:{b}" for b in session.workspace.model.bases), *targets_of(made))
-        return [_target(made, session.workspace.model.bases, node) for node in nodes]
+    """Asks no registry: what rests on an image that is not known here is listed all the same."""
+    with open_session(request, _quiet, want="known") as session:
+        model, made = session.workspace.model, session.workspace.graph
+        nodes = (*(f"base:{b}" for b in model.bases), *targets_of(made))
+        known = [_target(made, model.bases, node) for node in nodes]
+        return known + [_unknown(model, ref) for ref in session.workspace.unknown]
 
 
 def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
@@ -266,8 +296,17 @@ def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
         kind = kind_of(made.steps[StepId(node)])
     description = made.descriptions.get(node, "")
     if kind == "base":
-        description = f"{bases[name].kind} {bases[name].path}".strip()
+        base = bases[name]
+        description = f"{base.kind} {base.path or base.reference}".strip()
     return Target(name, kind, description)
+
+
+def _unknown(model: Model, ref: Ref) -> Target:
+    """What is no part of the graph, by what is written of it."""
+    if ref.kind == "image":
+        return Target(ref.name, "image", model.images[ref.name].description)
+    step = model.steps[ref.name]
+    return Target(ref.name, type(step.kind).__name__.lower(), step.description)
 
 
 def check(request: Request) -> list[str]:
@@ -278,15 +317,25 @@ def check(request: Request) -> list[str]:
         if isinstance(event, Warned):
             warnings.append(event.message)
 
-    with open_session(request, keep) as session:
+    with open_session(request, keep, want="all") as session:
         scan(session, session.workspace.graph.order())
         return warnings
 
 
 def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:
-    """Writes Buildfile.lock; what changed, one line each."""
-    with open_session(request, _quiet) as session:
-        return locking.lock(request, session.workspace, session.store, _quiet, names, update=update)
+    """Writes Buildfile.lock, and its sidecar where there is one; what changed, one line each."""
+    with open_session(request, _quiet, pin=True, want="known") as session:
+        workspace, told = locking.lock(
+            request, session.workspace, session.store, _quiet, names, update=update
+        )
+        if workspace.sidecar.there:
+            opened = workspace.opener.open_all(
+                workspace.model, workspace.lock, workspace.model.bases, resolve=False
+            )
+            opened.check()
+            bases = BaseLayers(opened.layers, session.store, session.snapshots, workspace.sidecar)
+            fill(workspace.sidecar, workspace.lock, bases)
+        return told
 
 
 def _bare(node: str) -> str:

@@ -11,9 +11,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, assert_never
 
+from buildgraph.build.blobs import Blobs
 from buildgraph.build.images import StoredImages
 from buildgraph.build.places import FilePlace, Opener, Place, RegistryPlace, StorePlace, parse_place
-from buildgraph.build.remote import Remote
+from buildgraph.build.registries import Access
 from buildgraph.build.ship import shipment
 from buildgraph.digest import Digest
 from buildgraph.events import Event, Observer
@@ -55,14 +56,18 @@ class Transfer:
         self, store: LocalStore, environ: Mapping[str, str], observer: Observer, undo: ExitStack
     ) -> None:
         self._store = store
-        self._remote = Remote(store, environ, observer, undo)
-        self._opener = Opener(store, self._remote, undo)
         self._stopped = threading.Event()
+        access = Access(store, environ, observer, undo, self._check)
+        self._remote = access.remote
+        self._blobs = Blobs(store, access)
+        self._opener = Opener(store, self._remote, self._blobs, undo)
 
     def copy(self, source: Place, target: Place, platform: Platform | None = None) -> Transferred:
         """Idempotent; the image appears at ``target`` under its name when everything of it is there."""
         with interruptible(self._stopped.set):
             content = self._opener.open(source, platform)
+            if isinstance(source, StorePlace) and isinstance(target, FilePlace):
+                self._blobs.fetch(layer.digest for layer in content.layers)
             names: tuple[str, ...] = ()
             uploaded = mounted = 0
             match target:
@@ -123,6 +128,7 @@ class Transfer:
         chosen: dict[Digest, tuple[Content, list[str]]] = {}
         for reference in references:
             content = self._opener.open(StorePlace(reference), platform)
+            self._blobs.fetch(layer.digest for layer in content.layers)
             names = chosen.setdefault(content.root.digest, (content, []))[1]
             names.append(images.name_of(reference))
         write_archive(

@@ -5,9 +5,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.bases import BaseOpener, OpenBases
+from buildgraph.build.localbases import LocalBases
+from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
+from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import blake3_hex
 from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
@@ -17,14 +22,19 @@ from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import prove, row_of
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.lower import lower
+from buildgraph.graph.step import StepId
 from buildgraph.names import Platform
 from buildgraph.spec import gitfacts
 from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.locate import candidates, find
 from buildgraph.spec.lock import NAME, Lock, parse
-from buildgraph.spec.model import Model, Packages
+from buildgraph.spec.model import Model, Packages, Ref
+from buildgraph.spec.part import bases_of, without
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from buildgraph.spec.model import RefKind
 
 
 @dataclass(slots=True)
@@ -35,12 +45,25 @@ class Workspace:
     file: Path
     model: Model
     graph: BuildGraph
+    """Without what rests on images of registries that nobody wanted and that are not known here."""
     bases: OpenBases
+    opener: BaseOpener
+    wanted: frozenset[str]
+    """The bases that were asked for."""
     lock: Lock
     facts: Facts
     repeatable: bool
     """Whether an answer may be remembered: nothing was asked that no stat can prove."""
     cache: StatCache
+    sidecar: Sidecar
+
+    @property
+    def unknown(self) -> tuple[Ref, ...]:
+        """The images and steps that are no part of the graph."""
+        left = without(self.model, self.model.bases.keys() - self.bases.keys())
+        images = (Ref("image", name) for name in self.model.images if name not in left.images)
+        steps = (Ref("step", name) for name in self.model.steps if name not in left.steps)
+        return (*images, *steps)
 
     @property
     def id(self) -> str:
@@ -51,10 +74,25 @@ class Workspace:
         return Surroundings(self.root, environ, self.model.workspace.ca)
 
 
+Want = Literal["targets", "all", "known"]
+"""Which images of registries are opened: those that the request's targets rest on, every one, or none but those whose
+documents are on this machine."""
+
+
 def open_workspace(
-    request: Request, store: LocalStore, observer: Observer, undo: ExitStack
+    request: Request,
+    store: LocalStore,
+    access: Access,
+    observer: Observer,
+    undo: ExitStack,
+    *,
+    want: Want = "targets",
+    resolve: bool = True,
 ) -> Workspace:
-    """Raises ErrorGroup with every mistake in the Buildfile; ``undo`` closes what stays open."""
+    """``resolve``: references without a pin are resolved for this time; else whoever asked must pin them.
+
+    Raises ErrorGroup with every mistake in the Buildfile; ``undo`` closes what stays open.
+    """
     file = find(request.directory, request.file).absolute()
     root = file.parent
     facts = Facts(os.fsencode(root))
@@ -70,19 +108,54 @@ def open_workspace(
     repeatable = _remember(loaded, request, root, facts)
     lock = _lock(facts)
     cache = StatCache.load(store.stat / blake3_hex(os.fsencode(root))[:32], root)
-    platform = loaded.model.workspace.platform
-    opener = BaseOpener(root, platform, store, cache, facts, undo)
-    bases = opener.open_all(loaded.model)
-    graph = _graph(loaded.model, bases, lock)
-    return Workspace(root, file, loaded.model, graph, bases, lock, facts, repeatable, cache)
+    model = loaded.model
+    access.ca = root / model.workspace.ca if model.workspace.ca not in ("", "host") else None
+    platform = model.workspace.platform
+    local = LocalBases(root, platform, store, cache, facts, undo)
+    sidecar = Sidecar(root, writable=not resolve and not request.frozen)
+    opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
+    wanted = _wanted(model, request.targets, want)
+    bases = opener.open_all(model, lock, wanted, resolve=resolve)
+    graph = _graph(model, bases, lock)
+    return Workspace(
+        root, file, model, graph, bases, opener, wanted, lock, facts, repeatable, cache, sidecar
+    )
 
 
 def relocked(workspace: Workspace, lock: Lock) -> Workspace:
     """The same workspace with what its lock file says now."""
     workspace.facts.forget(os.fsencode(NAME))
     _optional(workspace.facts, os.fsencode(NAME))
-    graph = _graph(workspace.model, workspace.bases, lock)
-    return replace(workspace, graph=graph, lock=lock)
+    model = workspace.model
+    bases = workspace.opener.open_all(model, lock, workspace.wanted, resolve=False)
+    return replace(workspace, graph=_graph(model, bases, lock), lock=lock)
+
+
+def _wanted(model: Model, targets: tuple[str, ...], want: Want) -> frozenset[str]:
+    match want:
+        case "all":
+            return frozenset(model.bases)
+        case "known":
+            return frozenset()
+        case "targets":
+            return needed_bases(model, targets)
+
+
+def needed_bases(model: Model, targets: Iterable[str]) -> frozenset[str]:
+    """The bases that targets, chosen as :func:`choose` does, rest on."""
+    chosen = (target.partition(":") for target in choose(_names(model), targets))
+    return bases_of(model, [Ref(cast("RefKind", kind), name) for kind, _, name in chosen])
+
+
+def _names(model: Model) -> BuildGraph:
+    """A graph of nothing but names, to choose targets from."""
+    nothing: Any = None
+    return BuildGraph(
+        steps=dict.fromkeys((StepId(f"step:{name}") for name in model.steps), nothing),
+        images=dict.fromkeys(model.images, nothing),
+        groups={g.name: tuple(map(str, g.targets)) for g in model.groups.values()},
+        default=tuple(map(str, model.workspace.default)),
+    )
 
 
 def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
@@ -109,6 +182,7 @@ def _lock(facts: Facts) -> Lock:
 def _graph(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
     """Steps whose pins answer what the Buildfile asks for have these, and the suite that they were taken from."""
     platform = model.workspace.platform
+    model = without(model, model.bases.keys() - bases.keys())
     steps = dict(model.steps)
     pins = {}
     for name, step in model.steps.items():

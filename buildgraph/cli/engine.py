@@ -4,6 +4,7 @@ One place, so that a command's tests can put something else in its stead, and so
 the builder before it has understood its arguments.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,7 +111,7 @@ def validate(home: Path, ref: str) -> Sequence[str]:
     """Problems, none for a valid image; ``ref`` is a name or digest in the store, or a path."""
     from buildgraph.build import images
 
-    return images.validate(home, ref)
+    return images.validate(home, ref, os.environ)
 
 
 def copy(

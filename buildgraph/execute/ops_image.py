@@ -16,7 +16,9 @@ from buildgraph.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """An image whose blobs are all in the store; ``new_bytes`` are those that were not there before."""
+    """An image whose blobs are all in the store, except a base's layers that a registry has.
+
+    ``new_bytes`` are of those that were not there before."""
 
     target: ImageTarget
     assembled: Assembled

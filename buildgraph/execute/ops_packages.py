@@ -40,8 +40,8 @@ from buildgraph.fs.tarball import EPOCH
 from buildgraph.graph.step import PackagesStep
 from buildgraph.sandbox.process import supervise
 from buildgraph.sandbox.snapshot import Snapshots
-from buildgraph.spec.lock import PackagesPin
 from buildgraph.spec.model import DEFAULT_DISCARD
+from buildgraph.spec.pins import PackagesPin
 from buildgraph.store.base import ActionResult
 from buildgraph.store.local import LocalStore
 

@@ -1,7 +1,9 @@
 """What is a stack made of? Every step's result as a layer, with a tree that says exactly what lies where.
 
 A stack is *placed* before its bytes are needed: recipes are resolved against what is below them, deletions of run steps
-spare what siblings brought. A placed layer of our own is named by its tree digest, one of a base by its diff ID.
+spare what siblings brought. A placed layer of our own is named by its tree digest, one of a base by its diff ID. Of a
+base's layers, placing asks for no more than the directories, links and names in them; a base without copies above it
+is not even asked for these.
 """
 
 import threading
@@ -41,7 +43,8 @@ EMPTY_TREE = tree.digest(())
 
 @dataclass(frozen=True, slots=True)
 class PlacedLayer:
-    """``tree`` is what the layer holds where it lies; ``diff_id`` is known only of a base's layer (``own`` False)."""
+    """``tree`` names what the layer holds where it lies: the digest of its tree; of a base's layer (``own`` False) the
+    ``diff_id``, because that is known without the layer."""
 
     step: StepId
     tree: Digest
@@ -71,6 +74,7 @@ class Placements:
         """Encoded trees of placed recipes, until somebody writes them."""
         self._trees: dict[Digest, Tree] = {}
         self._listings: dict[Digest, Listing] = {}
+        self._dirs: dict[Digest, Listing] = {}
         self._placed: dict[Stack, tuple[PlacedLayer, ...]] = {}
         self._merged: dict[Stack, Merged] = {}
         self._outlines: dict[Digest, Outline] = {}
@@ -84,10 +88,15 @@ class Placements:
         self._trees[digest] = content
 
     def tree(self, digest: Digest) -> Tree:
-        """Raises ContentError (``blob-missing``) when the object is gone."""
+        """The tree of that digest, or of the base's layer with that diff ID, which is read where it is not known.
+
+        Raises ContentError (``blob-missing``) when the object is gone."""
         if digest not in self._trees:
             if digest == EMPTY_TREE:
                 return ()
+            if digest.algorithm != "blake3":
+                self._trees[digest] = self._bases.tree(digest)
+                return self._trees[digest]
             content = self._store.blobs.read(digest)
             if content is None:
                 raise ContentError("blob-missing", f"the tree {digest} is no longer in the store")
@@ -95,9 +104,23 @@ class Placements:
         return self._trees[digest]
 
     def listing(self, digest: Digest) -> Listing:
+        """The same by path."""
         if digest not in self._listings:
             self._listings[digest] = listing(self.tree(digest))
         return self._listings[digest]
+
+    def outlines(self, layers: Sequence[PlacedLayer]) -> list[Listing]:
+        """By path, what is to be known of each layer to lay others over it: all of ours, the dirs index of a base's."""
+        known = self._listings.keys() | self._dirs.keys()
+        self._bases.learn_dirs(y.tree for y in layers if not y.own and y.tree not in known)
+        return [self._outline(layer) for layer in layers]
+
+    def _outline(self, layer: PlacedLayer) -> Listing:
+        if layer.own or layer.tree in self._listings:
+            return self.listing(layer.tree)
+        if layer.tree not in self._dirs:
+            self._dirs[layer.tree] = listing(self._bases.dirs(layer.tree))
+        return self._dirs[layer.tree]
 
     def identity(self, step: StepId) -> tuple[str, ...]:
         """What names the result of a settled step: a base's diff IDs, or its tree digest."""
@@ -124,10 +147,7 @@ class Placements:
         step = self._graph.steps[stack[-1]]
         match step:
             case BaseStep():
-                return tuple(
-                    PlacedLayer(step.id, self._bases.facts(step, index).tree, diff_id)
-                    for index, diff_id in enumerate(step.layers)
-                )
+                return tuple(PlacedLayer(step.id, layer, layer) for layer in step.layers)
             case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
                 return (self._placed_recipe(step.id, below),)
             case RunStep():
@@ -138,7 +158,7 @@ class Placements:
     def _placed_recipe(self, step: StepId, below: Sequence[PlacedLayer]) -> PlacedLayer:
         """Placed once for all stacks that mean the same to it; most images lay the same copies over like bases."""
         made = self.settled[step].tree
-        stack = Below([self.listing(layer.tree) for layer in below])
+        stack = Below(self.outlines(below))
         if made not in self._outlines:
             self._outlines[made] = Outline(self.tree(made))
         outline = self._outlines[made]
@@ -165,7 +185,7 @@ class Placements:
     def _folders(self, layer: PlacedLayer) -> frozenset[bytes]:
         """All the directories that it lists, whether or not they show."""
         if layer.tree not in self._directories:
-            listed = self.tree(layer.tree)
+            listed = self._outline(layer).values()
             self._directories[layer.tree] = frozenset(e.path for e in listed if e.kind in "dDo")
         return self._directories[layer.tree]
 
@@ -174,11 +194,11 @@ class Placements:
         that it left alone."""
         made = self.settled[step.id].tree
         seen = frozenset(step.stack)
-        siblings = [self.listing(layer.tree) for layer in below if layer.step not in seen]
+        siblings = self.outlines([layer for layer in below if layer.step not in seen])
         if not siblings:
             return PlacedLayer(step.id, made)
-        own = Below([self.listing(layer.tree) for layer in self.place(step.stack)])
-        under = Below([self.listing(layer.tree) for layer in below])
+        own = Below(self.outlines(self.place(step.stack)))
+        under = Below(self.outlines(below))
         spared = give_way(self.tree(made), own, under, siblings)
         if any(entry.kind == tree.WHITEOUT for entry in spared):
             spared = spare(spared, own, siblings)

@@ -5,7 +5,7 @@ pass over the files.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -77,8 +77,8 @@ class Stacks:
         self.ready: dict[StepId, Ready] = {}
         self.new_blobs: dict[Digest, int] = {}
         self._squashes: dict[Digest, list[Item]] = {}
-        self._here: dict[PlacedLayer, Path] = {}
-        """Snapshots that this build has leased and seen: they stay."""
+        self._here: dict[PlacedLayer, Path | None] = {}
+        """Snapshots that this build has leased and seen: they stay. None of an empty layer."""
 
     def owner(self, stack: Stack, owner: Owner, where: Location) -> tuple[int, int]:
         """Names of an owner looked up in the stack's /etc/passwd and /etc/group."""
@@ -93,7 +93,7 @@ class Stacks:
     def squashed(self, layers: Sequence[PlacedLayer]) -> PlacedLayer:
         """All of our own layers of ``layers`` as one on top of the base's."""
         own = [layer for layer in layers if layer.own]
-        below = Below([self.placed.listing(layer.tree) for layer in layers if not layer.own])
+        below = Below(self.placed.outlines([layer for layer in layers if not layer.own]))
         merged = squash([self.placed.tree(layer.tree) for layer in own], below)
         content = tuple(entry for entry, _ in merged)
         digest = tree.digest(content)
@@ -113,13 +113,21 @@ class Stacks:
 
     def mountable(self, stack: Stack) -> list[Path]:
         """The stack's snapshots, bottom first, empty layers left out; what is missing is made."""
-        placed = [layer for layer in self.placed.place(stack) if layer.tree != EMPTY_TREE]
-        for layer in placed:
-            if layer not in self._here:
-                self._here[layer] = self.snapshot(layer)
-        return [self._here[layer] for layer in placed]
+        placed = self.placed.place(stack)
+        missing = [layer for layer in placed if layer not in self._here]
+        self.unpack(missing)
+        for layer in missing:
+            made = layer.tree if layer.own else self._bases.facts(layer.tree).tree
+            self._here[layer] = None if made == EMPTY_TREE else self.snapshot(layer)
+        return [path for layer in placed if (path := self._here[layer]) is not None]
+
+    def unpack(self, layers: Iterable[PlacedLayer]) -> None:
+        """Have the snapshots of all that are a base's, reading several at once."""
+        self._bases.unpack_all(layer.tree for layer in layers if not layer.own)
 
     def snapshot(self, layer: PlacedLayer) -> Path:
+        if not layer.own:
+            return self._bases.snapshot(layer.tree)
         self._store.lease.name(layer.snapshot)
         found = self._snapshots.path(layer.snapshot)
         if found is not None:
@@ -128,8 +136,6 @@ class Stacks:
             found = self._snapshots.path(layer.snapshot)
             if found is not None:
                 return found
-            if not layer.own:
-                return self._bases.unpack(layer.diff_id, layer.snapshot)
             self._materialize(layer, snapshot=True, codec=self._wanted(layer))
         made = self._snapshots.path(layer.snapshot)
         if made is None:
@@ -137,9 +143,10 @@ class Stacks:
         return made
 
     def form(self, layer: PlacedLayer, codec: Codec) -> LayerForm:
-        """The layer as a blob in the store, compressed by ``codec``; a base's layer keeps its own blob."""
+        """The layer as a blob in the store, compressed by ``codec``; a base's layer keeps its own blob, which need not
+        be in the store if a registry has it."""
         if not layer.own:
-            return LayerForm(Digest(str(layer.diff_id)), self._bases.blob(layer.diff_id))
+            return LayerForm(layer.tree, self._bases.blob(layer.step, layer.tree))
         found = self._form(layer, codec)
         if found is None:
             with self._flight(f"{layer.snapshot}-{codec.identity}"):

@@ -17,6 +17,9 @@ from buildgraph.events import (
     StepFinished,
     StepOutput,
     StepStarted,
+    TransferFinished,
+    TransferProgressed,
+    TransferStarted,
     Warned,
 )
 from buildgraph.report import words
@@ -68,7 +71,7 @@ class Live:
         with self._lock:
             self._note(event)
         match event:
-            case StepStarted():
+            case StepStarted() | TransferStarted():
                 self._open()
             case StepFinished() if self._worth_a_line(event):
                 self._above(self._ending(event))
@@ -93,6 +96,16 @@ class Live:
             case StepFinished():
                 self._running.pop(event.step, None)
                 self._done += 1
+            case TransferStarted():
+                word = {"fetch": "fetches", "upload": "sends"}[event.direction]
+                name = StepStarted(f"{event.blob[:19]}", event.direction, f"{word} {event.place}")
+                self._running[event.blob] = Running(name, self._clock())
+            case TransferProgressed():
+                if event.blob in self._running:
+                    done = f"{words.size(event.done)} of {words.size(event.size)}"
+                    self._running[event.blob].line = done
+            case TransferFinished():
+                self._running.pop(event.blob, None)
             case ImageFinished() | ImagePushed() | Warned() | BuildFinished():
                 pass
             case _:

@@ -7,10 +7,17 @@ the floor or end, so that groups stay whole although steps run side by side. A s
 
 from typing import TextIO
 
-from buildgraph.events import Event, StepFinished, StepOutput, StepStarted, Warned
+from buildgraph.events import Event, StepFinished, StepOutput, StepStarted, TransferFinished, Warned
 from buildgraph.report import words
 
 PATIENCE = 4_000_000
+
+
+def transferred(event: TransferFinished) -> str:
+    word = {"fetch": "fetched", "upload": "sent"}[event.direction]
+    way = {"fetch": "from", "upload": "to"}[event.direction]
+    took = f"{words.size(event.size)} in {words.seconds(event.seconds)}"
+    return f"{word} {event.blob[:19]} {way} {event.place}, {took}"
 
 
 class Plain:
@@ -33,6 +40,8 @@ class Plain:
                 self._say(event.step, words.clean(event.line))
             case StepFinished():
                 self._finish(event)
+            case TransferFinished():
+                self._write(self._dim(transferred(event)))
             case Warned():
                 mark = words.paint("warning", "yellow", on=self._styled)
                 self._write(f"{mark}[{event.code}]: {event.message}")

@@ -4,6 +4,12 @@
 
     lock = 1
 
+    [images."docker.io/library/debian:bookworm-slim"."linux/amd64"]   # an image, and the platform it is for
+    index = "sha256:…"               # what the reference named; left out where that is no index
+    manifest = "sha256:…"
+    config = "sha256:…"
+    config-size = 1469               # bytes
+
     [packages.debian.amd64]          # a packages step, and the architecture that it was resolved for
     suite = "bookworm"
     requested = ["curl"]             # what the step asked for; another wish makes the pin stale
@@ -17,45 +23,30 @@ belong to later versions: a file that has one is refused rather than rewritten w
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from buildgraph.digest import key_of
 from buildgraph.errors import UsageError
 from buildgraph.spec.parse import parse as parse_toml
+from buildgraph.spec.pins import HEAD, ImagePin, PackagesPin, key
 from buildgraph.spec.position import Path as KeyPath
 from buildgraph.spec.position import Positions
-from buildgraph.values import dataclass, field
+from buildgraph.values import dataclass, field, replace
 
 NAME = "Buildfile.lock"
 VERSION = 1
-_HEAD = "# Written by buildgraph; keep it under version control.\nlock = 1\n"
 
-
-@dataclass(frozen=True, slots=True)
-class PackagesPin:
-    """``packages`` are ``name:architecture=version``, sorted. Stale once a step asks for something else."""
-
-    suite: str
-    requested: tuple[str, ...]
-    packages: tuple[str, ...]
-
-    def answers(self, packages: Collection[str], suite: str) -> bool:
-        """Was this what the step asks for?"""
-        return set(self.requested) == set(packages) and suite in ("", self.suite)
-
-    @property
-    def digest(self) -> str:
-        """Hex BLAKE3 of what is installed; what was asked for is not part of it."""
-        return key_of({"suite": self.suite, "packages": self.packages})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """``pins`` by the step's name and the architecture. An immutable value: what changes it makes another."""
+    """``pins`` by a packages step's name and the architecture; ``images`` by what the reference means
+    (:func:`buildgraph.spec.linking.meaning`) and the platform. An immutable value: what changes it makes another."""
 
     pins: Mapping[tuple[str, str], PackagesPin] = field(default_factory=dict)
+    images: Mapping[tuple[str, str], ImagePin] = field(default_factory=dict)
 
     @classmethod
     def load(cls, content: bytes | None, file: Path) -> "Lock":
@@ -74,25 +65,43 @@ class Lock:
         return found[0] if len(found) == 1 else None
 
     def pin(self, step: str, arch: str, pin: PackagesPin) -> "Lock":
-        return Lock({**self.pins, (step, arch): pin})
+        return replace(self, pins={**self.pins, (step, arch): pin})
+
+    def pin_image(self, reference: str, platform: str, pin: ImagePin) -> "Lock":
+        return replace(self, images={**self.images, (reference, platform): pin})
+
+    def named(self, reference: str) -> str:
+        """The digest that the reference named for other platforms; empty where it has no pin, or they disagree."""
+        found = {pin.named for (name, _), pin in self.images.items() if name == reference}
+        return found.pop() if len(found) == 1 else ""
 
     def without(self, steps: Collection[str]) -> "Lock":
         """For ``lock --update NAME…``."""
-        return Lock({key: pin for key, pin in self.pins.items() if key[0] not in steps})
+        return replace(self, pins={k: pin for k, pin in self.pins.items() if k[0] not in steps})
 
     def keep(self, steps: Collection[str]) -> "Lock":
         """Without the pins of steps that the Buildfile no longer has."""
-        return Lock({key: pin for key, pin in self.pins.items() if key[0] in steps})
+        return replace(self, pins={k: pin for k, pin in self.pins.items() if k[0] in steps})
+
+    def without_images(self, references: Collection[str]) -> "Lock":
+        left = {k: pin for k, pin in self.images.items() if k[0] not in references}
+        return replace(self, images=left)
+
+    def keep_images(self, references: Collection[str]) -> "Lock":
+        """Without the pins of references that nothing uses any more."""
+        kept = {k: pin for k, pin in self.images.items() if k[0] in references}
+        return replace(self, images=kept)
 
     def to_bytes(self) -> bytes:
-        parts = [_HEAD]
-        for (step, arch), pin in sorted(self.pins.items()):
-            parts.append(f"\n[packages.{_key(step)}.{_key(arch)}]\n")
-            parts.append(f"suite = {_string(pin.suite)}\n")
-            parts.append(f"requested = [{', '.join(_string(name) for name in pin.requested)}]\n")
-            lines = "".join(f"    {_string(name)},\n" for name in sorted(pin.packages))
-            parts.append(f"packages = [\n{lines}]\n")
-        return "".join(parts).encode()
+        parts = [HEAD, *_tables("images", self.images.items())]
+        return "".join([*parts, *_tables("packages", self.pins.items())]).encode()
+
+
+def _tables(
+    kind: str, pins: Iterable[tuple[tuple[str, str], ImagePin | PackagesPin]]
+) -> Iterable[str]:
+    for (name, variant), pin in sorted(pins, key=lambda item: item[0]):
+        yield f"\n[{kind}.{key(name)}.{key(variant)}]\n{pin.lines()}"
 
 
 def parse(name: str, content: bytes) -> Lock:
@@ -103,14 +112,11 @@ def parse(name: str, content: bytes) -> Lock:
         raise UsageError("bad-lock", error.message, hint=hint, where=error.where) from error
     if document.pop("lock", None) != VERSION:
         _refuse(positions, ("lock",), f"this is no lock of version {VERSION}")
-    tables = document.pop("packages", {})
-    for key in document:
-        _refuse(positions, (key,), f"{key!r} is not known to this version of buildgraph")
-    pins: dict[tuple[str, str], PackagesPin] = {}
-    for step, arches in _table(tables, positions, ("packages",)).items():
-        for arch, pin in _table(arches, positions, ("packages", step)).items():
-            pins[step, arch] = _pin(pin, positions, ("packages", step, arch))
-    return Lock(pins)
+    pins = _pins(document.pop("packages", {}), positions, "packages", PackagesPin.read)
+    images = _pins(document.pop("images", {}), positions, "images", ImagePin.read)
+    for unknown in document:
+        _refuse(positions, (unknown,), f"{unknown!r} is not known to this version of buildgraph")
+    return Lock(pins, images)
 
 
 def write(file: Path, lock: Lock) -> bool:
@@ -120,7 +126,7 @@ def write(file: Path, lock: Lock) -> bool:
         if file.read_bytes() == content:
             return False
     except FileNotFoundError:
-        if not lock.pins:
+        if not lock.pins and not lock.images:
             return False
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
@@ -134,16 +140,18 @@ def write(file: Path, lock: Lock) -> bool:
     return True
 
 
-def _pin(value: Any, positions: Positions, path: KeyPath) -> PackagesPin:
-    table = _table(value, positions, path)
-    suite, requested, packages = (table.get(key) for key in ("suite", "requested", "packages"))
-    lists = all(
-        isinstance(items, list) and all(isinstance(item, str) for item in items)
-        for items in (requested, packages)
-    )
-    if not isinstance(suite, str) or not lists or len(table) != 3:
-        _refuse(positions, path, "a pin has suite, requested and packages")
-    return PackagesPin(suite, tuple(requested or ()), tuple(sorted(packages or ())))
+def _pins(
+    tables: Any, positions: Positions, kind: str, read: Callable[[Mapping[str, Any]], T]
+) -> dict[tuple[str, str], T]:
+    found = {}
+    for name, variants in _table(tables, positions, (kind,)).items():
+        for variant, value in _table(variants, positions, (kind, name)).items():
+            path = (kind, name, variant)
+            try:
+                found[name, variant] = read(_table(value, positions, path))
+            except ValueError as error:
+                _refuse(positions, path, str(error))
+    return found
 
 
 def _table(value: Any, positions: Positions, path: KeyPath) -> dict[str, Any]:
@@ -156,15 +164,3 @@ def _refuse(positions: Positions, path: KeyPath, message: str) -> NoReturn:
     where = positions.location(path)
     hint = "make the lock anew with: buildgraph lock --update"
     raise UsageError("bad-lock", message, hint=hint, where=where)
-
-
-def _key(name: str) -> str:
-    plain = name.replace("-", "").replace("_", "")
-    return name if plain.isascii() and plain.isalnum() else _string(name)
-
-
-def _string(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
-    )

@@ -9,6 +9,7 @@ from buildgraph.spec.decode import TOP, Decoder
 from buildgraph.spec.defaults import KINDS, inherit
 from buildgraph.spec.fill import Conditions, Filling
 from buildgraph.spec.images import KEY, lower_image
+from buildgraph.spec.linking import link
 from buildgraph.spec.load import Given
 from buildgraph.spec.model import Image, Model, Ref, RefKind, Secret, Step, Workspace
 from buildgraph.spec.position import Path, Positions
@@ -67,6 +68,8 @@ class Reading:
         groups = self._lowered("group", lower_group)
         names = self.around.names.refs
         workspace = self._finish(names)
+        linked = link(bases, steps, images, workspace.platform)
+        bases, steps, images = linked.bases, linked.steps, linked.images
         stacks.check(steps, images, groups, names, self.around.unsure, self.problems)
         self._check_tags(images)
         self.problems.raise_all()

@@ -257,6 +257,7 @@ ImageTable = TypedDict(
 
 class BaseTable(TypedDict, total=False):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
+    image: str
     layout: str
     archive: str
     rootfs: str
@@ -316,7 +317,6 @@ SHAPES: Final[dict[str, Any]] = {
 NOT_YET: Final[dict[str, frozenset[str]]] = {
     "": frozenset({"fragment"}),
     "workspace": frozenset({"members", "cache"}),
-    "base": frozenset({"image"}),
     "step": frozenset(
         {"fetch", "git", "extends", "matrix", "exclude", "include", "override", "name"}
     ),

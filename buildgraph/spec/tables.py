@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from buildgraph.errors import UsageError
-from buildgraph.names import Platform
+from buildgraph.names import Platform, Reference
 from buildgraph.spec.model import Base, Group, Ref, Secret
 from buildgraph.spec.source import Source
 
-BaseKind = Literal["layout", "archive", "rootfs", "scratch"]
-_BASES: tuple[BaseKind, ...] = ("layout", "archive", "rootfs", "scratch")
+BaseKind = Literal["image", "layout", "archive", "rootfs", "scratch"]
+_BASES: tuple[BaseKind, ...] = ("image", "layout", "archive", "rootfs", "scratch")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _LATEST = 253402300799
@@ -76,7 +76,7 @@ def _epoch(value: Any) -> int:
 
 def lower_base(source: Source) -> Base | None:
     name = str(source.path[-1])
-    kinds = [kind for kind in (*_BASES, "image") if kind in source]
+    kinds = [kind for kind in _BASES if kind in source]
     if len(kinds) != 1:
         told = " and ".join(kinds) if kinds else "nothing"
         source.wrong(
@@ -87,7 +87,7 @@ def lower_base(source: Source) -> Base | None:
         )
         return None
     kind = kinds[0]
-    if kind == "image" or kind not in source.table:
+    if kind not in source.table:
         return None
     path, reference = str(source.table[kind]), ""
     if kind == "scratch":
@@ -96,10 +96,14 @@ def lower_base(source: Source) -> Base | None:
             source.wrong("wrong-value", "scratch is true or left out", "scratch")
     elif kind == "layout":
         path, reference = _layout(source, path)
-    if not path and kind != "scratch":
+    elif kind == "image":
+        if source.get("image", Reference.parse) is None:
+            return None
+        path, reference = "", path
+    if not path and not reference and kind != "scratch":
         source.wrong("wrong-value", f"{kind} is empty", kind)
     platform = source.platform("platform")
-    return Base(name, kind, source.where, path, reference, platform)  # type: ignore[arg-type]
+    return Base(name, kind, source.where, path, reference, platform)
 
 
 def _layout(source: Source, text: str) -> tuple[str, str]:

@@ -24,7 +24,8 @@ _DIGESTS: Final = re.compile(rb"(?:sha256|blake3):[0-9a-f]{64}")
 
 @dataclass(slots=True)
 class Unit:
-    """``name`` is the tree's digest, the diff ID of a layer without a record, or ``history:STEP``."""
+    """``name`` is the tree's digest, the diff ID of a layer without a record, ``history:STEP``, or ``pinned:MANIFEST``
+    of a base's documents."""
 
     name: str
     results: list[ActionResult] = field(default_factory=list)
@@ -64,6 +65,8 @@ class Unit:
     def label(self) -> str:
         if self.name.startswith("history:"):
             return f"history of {self.name.removeprefix('history:')}"
+        if self.name.startswith("pinned:"):
+            return f"base image {self.name[7:26]}"
         kinds = sorted({result.kind for result in self.results})
         other = "files" if self.name.startswith("blake3:") else "base layer"
         return ", ".join(sorted(self.steps)) or f"{'/'.join(kinds) or other} {self.name[:19]}"
@@ -109,6 +112,12 @@ class Grouping:
             self._forms(key, {form.digest for form in decode_forms(value).values()})
         for key, value in sorts["use"].items():
             self._use(key, value)
+        for key, value in sorts["pinned"].items():
+            unit = Unit(f"pinned:{key}", forms=set(filter(None, (parsed(key), parsed(value)))))
+            unit.keys.add(unit.name)
+            self.units[unit.name] = unit
+        self._kept |= {f"origin:{key}" for key in sorts["origin"] if parsed(key) in self.rooted}
+        self._kept |= {f"{sort}:{key}" for sort in ("remote", "remotes") for key in sorts[sort]}
         self._explanations(sorts)
         kept = {key for unit in self.units.values() for key in unit.keys} | self._kept
         self.stale = tuple(key for key in sorted(records) if key not in kept)

@@ -25,6 +25,7 @@ from buildgraph.store.blobs import LocalBlobs
 from buildgraph.store.faults import translated, unusable
 from buildgraph.store.layers import LocalLayers
 from buildgraph.store.lease import Lease, locked
+from buildgraph.store.origins import LocalOrigins
 from buildgraph.store.trash import Trash
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def _silent(_event: Event) -> None:
 class LocalStore:
     """An open store; a context manager. May be used from several threads.
 
-    ``blobs``, ``records``, ``layers`` satisfy the contracts of ``store.base``; ``lease`` is what this session
-    relies on: name a snapshot or digest there before looking for it by any other way than through the store.
+    ``blobs``, ``records``, ``layers`` satisfy the contracts of ``store.base``; ``origins`` says where blobs lie that
+    need not be here; ``lease`` is what this session relies on: name a snapshot or digest there before looking for it
+    by any other way than through the store.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class LocalStore:
         self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged)
         self.records = LocalRecords(self.index, self.blobs, clock)
         self.layers = LocalLayers(self.index, self.blobs)
+        self.origins = LocalOrigins(self.index)
         self._opened: RecordIndex | None = None
         self._opening = threading.Lock()
         self._counter = itertools.count()

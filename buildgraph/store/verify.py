@@ -199,7 +199,7 @@ class _Verifier:
         roots = images.roots()
         missing: dict[int, Digest] = {}
         for at, digest, present in reached(self._store.home, roots):
-            if not present:
+            if not present and not self._store.origins.places(digest):
                 missing.setdefault(at, digest)
         names = {entry.digest: name for name, entry in images.list()}
         for at, digest in missing.items():
@@ -226,11 +226,13 @@ def _hash(blob: tuple[Digest, Path]) -> int | None:
 
 
 def _trees(key: str, value: "Value") -> list[Digest]:
-    """The tree objects that a record needs."""
+    """The blobs that a record needs: tree objects mostly."""
     match key.partition(":")[0]:
         case "action":
             result = decode_result(value)
             return [result.tree] if result else []
+        case "pinned":
+            return [digest for digest in (parsed(key.partition(":")[2]), parsed(value)) if digest]
         case "layer":
             facts = decode_facts(value)
             return [facts.tree] if facts else []

@@ -7,7 +7,8 @@ import pytest
 from buildgraph.errors import UsageError
 from buildgraph.spec import lock as locks
 from buildgraph.spec.locate import candidates, find
-from buildgraph.spec.lock import Lock, PackagesPin
+from buildgraph.spec.lock import Lock
+from buildgraph.spec.pins import PackagesPin
 
 PIN = PackagesPin("bookworm", ("curl",), ("adduser:all=3.134", "curl:amd64=7.88.1-10+deb12u8"))
 TEXT = """\

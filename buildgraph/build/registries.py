@@ -1,0 +1,92 @@
+"""The registries of one session: opened when something is first asked of them.
+
+Nothing is imported and no credential read before that: most builds need no network.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
+from buildgraph.events import Observer
+from buildgraph.names import Reference
+from buildgraph.store.base import Compressed
+from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from buildgraph.build.remote import Remote
+    from buildgraph.registry.client import Repository
+
+
+class Access:
+    """Safe to use from several threads. ``undo`` closes the connections.
+
+    ``ca`` is a bundle that is trusted besides the system's; it may be set until the first use. ``check`` is called
+    while bytes come, and raises to stop them.
+    """
+
+    def __init__(
+        self,
+        store: LocalStore,
+        environ: Mapping[str, str],
+        observer: Observer,
+        undo: ExitStack,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._environ = environ
+        self._observer = observer
+        self._undo = undo
+        self._check = check
+        self._lock = threading.Lock()
+        self._remote: Remote | None = None
+        self.ca: Path | None = None
+
+    @property
+    def remote(self) -> "Remote":
+        with self._lock:
+            if self._remote is None:
+                from buildgraph.build.remote import Remote
+
+                self._remote = Remote(
+                    self._store, self._environ, self._observer, self._undo, self.ca
+                )
+            return self._remote
+
+    @property
+    def fetched(self) -> int:
+        """Bytes that came from registries for images; asking what a name means is not counted."""
+        return self._remote.fetched if self._remote else 0
+
+    def repository(self, name: str) -> "Repository":
+        """``name`` is a reference; only its host and path count."""
+        return self.remote.repository(Reference.parse(name))
+
+    @contextmanager
+    def fetch(self, place: str, blob: Compressed) -> Iterator[BinaryIO]:
+        """A blob of the repository ``place``, checked while it is read."""
+        with self.remote.fetch(place, blob, self._check) as stream:
+            yield stream
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLayers:
+    """The layers of one image in the repository ``place``."""
+
+    access: Access
+    place: str
+    blobs: tuple[Compressed, ...]
+
+    @contextmanager
+    def open_blob(self, digest: Digest) -> Iterator[BinaryIO]:
+        for blob in self.blobs:
+            if blob.digest == digest:
+                with self.access.fetch(self.place, blob) as stream:
+                    yield stream
+                return
+        raise ContentError("blob-missing", f"{self.place} has no layer {digest} of this image")

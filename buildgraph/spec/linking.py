@@ -1,0 +1,121 @@
+"""Which bases are images of the workspace itself?
+
+A ``base.image`` that equals a tag of a workspace image is that image: whatever stands on the base stands on the image,
+so it is built rather than pulled, and a cycle through it is a cycle. Tags that hold ``${key}`` are known too late to be
+linked; a reference with a digest is what somebody pinned on purpose, and is pulled.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from buildgraph.names import Platform, Reference
+from buildgraph.spec.model import (
+    Base,
+    BindMount,
+    CacheMount,
+    Copy,
+    CopyItem,
+    DockerCopy,
+    DockerSource,
+    Image,
+    Mount,
+    Ref,
+    Run,
+    Selection,
+    Step,
+)
+from buildgraph.values import replace
+
+_KEY = "${key}"
+
+
+class Linked(NamedTuple):
+    """Without the bases that are images."""
+
+    bases: dict[str, Base]
+    steps: dict[str, Step]
+    images: dict[str, Image]
+
+
+def link(
+    bases: Mapping[str, Base],
+    steps: Mapping[str, Step],
+    images: Mapping[str, Image],
+    platform: Platform,
+) -> Linked:
+    """``platform`` is the one that the workspace's images are built for."""
+    tags = {
+        meaning(tag): name
+        for name, image in images.items()
+        for tag in image.tags
+        if _KEY not in tag
+    }
+    links = {
+        Ref("base", base.name): Ref("image", tags[meaning(base.reference)])
+        for base in bases.values()
+        if base.kind == "image"
+        and base.platform in (None, platform)
+        and meaning(base.reference) in tags
+    }
+    if not links:
+        return Linked(dict(bases), dict(steps), dict(images))
+    linker = _Linker(links)
+    return Linked(
+        {name: base for name, base in bases.items() if Ref("base", name) not in links},
+        {name: linker.step(step) for name, step in steps.items()},
+        {name: replace(image, on=linker.refs(image.on)) for name, image in images.items()},
+    )
+
+
+def meaning(reference: str) -> str:
+    """The same text for every way to write a tag: docker's defaults filled in. Of a digest, the digest."""
+    found = Reference.parse(reference)
+    if found.digest:
+        return f"{found.repository}@{found.digest}"
+    return f"{found.repository}:{found.tag or 'latest'}"
+
+
+class _Linker:
+    def __init__(self, links: Mapping[Ref, Ref]) -> None:
+        self._links = links
+
+    def ref(self, ref: Ref) -> Ref:
+        return self._links.get(ref, ref)
+
+    def refs(self, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        return tuple(dict.fromkeys(map(self.ref, refs)))
+
+    def step(self, step: Step) -> Step:
+        kind = step.kind
+        match kind:
+            case Copy(items):
+                kind = Copy(tuple(map(self._item, items)))
+            case Run():
+                mounts = tuple(map(self._mount, kind.mounts))
+                kind = replace(kind, tools=self.refs(kind.tools), mounts=mounts)
+            case DockerCopy(sources):
+                words = (
+                    replace(word, ref=self.ref(word.ref))
+                    if isinstance(word, DockerSource) and word.ref
+                    else word
+                    for word in sources
+                )
+                kind = replace(kind, sources=tuple(words))
+            case _:
+                pass
+        return replace(step, kind=kind, on=self.refs(step.on))
+
+    def _item(self, item: CopyItem) -> CopyItem:
+        return replace(item, source=self._selection(item.source))
+
+    def _mount(self, mount: Mount) -> Mount:
+        match mount:
+            case BindMount():
+                return replace(mount, source=self._selection(mount.source))
+            case CacheMount(seed=Selection() as seed):
+                return replace(mount, seed=self._selection(seed))
+            case _:
+                return mount
+
+    def _selection(self, source: Selection) -> Selection:
+        return replace(source, ref=self.ref(source.ref)) if source.ref else source

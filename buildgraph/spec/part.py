@@ -1,0 +1,65 @@
+"""Which part of a workspace rests on which bases? Pure, from the model alone.
+
+A base in a registry is asked for only if something rests on it that somebody wants, so the question comes before there
+is a graph: a graph needs the configs of the bases.
+"""
+
+from collections.abc import Collection, Iterable
+
+from buildgraph.spec.cycles import walk
+from buildgraph.spec.model import Image, Model, Ref, Step
+from buildgraph.spec.stacks import needs
+from buildgraph.values import replace
+
+
+def bases_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
+    """The bases that images, steps and groups rest on, by name; an image's checks count."""
+    found: set[Ref] = set()
+    todo = list(targets)
+    while todo:
+        ref = todo.pop()
+        if ref not in found:
+            found.add(ref)
+            todo += _inputs(model, ref)
+    return frozenset(ref.name for ref in found if ref.kind == "base")
+
+
+def _inputs(model: Model, ref: Ref) -> Iterable[Ref]:
+    match ref.kind:
+        case "base":
+            return ()
+        case "group":
+            return model.groups[ref.name].targets
+        case "image":
+            image = model.images[ref.name]
+            return (*(ref for ref, _ in needs(image)), *image.checks)
+        case "step":
+            return (ref for ref, _ in needs(model.steps[ref.name]))
+
+
+def without(model: Model, bases: Collection[str]) -> Model:
+    """The model without these bases and all that rests on them; groups and default lose what is gone."""
+    if not bases:
+        return model
+    tables: dict[str, Step | Image] = {**model.steps, **model.images}
+    edges = {name: [ref for ref, _ in needs(table)] for name, table in tables.items()}
+    gone = {Ref("base", name) for name in bases}
+    for name in walk({name: [ref.name for ref in refs] for name, refs in edges.items()}).order:
+        if not gone.isdisjoint(edges[name]):
+            gone.add(Ref("image" if name in model.images else "step", name))
+
+    def left(refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        return tuple(ref for ref in refs if ref not in gone)
+
+    return replace(
+        model,
+        workspace=replace(model.workspace, default=left(model.workspace.default)),
+        bases={name: base for name, base in model.bases.items() if name not in bases},
+        steps={n: s for n, s in model.steps.items() if Ref("step", n) not in gone},
+        images={
+            n: replace(image, checks=left(image.checks))
+            for n, image in model.images.items()
+            if Ref("image", n) not in gone
+        },
+        groups={n: replace(g, targets=left(g.targets)) for n, g in model.groups.items()},
+    )
