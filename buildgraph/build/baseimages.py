@@ -140,10 +140,17 @@ def _checked(source: ImageSource, pin: ImagePin) -> ImageSource:
 
 
 def _unknown(reference: str, asked: str) -> BuildgraphError:
+    """A name that leads nowhere is a mistake; what a pin or an index names should be there."""
     written = Reference.parse(reference)
-    what = f" ({asked})" if ":" in asked and asked != written.digest else ""
+    if asked in (written.digest, written.tag or "latest"):
+        return UsageError(
+            "unknown-image",
+            f"the registry has no image {written.familiar}",
+            hint="check the name and the tag, and whether a login is needed",
+        )
+    host = written.repository.partition("/")[0]
     return RemoteError(
-        "image-not-found",
-        f"{written.repository.partition('/')[0]} has no image {reference}{what}",
-        hint="check its name and tag; what a pin names may have been deleted: buildgraph lock --update",
+        "image-gone",
+        f"{host} no longer has {asked} of {reference}",
+        hint="move to what the reference names now: buildgraph lock --update",
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from buildgraph.build.bases import BaseOpener
-from buildgraph.errors import ContentError
+from buildgraph.errors import BuildgraphError
 from buildgraph.names import Platform
 from buildgraph.spec.linking import meaning
 from buildgraph.spec.lock import Lock
@@ -51,7 +51,7 @@ class ImagePins:
         asked = Platform.parse(platform)
         try:
             return self._opener.images.resolve(base.reference, asked, lock)[0]
-        except ContentError as error:
+        except BuildgraphError as error:
             if error.code == "no-platform" and asked != self._opener.platform(base):
                 return None
             error.where = error.where or base.where
