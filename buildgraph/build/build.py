@@ -37,7 +37,7 @@ _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 def build(request: Request, observer: Observer) -> Summary:
     """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``."""
     start = time.monotonic()
-    with open_session(request, observer, pin=True) as session:
+    with open_session(request, observer, pins="written") as session:
         return _build(session, start)
 
 

@@ -159,7 +159,7 @@ def rmi(home: Path, ref: str) -> None:
             raise UsageError("not-a-name", f"{ref!r} is no name: remove names, not digests")
 
 
-def validate(home: Path, ref: str, environ: Mapping[str, str]) -> list[str]:
+def validate(home: Path, ref: str, environ: Mapping[str, str] | None = None) -> list[str]:
     """What is wrong with an image of the store, a layout folder (``dir[:tag]``) or an archive; [] when nothing is.
 
     Layers that only a registry has are fetched.
@@ -173,7 +173,7 @@ def validate(home: Path, ref: str, environ: Mapping[str, str]) -> list[str]:
                 archive = undo.enter_context(ImageArchive(candidate))
                 return _problems(archive.image(name))
         store = undo.enter_context(LocalStore.open(home))
-        blobs = Blobs(store, Access(store, environ, store.observer, undo))
+        blobs = Blobs(store, Access(store, environ or {}, store.observer, undo))
         return _problems(StoredImages(store, blobs.open).open(ref))
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from buildgraph.build.blobs import Blobs
 from buildgraph.build.contexts import Contexts
@@ -115,14 +115,15 @@ class Session:
         return ImageOp(self.workspace.graph, self.store, self.stacks, self.conflicts)
 
 
+Pins = Literal["resolved", "written", "left"]
+"""What the targets need and the lock lacks is resolved for this session, or written first, or left to the caller."""
+
+
 @contextmanager
 def open_session(
-    request: Request, observer: Observer, *, pin: bool = False, want: Want = "targets"
+    request: Request, observer: Observer, *, pins: Pins = "resolved", want: Want = "targets"
 ) -> Iterator[Session]:
-    """A session with no target chosen yet. ``pin``: what the targets need and the lock lacks is written first.
-
-    ``want`` says which images of registries are to be known.
-    """
+    """A session with no target chosen yet. ``want`` says which images of registries are to be known."""
     observer = _one_at_a_time(observer)
     cancelled = threading.Event()
 
@@ -136,9 +137,9 @@ def open_session(
         store.bind_ids(privilege.mapping)
         access = Access(store, request.environ, observer, undo, check)
         workspace = open_workspace(
-            request, store, access, observer, undo, want=want, resolve=not pin
+            request, store, access, observer, undo, want=want, resolve=pins == "resolved"
         )
-        if pin:
+        if pins == "written":
             workspace = pin_missing(request, workspace, store, observer)
         beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)

@@ -103,7 +103,7 @@ def _unread(session: Session, step: Step) -> tuple[StepId, ...]:
 
 def plan(request: Request) -> Mapping[str, Any]:
     """The document of ``plan --json``, schema 1. Frozen, it refuses what the lock lacks; it never pins."""
-    with open_session(request, _quiet, pin=request.frozen) as session:
+    with open_session(request, _quiet, pins="written" if request.frozen else "resolved") as session:
         graph = session.workspace.graph
         targets = choose(graph, request.targets)
         check_rebuild(graph, request.rebuild)
@@ -324,7 +324,7 @@ def check(request: Request) -> list[str]:
 
 def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:
     """Writes Buildfile.lock, and its sidecar where there is one; what changed, one line each."""
-    with open_session(request, _quiet, pin=True, want="known") as session:
+    with open_session(request, _quiet, pins="left", want="known") as session:
         workspace, told = locking.lock(
             request, session.workspace, session.store, _quiet, names, update=update
         )

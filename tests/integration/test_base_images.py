@@ -1,8 +1,8 @@
 """Bases in a registry: what is pinned, what is downloaded and when, and that nothing is asked twice."""
 
 import pytest
-from support.remotebase import HERE, OTHER, base, fetched, push
 from support.registry import running
+from support.remotebase import HERE, OTHER, base, fetched, push
 from support.workspace import Workspace
 
 from buildgraph.build.build import build
