@@ -131,8 +131,8 @@ class _Ahead:
         session = self._session
         origins = recipe.origins
 
-        def items() -> Iterator[Item]:
-            for entry in laid:
+        def items(first: int, last: int) -> Iterator[Item]:
+            for entry in laid[first:last]:
                 if entry.kind == tree.FILE:
                     source = origins[entry.path].host
                     yield Item(entry, source, row=rows[source])
@@ -143,7 +143,7 @@ class _Ahead:
         if len(os.sched_getaffinity(0)) >= _PROCESSORS and has_one_thread():
             packed = pack_beside(laid, items, codec, file)
         else:
-            packed = pack(tuple(items()), codec=codec, blob=file, sync=False)
+            packed = pack(tuple(items(0, len(laid))), codec=codec, blob=file, sync=False)
         if packed is None:
             return
         files = {entry.path: entry for entry in packed.tree if entry.kind == tree.FILE}

@@ -99,8 +99,15 @@ class Packing:
     """
 
     def __init__(
-        self, items: Iterable[Item], stream: Chunks | None, snapshot: Snapshot | None = None
+        self,
+        items: Iterable[Item],
+        stream: Chunks | None,
+        snapshot: Snapshot | None = None,
+        *,
+        folders: set[bytes] | None = None,
+        at: int = 0,
     ) -> None:
+        """``items`` may be the middle of a layer that has ``folders``, and begin at ``at`` in the first chunk."""
         self._items = items
         self._stream = stream
         self._snapshot = snapshot
@@ -108,11 +115,12 @@ class Packing:
         self._plain = stream is not None and snapshot is None
         self._view = stream.first() if stream else memoryview(bytearray(_SCRATCH))
         self._room = len(self._view)
-        self._at = 0
+        self._at = at
+        self._folders = {b""} if folders is None else folders
 
     def run(self) -> Tree:
         listing = self._listing
-        folders = {b""}
+        folders = self._folders
         before: bytes | None = None
         for item in self._items:
             entry = item.entry

@@ -29,7 +29,7 @@ class Chunks(Protocol):
 
     def first(self) -> memoryview: ...
 
-    def push(self, chunk: memoryview) -> memoryview: ...
+    def push(self, chunk: memoryview, /) -> memoryview: ...
 
 
 class TarStream:
@@ -72,8 +72,10 @@ class TarStream:
         self._stop()
         self._sink.close()
 
-    def share(self) -> list[memoryview]:
-        """All chunks that there will be, in memory that children share which are forked after this."""
+    def share(self, more: int) -> list[memoryview]:
+        """All chunks that there will be, ``more`` than are needed here, in memory that children share which are forked
+        after this. They are handed out in this order, round and round."""
+        self._most += more
         self._shared = [memoryview(mmap(-1, self.block)) for _ in range(self._most)]
         return self._shared
 

@@ -36,11 +36,11 @@ def listing(items):
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
-@pytest.mark.parametrize("count", [0, 1, 3, 42])
+@pytest.mark.parametrize("count", [0, 1, 3, 6, 42])
 def test_the_same_bytes(items, tmp_path, codec, count):
     items = items[:count]
     here = pack(items, codec=codec, blob=tmp_path / "here")
-    there = pack_beside(listing(items), lambda: items, codec, tmp_path / "there")
+    there = pack_beside(listing(items), lambda a, b: items[a:b], codec, tmp_path / "there")
     assert there == here
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
 
@@ -58,19 +58,22 @@ def grow(path):
 @pytest.mark.parametrize("number", [4, 7, 8])
 def test_a_file_that_is_not_what_was_found(items, tmp_path, change, number):
     change(items[number].source)
-    assert pack_beside(listing(items), lambda: items, Codec(), tmp_path / "blob") is None
+    assert pack_beside(listing(items), lambda a, b: items[a:b], Codec(), tmp_path / "blob") is None
     assert not (tmp_path / "blob").exists()
 
 
 def test_a_child_that_dies(items, tmp_path, monkeypatch):
     say = beside._Far.say
 
-    def die(far, chunk):
-        say(far, chunk)
+    def die(far):
+        say(far)
         os._exit(3)
 
     monkeypatch.setattr(beside._Far, "say", die)
-    assert pack_beside(listing(items), lambda: items, Codec("none"), tmp_path / "blob") is None
+    assert (
+        pack_beside(listing(items), lambda a, b: items[a:b], Codec("none"), tmp_path / "blob")
+        is None
+    )
     assert not (tmp_path / "blob").exists()
 
 
@@ -80,10 +83,12 @@ def test_a_full_disk_ends_the_child(items, tmp_path, monkeypatch):
 
     child = []
     fork = os.fork
-    monkeypatch.setattr(os, "fork", lambda: child.append(fork()) or child[0])
+    monkeypatch.setattr(os, "fork", lambda: child.append(fork()) or child[-1])
     monkeypatch.setattr(os, "write", write)
     with pytest.raises(OSError, match="No space"):
-        pack_beside(listing(items), lambda: items, Codec("none"), tmp_path / "blob")
+        pack_beside(listing(items), lambda a, b: items[a:b], Codec("none"), tmp_path / "blob")
     assert not (tmp_path / "blob").exists()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(child[0], os.WNOHANG)
+    assert len(child) == 2
+    for one in child:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(one, os.WNOHANG)
