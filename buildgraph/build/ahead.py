@@ -147,9 +147,9 @@ class _Ahead:
         if packed is None:
             return
         files = {entry.path: entry for entry in packed.tree if entry.kind == tree.FILE}
-        session.workspace.cache.learn(
-            (rows[origins[path].host] for path in files), (e.content for e in files.values())
-        )
+        sources = [origins[path].host for path in files]
+        contents = [entry.content for entry in files.values()]
+        session.workspace.cache.learn(map(rows.__getitem__, sources), contents)
         filled = tuple(files.get(entry.path, entry) for entry in recipe.tree)
         session.lookups.take(step, Recipe(filled, origins))
         session.stacks.ready[step] = Ready(packed, codec, file)

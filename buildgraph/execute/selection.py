@@ -6,8 +6,9 @@ it can see; the listing's object is kept as a blob so that ``why`` can name the 
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import repeat
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
@@ -65,7 +66,7 @@ class Selections:
                     selected = self._context.select(
                         files.path, files.include, files.exclude, follow=files.follow
                     )
-                    self._found[files] = tuple(map(_of_context, selected))
+                    self._found[files] = _of_context(selected)
                 case StackFiles():
                     self._found[files] = _of_stack(files, self._stacks)
         return self._found[files]
@@ -99,7 +100,7 @@ class Selections:
     def survey(self, files: ContextFiles) -> tuple[tuple[Found, ...], dict[bytes, Row]]:
         """What :meth:`found` will give but for contents, and the row of each file by its place on the host."""
         selected, rows = self._context.survey(_asked(files))
-        return tuple(map(_of_context, selected)), rows
+        return _of_context(selected), rows
 
     def listing(self, files: Files, *, times: bool = False) -> tree.Tree:
         """``times``: with those that files of the context have now."""
@@ -120,17 +121,27 @@ def _asked(files: ContextFiles) -> Selection:
     return Selection(files.path, files.include, files.exclude, files.follow)
 
 
-def _of_context(selected: Selected) -> Found:
-    """Git's modes: what a checkout can know (BUILDFILE "normalize")."""
-    path, kind, executable, size, content, link, source = selected
-    mode = 0o777
-    if kind != tree.SYMLINK:
-        mode = 0o755 if executable or kind == tree.DIRECTORY else 0o644
-    entry = _entry((path, kind, mode, 0, 0, size, content, link, (), (0, 0), None))
-    return _found((entry, _origin((source, None, (), 0, b""))))
+def _of_context(selected: Sequence[Selected]) -> tuple[Found, ...]:
+    """Git's modes: what a checkout can know (BUILDFILE "normalize"). By columns, since there are as many as files."""
+    if not selected:
+        return ()
+    paths, kinds, executable, sizes, contents, links, sources = zip(*selected, strict=True)
+    modes = [
+        0o777 if kind == tree.SYMLINK else 0o755 if runs or kind == tree.DIRECTORY else 0o644
+        for kind, runs in zip(kinds, executable, strict=True)
+    ]
+    root, no_device = repeat(0), repeat((0, 0))
+    entries = zip(
+        *(paths, kinds, modes, root, root, sizes, contents, links, repeat(()), no_device),
+        repeat(None),
+        strict=False,
+    )
+    origins = zip(sources, repeat(None), repeat(()), repeat(0), repeat(b""), strict=False)
+    return tuple(
+        map(_found, zip(map(_entry, entries), map(_origin, origins), strict=True)),
+    )
 
 
-# There are as many as files, and the classes' own constructors take four times as long.
 _entry = partial(tuple.__new__, Entry)
 _origin = partial(tuple.__new__, Origin)
 _found = partial(tuple.__new__, Found)

@@ -35,7 +35,7 @@ _LIMITS: Final = range(-(1 << 63), 1 << 63)
 class StatCache:
     """``since`` is the moment from which on rows are racy; whatever is looked at is looked at after it."""
 
-    __slots__ = ("_asked", "_file", "_known", "_new", "_root", "since")
+    __slots__ = ("_asked", "_file", "_known", "_new", "_old", "_root", "since")
 
     def __init__(self, file: Path, root: Path, known: dict[Row, str]) -> None:
         self._file = file
@@ -43,6 +43,8 @@ class StatCache:
         self._known = known
         self._asked: list[Sequence[Row]] = []
         self._new = False
+        self._old = bool(known)
+        """Whether there may be two rows of one inode."""
         self.since = moment(self._root, os.fsencode(file.parent))
 
     @classmethod
@@ -108,9 +110,11 @@ class StatCache:
         asked = sum(map(len, self._asked))
         if len(known) > 2 * asked + _SPARE:
             known = {row: known[row] for row in chain.from_iterable(self._asked)}
-        newest = {item[0][:2]: item for item in known.items()}
+        items: Iterable[tuple[Row, str]] = known.items()
+        if self._old:
+            items = {item[0][:2]: item for item in items}.values()
         since = self.since
-        kept = [item for item in newest.values() if not is_racy(item[0], since)]
+        kept = [item for item in items if not is_racy(item[0], since)]
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -8,6 +8,7 @@ directory takes the attributes of a lower one unless its part gave a mode or an 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import repeat
 from typing import NamedTuple
 
 from buildgraph.digest import Digest
@@ -66,7 +67,8 @@ def of_copy(
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
         shape = _Shape(step, part, owner_ids, single=single)
-        laid.add_all([(shape(entry), origin) for entry, origin in found], part.where)
+        entries, origins = zip(*found, strict=True) if found else ((), ())
+        laid.add_all(list(zip(shape.all(entries), origins, strict=True)), part.where)
     return laid.recipe()
 
 
@@ -206,6 +208,15 @@ class _Shape:
             to = b"/".join(filter(None, (to, name.encode("utf-8", "surrogateescape"))))
         self._to = to
         self._above = to + b"/" if to else b""
+
+    def all(self, entries: tuple[Entry, ...]) -> Iterable[Entry]:
+        """Column by column where they are only moved, which takes a third of the time."""
+        columns = list(zip(*entries, strict=True))
+        given = self._owner or self._mode or self._git or self._keep_time
+        if not columns or given or b"" in columns[0] or tree.HARDLINK in columns[1]:
+            return map(self, entries)
+        moved = map(self._above.__add__, columns[0])
+        return map(_entry, zip(moved, *columns[1:-1], repeat(None), strict=False))
 
     def __call__(self, entry: Entry) -> Entry:
         path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime = entry
