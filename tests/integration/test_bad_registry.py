@@ -202,5 +202,5 @@ def test_the_table_is_whole():
     """Nothing that the servers can do is left out."""
     from support.badregistry import MODES
 
-    own = {"auth-token-other-host", "auth-token-redirect"}  # in test_registry_manners
+    own = {"auth-token-other-host", "auth-token-redirect"}  # in test_registry_trust
     assert MODES.keys() - own == READ.keys() | PUSH.keys()
