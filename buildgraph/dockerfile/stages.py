@@ -147,17 +147,7 @@ class Stages:
     # -- the beginning of a stage
 
     def _declare(self) -> None:
-        file, options = self.file, self.options
-        target = options.target or file.stages[-1].origin.stage
-        self.arguments = predefined(options, target)
-        for arg in file.args:
-            with blaming(file, arg.where):
-                for pair in arg.pairs:
-                    value = options.args.get(pair.name)
-                    if value is None and pair.default is not None:
-                        value = expand(pair.default, self.arguments, file.escape)
-                    if value is not None:
-                        self.arguments[pair.name] = value
+        self.arguments = global_arguments(self.file, self.options)
         self._date()
 
     def _date(self) -> None:
@@ -218,6 +208,20 @@ class Stages:
         return UsageError(
             "unknown-stage", message, hint=mean(near(name, known)) or f"there are {listed}"
         )
+
+
+def global_arguments(file: Dockerfile, options: Options) -> dict[str, str]:
+    """The ARGs from before the first FROM that have a value, with what is predefined. Raises UsageError."""
+    found = predefined(options, options.target or file.stages[-1].origin.stage)
+    for arg in file.args:
+        with blaming(file, arg.where):
+            for pair in arg.pairs:
+                value = options.args.get(pair.name)
+                if value is None and pair.default is not None:
+                    value = expand(pair.default, found, file.escape)
+                if value is not None:
+                    found[pair.name] = value
+    return found
 
 
 def origins_of(instruction: Instruction) -> Iterator[str]:

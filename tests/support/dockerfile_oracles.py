@@ -200,11 +200,17 @@ def _commands(text):
         return
 
 
+def _is_strange_array(found) -> bool:
+    if found.keyword.upper() == "HEALTHCHECK":
+        return "[" in found.rest
+    return found.rest.startswith("[") and json_strings(found.rest) is None
+
+
 def go_lags(text: str) -> bool:
     if "[" in text and "<<" in text:
         return True  # then: an array with a heredoc behind it was an array
     for found, escape in _commands(text):
-        if found.rest.startswith("[") and json_strings(found.rest) is None:
+        if _is_strange_array(found):
             return True  # then: text behind an array was ignored, numbers in one an error
         flags = "".join(f"{flag.name}{flag.value}" for flag in found.flags)
         if found.flags and (escape != "\\" or not flags.isascii()):
@@ -217,7 +223,7 @@ def port_differs(text: str) -> bool:
         keyword = found.keyword.upper()
         if keyword not in READERS:
             return True  # an error there
-        if found.rest.startswith("[") and json_strings(found.rest) is None:
+        if _is_strange_array(found):
             return True  # numbers are an error there
         if keyword in ("COPY", "ADD") and re.search(f"['\"\u00a0{re.escape(escape)}]", found.rest):
             return True  # quotes count there
