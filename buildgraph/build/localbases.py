@@ -19,10 +19,8 @@ from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import row_of
-from buildgraph.fs.unpack import index
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.graph.lowerrun import DEFAULT_PATH
-from buildgraph.image.archive import ImageArchive
 from buildgraph.image.layout import Layout
 from buildgraph.image.source import ImageSource
 from buildgraph.names import Platform
@@ -104,6 +102,8 @@ class LocalBases:
     def _archive(self, base: Base) -> OpenBase:
         path = self._path(base, "base-missing")
         self._content(path)
+        from buildgraph.image.archive import ImageArchive
+
         archive = self._undo.enter_context(ImageArchive(path, self._store.tmp))
         source = archive.image(base.reference, base.platform or self._platform)
         return opened(source, _Opener(source))
@@ -137,6 +137,8 @@ class LocalBases:
 
     def _describe(self, path: Path) -> bytes:
         """Digest, diff ID and tree of an archive, in one pass over it."""
+        from buildgraph.fs.unpack import index
+
         with path.open("rb") as raw:
             hashed = hasher("sha256")
             size = 0

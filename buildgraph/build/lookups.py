@@ -34,7 +34,6 @@ from buildgraph.graph.step import (
     files_of,
     inputs_of,
 )
-from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
 from buildgraph.spec.model import Owner
 from buildgraph.store.actions import decode_result
@@ -146,6 +145,8 @@ class Lookups:
         before = self._read(str(last["document"])) if last else None
         if before is None:
             return NeverBuilt()
+        from buildgraph.plan.explain import explain
+
         changes = explain(step, before, _plain(document), self.read_tree)
         return Changed(changes) if changes else Evicted()
 

@@ -16,7 +16,6 @@ from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import blake3_hex
 from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
-from buildgraph.execute.archive import Surroundings
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import prove, row_of
@@ -34,6 +33,7 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from buildgraph.execute.archive import Surroundings
     from buildgraph.spec.model import RefKind
 
 
@@ -70,7 +70,9 @@ class Workspace:
         """Names the workspace in this machine's history and cache mounts."""
         return blake3_hex(os.fsencode(self.root))[:16]
 
-    def surroundings(self, environ: Mapping[str, str]) -> Surroundings:
+    def surroundings(self, environ: Mapping[str, str]) -> "Surroundings":
+        from buildgraph.execute.archive import Surroundings
+
         return Surroundings(self.root, environ, self.model.workspace.ca)
 
 

@@ -9,7 +9,7 @@ the base's config says are refused.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
@@ -17,12 +17,14 @@ from buildgraph.execute.keeping import keep
 from buildgraph.fs import dirs, tree
 from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.tree import Tree
-from buildgraph.fs.unpack import Unpacked, index, unpack
 from buildgraph.graph.step import StepId
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.base import Compressed, LayerFacts
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, field
+
+if TYPE_CHECKING:
+    from buildgraph.fs.unpack import Unpacked
 
 _AT_ONCE = 4
 """Layers that are read at the same time."""
@@ -102,6 +104,8 @@ class BaseLayers:
             return known
         if diff_id in self.expected:
             self.snapshot(diff_id)
+        from buildgraph.fs.unpack import index
+
         with self.store.single_flight(f"index-{diff_id}"):
             known = self.store.layers.facts(diff_id)
             return known or self._learn(diff_id, index)
@@ -143,6 +147,8 @@ class BaseLayers:
 
     def restore(self, diff_id: Digest, snapshot: str) -> Path:
         """A snapshot named ``snapshot`` from any compressed form of the layer that is at hand."""
+        from buildgraph.fs.unpack import unpack
+
         with self.snapshots.create(snapshot) as folder:
             self._learn(diff_id, lambda stream: unpack(stream, folder), keep_blob=True)
         made = self.snapshots.path(snapshot)
@@ -165,7 +171,7 @@ class BaseLayers:
         return layer.blob
 
     def _learn(
-        self, diff_id: Digest, read: Callable[[BinaryIO], Unpacked], *, keep_blob: bool = False
+        self, diff_id: Digest, read: "Callable[[BinaryIO], Unpacked]", *, keep_blob: bool = False
     ) -> LayerFacts:
         with self._open(diff_id, keep_blob=keep_blob) as compressed:
             learned = read(open_decompressor(compressed))
