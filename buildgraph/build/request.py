@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
@@ -26,6 +26,35 @@ class SecretSpec:
     id: str
     file: str = ""
     env: str = ""
+
+
+NetworkMode = Literal["default", "none", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class DockerRequest:
+    """What ``build`` of a Dockerfile is told, in docker's words.
+
+    ``context`` and ``file`` are as written, from the request's directory; ``-`` is ``stdin``, an empty ``file`` the
+    context's ``Dockerfile`` or ``dockerfile``. ``contexts`` are ``name=`` what is written behind it.
+    """
+
+    context: str = "."
+    file: str = ""
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    network: NetworkMode = "default"
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    allow: frozenset[str] = frozenset()
+    """Of ``network.host`` and ``security.insecure``."""
+    pull: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    shm_size: int = 0
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    stdin: BinaryIO | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +84,8 @@ class Request:
     shell_on_failure: bool = False
     push: Literal["", "all", "each"] = ""
     """``all``: one release; ``each``: every image that was built, by itself."""
+    docker: DockerRequest | None = None
+    """Set where a Dockerfile is built; then there is no Buildfile, and its image is the one target."""
 
 
 @dataclass(frozen=True, slots=True)

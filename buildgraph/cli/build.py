@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from buildgraph.cli import engine, options, warm
+from buildgraph.cli import docker, engine, options, warm
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, Watcher
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ("buildgraph build --rebuild 'deps*'", "run some steps again"),
         ("buildgraph build --push", "then send the images to where their tags say"),
         ("buildgraph build --require-cached", "fail instead of running a step"),
+        ("buildgraph build -f Dockerfile -t app .", "a Dockerfile, as it is"),
     ),
 )
 @options.targets
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shell-on-failure", is_flag=True, help="Open a shell where a step failed; needs a terminal."
 )
+@docker.options
 @options.later
 def build(
     session: Session,
@@ -93,12 +95,19 @@ def build(
     iidfile: str | None,
     shell_on_failure: bool,
     push: Literal["all", "each"] | None,
+    **given: Any,
 ) -> None:
     """Build targets: images, steps or groups. Without a name, the workspace's default ones.
 
     A name may be a glob. Only what changed since an earlier build runs again.
+
+    Where -f names a Dockerfile, or the folder has one and no Buildfile, that is built as docker would do it: then
+    TARGET is the context, a folder or "-".
     """
     _refuse_remote_cache()
+    asked = docker.request_of(session, targets, given)
+    if asked is not None:
+        targets = ()
     if shell_on_failure:
         session = _with_terminal(session)
     request = options.request(
@@ -121,6 +130,7 @@ def build(
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,
         push=push or "",
+        docker=asked,
     )
     _carry_out(session, request)
 

@@ -83,18 +83,5 @@ LATER_OPTIONS: Mapping[str, bool] = {
     "--report": True,
     "--on": True,
     "--watch": False,
-    "--target": True,
-    "--build-arg": True,
-    "--build-context": True,
-    "--label": True,
-    "--network": True,
-    "--add-host": True,
-    "--pull": False,
-    "--no-cache-filter": True,
-    "--annotation": True,
-    "--shm-size": True,
-    "--ulimit": True,
-    "--check": False,
-    "--call": True,
 }
 """Options of ``build`` that are not supported yet, and whether they take a value."""

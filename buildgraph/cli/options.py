@@ -90,12 +90,12 @@ def _refuse(context: click.Context, parameter: click.Parameter, value: object) -
 def request(
     session: Session, names: Sequence[str] = (), sets: Sequence[str] = (), **rest: Any
 ) -> "Request":
-    """What the user asked for, paths made absolute."""
+    """What the user asked for, paths made absolute. A Dockerfile needs ``docker``."""
     from buildgraph.build.request import Request
 
     return Request(
         directory=session.directory,
-        file=session.file,
+        file=None if rest.get("docker") else session.file,
         home=session.home,
         targets=tuple(names),
         sets=dict(parse_pair("--set", each) for each in sets),

@@ -45,10 +45,13 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The working folder is the process's: ``-C`` has been followed before this exists."""
+    """The working folder is the process's: ``-C`` has been followed before this exists.
+
+    ``named`` is what ``-f`` says, as it was written; empty without it.
+    """
 
     directory: Path
-    file: Path | None
+    named: str
     home: Path
     progress: Progress
     color: Color
@@ -57,6 +60,17 @@ class Session:
     arguments: tuple[str, ...]
     plan_file: Path | None
     """Where a warm answer to these arguments is kept."""
+
+    @property
+    def file(self) -> Path | None:
+        """The Buildfile that ``-f`` names. Raises UsageError ``not-a-buildfile`` for any other file."""
+        if names_dockerfile(self.named):
+            raise UsageError(
+                "not-a-buildfile",
+                f"{self.named!r} is no Buildfile",
+                hint="name a .toml file; only `buildgraph build` takes a Dockerfile",
+            )
+        return Path(os.path.abspath(self.named)) if self.named else None
 
     @property
     def styled(self) -> bool:
@@ -70,6 +84,11 @@ class Session:
 
     def note(self, message: str) -> None:
         self.screen.note(message, self.progress)
+
+
+def names_dockerfile(file: str) -> bool:
+    """Whether ``-f`` means no Buildfile; a folder is where one is."""
+    return bool(file) and not file.endswith(".toml") and not os.path.isdir(file)
 
 
 @dataclass(slots=True)
@@ -100,16 +119,9 @@ class Settings:
                 raise UsageError(
                     "bad-directory", f"cannot work in {self.directory!r}: {error.strerror}"
                 ) from error
-        file = Path(os.path.abspath(self.file)) if self.file else None
-        if file and file.suffix != ".toml":
-            raise UsageError(
-                "unsupported",
-                f"{self.file!r} is no Buildfile: building from a Dockerfile is not supported yet",
-                hint="name a .toml file",
-            )
         return Session(
             Path.cwd(),
-            file,
+            self.file,
             home,
             self.progress,
             self.color,
@@ -145,7 +157,7 @@ def options() -> list[click.Parameter]:
 
     return [
         option("-C", field="directory", metavar="DIR", help="Work in this folder."),
-        option("-f", "--file", field="file", metavar="FILE", help="Use this Buildfile."),
+        option("-f", "--file", field="file", metavar="FILE", help="Use this Buildfile or Dockerfile."),
         option(
             "--home",
             field="home",

@@ -1,0 +1,219 @@
+"""Docker's own options of ``build``, and whether a command line means a Dockerfile at all."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from buildgraph.cli.quantity import parse_pair
+from buildgraph.cli.session import Session, names_dockerfile
+from buildgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from buildgraph.build.request import DockerRequest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES = ("Dockerfile", "dockerfile")
+CALLS = ("build", "check", "outline", "targets")
+ENTITLEMENTS = ("network.host", "security.insecure")
+_REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
+
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--target", {"metavar": "STAGE", "help": "Build this stage; the last one without it."}),
+    (
+        "--build-arg",
+        {"metavar": "NAME[=VALUE]", "multiple": True, "help": "Give an ARG its value."},
+    ),
+    (
+        "--build-context",
+        {
+            "metavar": "NAME=SOURCE",
+            "multiple": True,
+            "help": "What NAME in FROM and --from means: a folder, docker-image://REF or oci-layout://DIR[:TAG].",
+        },
+    ),
+    ("--label", {"metavar": "NAME=VALUE", "multiple": True, "help": "Add a label to the image."}),
+    (
+        "--annotation",
+        {"metavar": "NAME=VALUE", "multiple": True, "help": "Add an annotation to the manifest."},
+    ),
+    (
+        "--network",
+        {
+            "type": click.Choice(["default", "none", "host"]),
+            "default": "default",
+            "help": "What a RUN sees of the network.",
+        },
+    ),
+    ("--add-host", {"metavar": "NAME:IP", "multiple": True, "help": "Add a line to /etc/hosts."}),
+    (
+        "--allow",
+        {
+            "type": click.Choice(ENTITLEMENTS),
+            "multiple": True,
+            "help": "Let a RUN have what it asks for.",
+        },
+    ),
+    ("--pull", {"is_flag": True, "help": "Ask the registry for every base image again."}),
+    (
+        "--no-cache-filter",
+        {"metavar": "STAGE", "multiple": True, "help": "Run the steps of these stages again."},
+    ),
+    ("--shm-size", {"metavar": "SIZE", "default": "", "help": "How big /dev/shm is in a RUN."}),
+    (
+        "--ulimit",
+        {"metavar": "NAME=SOFT[:HARD]", "multiple": True, "help": "A limit that a RUN has."},
+    ),
+    ("--check", {"is_flag": True, "help": "Check the Dockerfile instead of building it."}),
+    (
+        "--call",
+        {
+            "type": click.Choice(CALLS),
+            "default": "build",
+            "help": "Check it, or list its arguments (outline) or stages (targets).",
+        },
+    ),
+)
+
+
+def options(function: F) -> F:
+    """They arrive as keywords; :func:`request_of` reads them."""
+    for name, extra in reversed(_OPTIONS):
+        function = click.option(name, **extra)(function)
+    return function
+
+
+def request_of(
+    session: Session, words: Sequence[str], given: Mapping[str, Any]
+) -> "DockerRequest | None":
+    """None where a Buildfile is meant; docker's options are refused then."""
+    context = _context(session, words)
+    if context is not None:
+        return _request(session, context, given)
+    for name, extra in _OPTIONS:
+        if given[_key(name)] not in (extra.get("default"), (), False, None):
+            raise UsageError(
+                "docker-option",
+                f"{name} is for Dockerfiles, and there is none to build here",
+                hint="name it with -f, or name the folder that it is in; in a Buildfile, --set sets a variable",
+            )
+    return None
+
+
+def _context(session: Session, words: Sequence[str]) -> str | None:
+    """The context's path, address or ``-``, where a Dockerfile is meant."""
+    context = words[0] if words else "."
+    if names_dockerfile(session.named):
+        if len(words) > 1:
+            raise UsageError(
+                "several-contexts",
+                f"a Dockerfile has one context, and there are {len(words)}",
+                hint="write it as buildgraph build -f Dockerfile CONTEXT; --target names a stage",
+            )
+        return context
+    if session.named or len(words) > 1 or os.path.exists("Buildfile.toml"):
+        return None
+    if context == "-" or context.startswith(_REMOTE):
+        return context
+    return context if any(os.path.isfile(os.path.join(context, n)) for n in NAMES) else None
+
+
+def _request(session: Session, context: str, given: Mapping[str, Any]) -> "DockerRequest":
+    from buildgraph.build.request import DockerRequest
+
+    if context == "-" and session.named == "-":
+        raise UsageError(
+            "stdin-twice",
+            "the Dockerfile and its context cannot both be standard input",
+            hint="a context on standard input can hold its Dockerfile",
+        )
+    return DockerRequest(
+        context=context,
+        file=session.named,
+        target=given["target"] or "",
+        args=_arguments(given["build_arg"]),
+        contexts=dict(parse_pair("--build-context", each) for each in given["build_context"]),
+        labels=dict(_label(each) for each in given["label"]),
+        annotations=dict(parse_pair("--annotation", each) for each in given["annotation"]),
+        network=given["network"],
+        hosts=dict(_host(each) for each in given["add_host"]),
+        allow=frozenset(given["allow"]),
+        pull=given["pull"],
+        no_cache_filter=tuple(s for each in given["no_cache_filter"] for s in each.split(",")),
+        shm_size=_bytes(given["shm_size"]),
+        ulimits=dict(_limit(each) for each in given["ulimit"]),
+        stdin=sys.stdin.buffer if "-" in (context, session.named) else None,
+    )
+
+
+def call_of(given: Mapping[str, Any]) -> str:
+    """``build``, ``check``, ``outline`` or ``targets``."""
+    return "check" if given["check"] else str(given["call"])
+
+
+def _key(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _arguments(words: Sequence[str]) -> dict[str, str]:
+    """``NAME`` alone takes the caller's value, if there is one."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise UsageError(
+                "bad-option-value",
+                f"--build-arg {word!r} has no name",
+                hint="write it as --build-arg NAME=VALUE, or --build-arg NAME for the environment's value",
+            )
+        if equals or name in os.environ:
+            found[name] = value if equals else os.environ[name]
+    return found
+
+
+def _label(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    if not name:
+        raise UsageError(
+            "bad-option-value", f"--label {word!r} has no name", hint="write --label NAME=VALUE"
+        )
+    return name, value
+
+
+def _host(word: str) -> tuple[str, str]:
+    name, separator, address = word.partition("=" if "=" in word else ":")
+    if not (name and separator and address):
+        raise UsageError(
+            "bad-option-value",
+            f"--add-host {word!r} is not understood",
+            hint="write it as --add-host NAME:ADDRESS",
+        )
+    return name, address.removeprefix("[").removesuffix("]")
+
+
+def _bytes(text: str) -> int:
+    """Docker's sizes: ``64m`` is 64 MiB."""
+    from buildgraph.dockerfile.mounts import memory_size
+
+    size = memory_size(text) if text else 0
+    if size is None:
+        raise UsageError(
+            "bad-option-value", f"--shm-size {text!r} is no size", hint="write 64m or 1g"
+        )
+    return size
+
+
+def _limit(word: str) -> tuple[str, tuple[int, int]]:
+    name, _, value = word.partition("=")
+    soft, _, hard = value.partition(":")
+    try:
+        return name, (int(soft), int(hard or soft))
+    except ValueError as error:
+        raise UsageError(
+            "bad-option-value",
+            f"--ulimit {word!r} is not understood",
+            hint="write it as --ulimit nofile=1024:2048",
+        ) from error
