@@ -43,6 +43,8 @@ class DockerRequest:
     file: str = ""
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
+    inherited: tuple[str, ...] = ()
+    """Arguments whose values are those of the environment's variables, if it has them."""
     contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

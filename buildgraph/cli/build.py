@@ -76,6 +76,7 @@ if TYPE_CHECKING:
 @options.later
 def build(
     session: Session,
+    /,
     *,
     targets: tuple[str, ...],
     sets: tuple[str, ...],

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -134,7 +134,8 @@ def _request(session: Session, context: str, given: Mapping[str, Any]) -> "Docke
         context=context,
         file=session.named,
         target=given["target"] or "",
-        args=_arguments(given["build_arg"]),
+        args=dict(_arguments(given["build_arg"])),
+        inherited=tuple(name for name in given["build_arg"] if "=" not in name),
         contexts=dict(parse_pair("--build-context", each) for each in given["build_context"]),
         labels=dict(_label(each) for each in given["label"]),
         annotations=dict(parse_pair("--annotation", each) for each in given["annotation"]),
@@ -158,9 +159,8 @@ def _key(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
 
 
-def _arguments(words: Sequence[str]) -> dict[str, str]:
-    """``NAME`` alone takes the caller's value, if there is one."""
-    found = {}
+def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those with a value."""
     for word in words:
         name, equals, value = word.partition("=")
         if not name:
@@ -169,9 +169,8 @@ def _arguments(words: Sequence[str]) -> dict[str, str]:
                 f"--build-arg {word!r} has no name",
                 hint="write it as --build-arg NAME=VALUE, or --build-arg NAME for the environment's value",
             )
-        if equals or name in os.environ:
-            found[name] = value if equals else os.environ[name]
-    return found
+        if equals:
+            yield name, value
 
 
 def _label(word: str) -> tuple[str, str]:

@@ -157,7 +157,9 @@ def options() -> list[click.Parameter]:
 
     return [
         option("-C", field="directory", metavar="DIR", help="Work in this folder."),
-        option("-f", "--file", field="file", metavar="FILE", help="Use this Buildfile or Dockerfile."),
+        option(
+            "-f", "--file", field="file", metavar="FILE", help="Use this Buildfile or Dockerfile."
+        ),
         option(
             "--home",
             field="home",

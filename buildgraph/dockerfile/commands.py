@@ -73,10 +73,6 @@ def history_argv(run: Run, argv: tuple[str, ...]) -> tuple[str, ...]:
     return argv
 
 
-def secrets_of(run: m.Run) -> tuple[str, ...]:
-    return tuple(mount.id for mount in run.mounts if isinstance(mount, m.SecretMount))
-
-
 def _network(run: Run, options: Options) -> Network:
     match run.network:
         case "none":

@@ -39,7 +39,7 @@ class Needs:
 class Converted:
     """``on`` and ``image`` are the target's stack and config; ``contexts`` have no ignore rules yet.
 
-    ``images`` are those of stages that others take files from. ``secrets`` are the ids that mounts ask for.
+    ``images`` are those of stages that others take files from.
     """
 
     on: tuple[m.Ref, ...]
@@ -48,7 +48,6 @@ class Converted:
     steps: Mapping[str, m.Step]
     images: Mapping[str, m.Image]
     contexts: Mapping[str, m.FileContext]
-    secrets: tuple[str, ...] = ()
     epoch: int | None = None
     unused_args: tuple[str, ...] = ()
 
@@ -223,9 +222,6 @@ class _Conversion:
         config = with_labels(_bare(state.config), options.labels)
         context = main_context(options)
         fragment.contexts[context] = m.FileContext(options.context)
-        runs = [step.kind for step in fragment.steps.values() if isinstance(step.kind, m.Run)]
-        mounts = [mount for run in runs for mount in run.mounts]
-        secrets = [mount.id for mount in mounts if isinstance(mount, m.SecretMount)]
         return Converted(
             on=state.stack,
             image=m.DockerImage(config, state.history),
@@ -233,7 +229,6 @@ class _Conversion:
             steps=fragment.steps,
             images=fragment.images,
             contexts=fragment.contexts,
-            secrets=tuple(dict.fromkeys(secrets)),
             epoch=self.stages.epoch,
             unused_args=unused_arguments(self.stages, needed),
         )

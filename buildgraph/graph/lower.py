@@ -55,6 +55,13 @@ def lower(
     return lowering.graph()
 
 
+def config_of(
+    model: m.Model, bases: Mapping[str, BaseFacts], platform: Platform, ref: m.Ref
+) -> Config:
+    """The config of what ``ref`` names, whose bases must be known; nothing else of the model is looked at."""
+    return _Lowering(model, bases, {}, platform).step(ref).config
+
+
 @dataclass(frozen=True, slots=True)
 class _Lowered:
     """What a reference stands for: its contribution to a stack, and the config that it hands on."""
@@ -178,7 +185,7 @@ class _Lowering:
             merge_strict=image.merge_strict,
             where=image.where,
             description=image.description,
-            epoch=self.model.workspace.epoch,
+            epoch=_epoch(image, self.model.workspace),
             history=image.docker.history if image.docker else None,
         )
         return lowered
@@ -254,6 +261,11 @@ class _Lowering:
             kind.keyring,
             step.where,
         )
+
+
+def _epoch(image: m.Image, workspace: m.Workspace) -> int | None:
+    own = image.docker.epoch if image.docker else None
+    return workspace.epoch if own is None else own
 
 
 def _bare(step: StepId) -> str:

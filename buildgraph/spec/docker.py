@@ -104,3 +104,5 @@ class DockerImage:
 
     config: Config
     history: tuple[HistoryLine, ...]
+    epoch: int | None = None
+    """Its own SOURCE_DATE_EPOCH; None for the workspace's."""

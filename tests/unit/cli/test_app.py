@@ -166,11 +166,6 @@ def test_home_comes_from_the_environment(monkeypatch):
     assert str(asked.request.home) == "/from/env"
 
 
-def test_a_dockerfile_is_not_supported_yet():
-    said = run("build", "-f", "Dockerfile", ".")
-    assert (said.code, "not supported yet" in said.err) == (2, True)
-
-
 def test_a_wrong_folder():
     said = run("-C", "/nowhere", "check")
     assert (said.code, "'/nowhere'" in said.err) == (2, True)

@@ -165,7 +165,6 @@ def test_memory_and_secrets() -> None:
         SecretMount("t", env="T"),
         SecretMount("s", Text(("/s",)), owner=Owner(3, 0), mode=Mode(0o444)),
     )
-    assert Asked("FROM x\n" + text).found.secrets == ("t", "s")
     both = one("RUN --mount=type=secret,id=t,env=T,target=/f x\n", "run").mounts
     assert [(mount.env, mount.target) for mount in both] == [("T", None), ("", Text(("/f",)))]
 

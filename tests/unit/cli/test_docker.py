@@ -1,0 +1,119 @@
+"""``build`` of a Dockerfile: when it is meant, and what docker's options say."""
+
+import io
+import sys
+
+import pytest
+from support.screen import Asked, run
+
+from buildgraph.build.request import DockerRequest, Summary
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BUILDGRAPH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("BUILDGRAPH_CACHE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    return Asked().replace(monkeypatch, build=Summary(True, {}, ()))
+
+
+def docker(asked: Asked, *words: str) -> DockerRequest | None:
+    said = run("build", *words)
+    assert said.code == 0, said.err
+    return asked.request.docker
+
+
+def test_a_dockerfile_is_meant(asked, place):
+    (place / "sub").mkdir()
+    assert docker(asked, "-f", "any/File") == DockerRequest(file="any/File")
+    assert asked.request.file is None
+    assert docker(asked, "-f", "x.dockerfile", "sub") == DockerRequest("sub", "x.dockerfile")
+    assert docker(asked, "sub") is None
+    assert asked.request.targets == ("sub",)
+    (place / "sub/dockerfile").touch()
+    assert docker(asked, "sub") == DockerRequest("sub")
+    assert docker(asked) is None
+    (place / "Dockerfile").touch()
+    assert docker(asked) == DockerRequest()
+    assert asked.request.targets == ()
+
+
+def test_a_buildfile_is_meant(asked, place):
+    (place / "Dockerfile").touch()
+    (place / "Buildfile.toml").touch()
+    assert docker(asked) is None
+    assert docker(asked, "-f", "other.toml") is None
+    assert asked.request.file == place / "other.toml"
+    assert docker(asked, "-f", str(place)) is None
+    assert docker(asked, "a", "b") is None
+
+
+def test_docker_s_options(asked, monkeypatch):
+    words = """
+    -f Dockerfile . --target b --build-arg A=1 --build-arg B= --build-arg HOME --build-arg C=x=y
+    --build-context box=oci-layout://d:t --build-context f=../x --label l=1 --label m
+    --annotation a=b --network none --add-host h:1.2.3.4 --add-host six=[::1] --allow network.host
+    --pull --no-cache-filter a,b --no-cache-filter c --shm-size 64m --ulimit nofile=5
+    --ulimit core=1:2
+    """
+    assert docker(asked, *words.split()) == DockerRequest(
+        context=".",
+        file="Dockerfile",
+        target="b",
+        args={"A": "1", "B": "", "C": "x=y"},
+        inherited=("HOME",),
+        contexts={"box": "oci-layout://d:t", "f": "../x"},
+        labels={"l": "1", "m": ""},
+        annotations={"a": "b"},
+        network="none",
+        hosts={"h": "1.2.3.4", "six": "::1"},
+        allow=frozenset({"network.host"}),
+        pull=True,
+        no_cache_filter=("a", "b", "c"),
+        shm_size=64 << 20,
+        ulimits={"nofile": (5, 5), "core": (1, 2)},
+    )
+
+
+@pytest.mark.parametrize(("file", "context"), [("-", "."), ("", "-")])
+def test_standard_input(asked, monkeypatch, file, context):
+    stdin = io.TextIOWrapper(io.BytesIO(b"FROM x"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    words = ["-f", file] if file else []
+    found = docker(asked, *words, context)
+    assert found == DockerRequest(context, file)
+    assert found.stdin is stdin.buffer
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-f", "Dockerfile", "a", "b"), "one context"),
+        (("-f", "-", "-"), "cannot both be standard input"),
+        (("--target", "x"), "--target is for Dockerfiles"),
+        (("--pull",), "--pull is for Dockerfiles"),
+        (("-f", "D", "--build-arg", "=x"), "--build-arg"),
+        (("-f", "D", "--label", "=x"), "--label"),
+        (("-f", "D", "--add-host", "x"), "--add-host"),
+        (("-f", "D", "--ulimit", "nofile=x"), "--ulimit"),
+        (("-f", "D", "--shm-size", "big"), "--shm-size"),
+        (("-f", "D", "--network", "own"), "own"),
+        (("-f", "D", "--build-context", "x"), "--build-context"),
+    ],
+)
+def test_what_is_refused(asked, words, said):
+    found = run("build", *words)
+    assert found.code == 2
+    assert said in found.err
+
+
+@pytest.mark.parametrize("command", ["plan", "ls", "check", "init"])
+def test_other_commands_want_a_buildfile(command):
+    said = run("-f", "Dockerfile", command)
+    assert said.code == 2
+    assert "error[not-a-buildfile]" in said.err
