@@ -245,6 +245,7 @@ def _facts(session: Session) -> Facts | None:
         request.no_cache
         or request.push
         or request.rebuild
+        or (request.docker and (request.docker.pull or request.docker.no_cache_filter))
         or request.secrets
         or any(output.type != "store" for output in request.outputs)
     )

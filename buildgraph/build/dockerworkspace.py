@@ -1,12 +1,32 @@
-"""A workspace that is one Dockerfile: what docker's command line says becomes a model of one image."""
+"""A workspace that is one Dockerfile: what docker's command line says becomes a model of one image.
+
+There is no lock beside a Dockerfile. What a tag named when it was first met is remembered in the store, for this
+context, until ``--pull`` asks again.
+"""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from buildgraph.build.dockerfiles import Dockerfiles, OpenBases, Recipe
-from buildgraph.build.dockerinput import IGNORE, DockerInput, ignore_lines, known, read_lines
+from buildgraph.build.baseimages import BaseImages
+from buildgraph.build.bases import BaseOpener, OpenBases
+from buildgraph.build.dockerfiles import Dockerfiles, Recipe
+from buildgraph.build.dockerinput import (
+    IGNORE,
+    DockerInput,
+    ignore_lines,
+    known,
+    open_input,
+    read_lines,
+)
+from buildgraph.build.imagepins import ImagePins
+from buildgraph.build.localbases import LocalBases
+from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
+from buildgraph.build.sidecar import Sidecar
+from buildgraph.build.workspace import Workspace, graph_of
+from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,
     Folder,
@@ -20,20 +40,79 @@ from buildgraph.dockerfile.origins import familiar
 from buildgraph.errors import Location, UsageError
 from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
+from buildgraph.fs.fingerprint import StatCache
 from buildgraph.names import Platform, Reference
 from buildgraph.sandbox.network import private_network_problem
 from buildgraph.spec import model as m
+from buildgraph.spec.lock import Lock, parse
+from buildgraph.store.local import LocalStore
 
 
-def docker_model(
+def open_docker_workspace(
+    request: Request,
+    asked: DockerRequest,
+    store: LocalStore,
+    access: Access,
+    observer: Observer,
+    undo: ExitStack,
+) -> Workspace:
+    """Raises UsageError; ``undo`` closes what stays open."""
+    given = open_input(asked, request.directory, undo)
+    root, name = given.root, blake3_hex(os.fsencode(given.root))
+    facts = Facts(os.fsencode(root))
+    cache = StatCache.load(store.stat / name[:32], root)
+    platform = platform_of(request)
+    local = LocalBases(root, platform, store, cache, facts, undo)
+    sidecar = Sidecar(root)
+    opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
+    bases = _Bases(store, opener, f"dockerfile-pins-{name[:16]}", pull=asked.pull)
+    model = _model(request, asked, given, facts, bases, observer)
+    opened = bases.open(model)
+    graph = graph_of(model, opened, bases.lock)
+    return Workspace(
+        root,
+        given.file or root,
+        model,
+        graph,
+        opened,
+        opener,
+        frozenset(model.bases),
+        bases.lock,
+        facts,
+        given.repeatable,
+        cache,
+        sidecar,
+    )
+
+
+class _Bases:
+    """``lock`` has a pin for every image that was opened; ``document`` is where the store remembers it."""
+
+    def __init__(self, store: LocalStore, opener: BaseOpener, document: str, *, pull: bool) -> None:
+        self._store = store
+        self._opener = opener
+        self._document = document
+        known = None if pull else store.records.document(document)
+        self.lock = Lock() if known is None else parse("what tags named before", known)
+
+    def open(self, model: m.Model) -> OpenBases:
+        images = [base for base in model.bases.values() if base.kind == "image"]
+        new = [base for base in images if self._opener.pin(base, self.lock) is None]
+        if new:
+            self.lock = ImagePins(self._opener, self.lock).pin(new, update=False)[0]
+            self._store.records.put_document(self._document, self.lock.to_bytes())
+        wanted = frozenset(model.bases)
+        return self._opener.open_all(model, self.lock, wanted, resolve=False)
+
+
+def _model(
     request: Request,
     asked: DockerRequest,
     given: DockerInput,
     facts: Facts,
-    open_bases: OpenBases,
+    bases: _Bases,
     observer: Observer,
 ) -> m.Model:
-    """Raises UsageError; ``facts`` learn what was read."""
     name = image_name(given.root)
     platform = platform_of(request)
     shown = _shown(given, request.directory)
@@ -52,7 +131,7 @@ def docker_model(
         _options(request, asked, f"{name}/", platform, facts),
         lambda context: _ignore(context, given, facts),
     )
-    return Dockerfiles(model, {name: recipe}, open_bases, observer).converted()
+    return Dockerfiles(model, {name: recipe}, bases.open, observer).converted()
 
 
 def platform_of(request: Request) -> Platform:
@@ -64,12 +143,6 @@ def image_name(root: Path) -> str:
     """The folder's name, as far as it can stand in a reference."""
     letters = [c if c.isascii() and c.isalnum() else "-" for c in root.name.lower()]
     return "-".join(part for part in "".join(letters).split("-") if part) or "image"
-
-
-def forced_stages(asked: DockerRequest, name: str) -> Iterator[str]:
-    """Patterns of steps for ``--no-cache-filter``."""
-    for stage in asked.no_cache_filter:
-        yield f"{name}/{stage.lower()}/*"
 
 
 def private_network() -> Network:

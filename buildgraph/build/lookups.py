@@ -54,6 +54,9 @@ def rules_for(request: Request, now: int) -> Rules:
         name = step.id.partition(":")[2]
         if request.no_cache:
             return "--no-cache"
+        stage = name.split("/")[1:2]
+        if request.docker and stage and stage[0] in request.docker.no_cache_filter:
+            return f"--no-cache-filter {stage[0]}"
         for pattern in request.rebuild:
             if fnmatch.fnmatchcase(name, pattern.removeprefix("step:")):
                 return f"--rebuild {pattern}"

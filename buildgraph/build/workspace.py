@@ -95,6 +95,10 @@ def open_workspace(
 
     Raises ErrorGroup with every mistake in the Buildfile; ``undo`` closes what stays open.
     """
+    if request.docker is not None:
+        from buildgraph.build.dockerworkspace import open_docker_workspace
+
+        return open_docker_workspace(request, request.docker, store, access, observer, undo)
     file = find(request.directory, request.file).absolute()
     root = file.parent
     facts = Facts(os.fsencode(root))
@@ -118,7 +122,7 @@ def open_workspace(
     opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
     wanted = _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
-    graph = _graph(model, bases, lock)
+    graph = graph_of(model, bases, lock)
     return Workspace(
         root, file, model, graph, bases, opener, wanted, lock, facts, repeatable, cache, sidecar
     )
@@ -130,7 +134,7 @@ def relocked(workspace: Workspace, lock: Lock) -> Workspace:
     _optional(workspace.facts, os.fsencode(NAME))
     model = workspace.model
     bases = workspace.opener.open_all(model, lock, workspace.wanted, resolve=False)
-    return replace(workspace, graph=_graph(model, bases, lock), lock=lock)
+    return replace(workspace, graph=graph_of(model, bases, lock), lock=lock)
 
 
 def _wanted(model: Model, targets: tuple[str, ...], want: Want) -> frozenset[str]:
@@ -181,7 +185,7 @@ def _lock(facts: Facts) -> Lock:
     return Lock() if content is None else parse(NAME, content)
 
 
-def _graph(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
+def graph_of(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
     """Steps whose pins answer what the Buildfile asks for have these, and the suite that they were taken from."""
     platform = model.workspace.platform
     model = without(model, model.bases.keys() - bases.keys())
