@@ -10,6 +10,7 @@ from buildgraph.dockerfile.fragment import Fragment
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.origins import SCRATCH, Origin, resolve
 from buildgraph.dockerfile.parse import parse
+from buildgraph.dockerfile.source import Lines
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import StageState, empty_config, with_labels
 from buildgraph.dockerfile.unused import unused_arguments
@@ -184,13 +185,13 @@ class _Conversion:
         )
         return StageState.of_image(empty_config(platform), platform, (ref, step))
 
-    def _find(self, name: str, user: StageNode) -> Origin:
+    def _find(self, name: str, user: StageNode, at: Lines) -> Origin:
         """What ``--from=name`` takes files from."""
         options = self.stages.options
         node = self.stages.find(name, user)
         if node is not None:
             return Origin(ref=self._filesystem(node))
-        origin = resolve(options, name, options.platform, self.stages.file.location(user.where))
+        origin = resolve(options, name, options.platform, self.stages.file.location(at))
         if origin.base is not None:
             self.fragment.add_base(origin.base)
         return self._context(origin)

@@ -17,8 +17,8 @@ from buildgraph.oci.config import Healthcheck
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass
 
-Find = Callable[[str, StageNode], Origin]
-"""What the name in a ``--from`` or ``from`` of a stage means."""
+Find = Callable[[str, StageNode, Lines], Origin]
+"""What the name in a ``--from`` or ``from`` of a stage means, which stands at those lines."""
 
 _LONGEST = 200
 
@@ -35,6 +35,8 @@ class Walk:
     total: int = 0
     count: int = 0
     trigger: bool = False
+    at: Lines = Lines(0, 0)
+    """Where the instruction stands that is looked at."""
 
     def run(self) -> None:
         """Raises UsageError with the place of the mistake."""
@@ -44,11 +46,9 @@ class Walk:
         self.total = told + self.count
         for at, each in enumerate(self.node.instructions):
             self.trigger = at < triggers
-            with blaming(self.stages.file, self._where(each)):
+            self.at = self.node.where if self.trigger else each.where
+            with blaming(self.stages.file, self.at):
                 self._take(each)
-
-    def _where(self, each: i.Instruction) -> Lines:
-        return self.node.where if self.trigger else each.where
 
     def _word(self, text: str) -> str:
         return expand(text, self.state.variables, self.stages.file.escape)
@@ -142,7 +142,7 @@ class Walk:
                 state.add_layer(ref, f"WORKDIR {path}", marked=False)
 
     def _found(self, name: str) -> Origin:
-        return self.find(name, self.node)
+        return self.find(name, self.node, self.at)
 
     def _origin_of(self, copy: i.Copy | i.Add) -> Origin:
         if isinstance(copy, i.Copy) and copy.origin:
@@ -158,7 +158,7 @@ class Walk:
             m.Step(
                 name,
                 kind,
-                self.stages.file.location(self._where(each)),
+                self.stages.file.location(self.at),
                 on=self.state.stack,
                 title=self._title(each),
             )
