@@ -165,12 +165,16 @@ class Lookups:
     def _made_document(
         self, step: Keyed, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
-        if isinstance(step, RecipeStep) and (final or is_alone(step)):
+        unpacks = (
+            isinstance(step, DockerCopyStep) and step.unpack
+        )  # its key tells before it is done
+        if isinstance(step, RecipeStep) and not unpacks and (final or is_alone(step)):
             return document(step, Inputs(names, {}), self._recipe(step).digest)
         files: dict[Files | DockerFiles, Digest] = {}
         if isinstance(step, DockerCopyStep):
-            words = [s for s in step.sources if isinstance(s, DockerFiles) and s.stack is None]
-            files |= {word: self._selections.words_digest(word) for word in words}
+            words = [s for s in step.sources if isinstance(s, DockerFiles)]
+            known = [word for word in words if final or word.stack is None]
+            files |= {word: self._selections.words_digest(word) for word in known}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
                 times = isinstance(step, CopyStep) and step.keep_time

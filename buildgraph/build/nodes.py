@@ -130,7 +130,8 @@ class Nodes:
             case RunStep():
                 return self._commands().execute(step, decision.key, identities, self._now)
             case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
-                recipe = session.stacks.placed.recipes[step.id]
+                recipe = session.lookups.recipe(step.id)
+                assert recipe is not None
                 made = session.store.blobs.put(recipe.object, "blake3")
                 size = sum(entry.size for entry in recipe.tree)
                 return ActionResult(

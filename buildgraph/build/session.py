@@ -16,6 +16,7 @@ from buildgraph.build.request import Request
 from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
 from buildgraph.events import Event, Observer
+from buildgraph.execute.archives import Archives
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
@@ -155,7 +156,8 @@ def open_session(
             always_ignored(request, workspace),
         )
         contexts = Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
-        selections = Selections(context, stacks, contexts)
+        archives = Archives(store, snapshots, stacks)
+        selections = Selections(context, stacks, contexts, archives)
         lookups = Lookups(workspace.graph, store, stacks, selections, History(workspace.id))
         yield Session(
             request,

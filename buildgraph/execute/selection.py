@@ -12,6 +12,7 @@ from itertools import repeat
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
+from buildgraph.execute.archives import Archives
 from buildgraph.execute.sources import ContextView, StackView, matches
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
@@ -42,12 +43,17 @@ class Selections:
     """Each selection is found once per build; safe to ask from several threads."""
 
     def __init__(
-        self, context: Context, stacks: Stacks, others: Callable[[str], DockerContext]
+        self,
+        context: Context,
+        stacks: Stacks,
+        others: Callable[[str], DockerContext],
+        archives: Archives,
     ) -> None:
         """``others`` opens the context of a Dockerfile by name."""
         self._context = context
         self._stacks = stacks
         self._others = others
+        self._archives = archives
         self._found: dict[Files, tuple[Found, ...]] = {}
         self._matches: dict[DockerFiles, tuple[Match, ...]] = {}
         self._digests: dict[Files | DockerFiles, Digest] = {}
@@ -85,6 +91,10 @@ class Selections:
                 view = StackView(self._stacks.placed.merged(files.stack), files.stack)
             self._matches[files] = matches(files, view)
         return self._matches[files]
+
+    def unpacked(self, files: DockerFiles) -> tuple[Match, ...]:
+        """The same, with what archives hold in their place."""
+        return self._archives.opened(self.matches(files))
 
     def words_digest(self, files: DockerFiles) -> Digest:
         """Of the names and all that they stand for."""
@@ -187,9 +197,8 @@ def recipe_of(
             found = _timed(selections) if step.keep_time else selections.found
             return of_copy(step, found, lambda owner: owners(step.names, owner, step.where))
         case DockerCopyStep():
-            return of_docker_copy(
-                step, selections.matches, lambda owner: owners(step.names, owner, step.where)
-            )
+            files = selections.unpacked if step.unpack else selections.matches
+            return of_docker_copy(step, files, lambda owner: owners(step.names, owner, step.where))
         case WorkdirStep():
             user, _, group = step.user.partition(":")
             named = owners(step.names, Owner(_number(user or "0"), _number(group)), step.where)

@@ -23,7 +23,8 @@ from buildgraph.spec.model import InlineFile, Owner
 class Match(NamedTuple):
     """What one name that a source word means has to give.
 
-    ``found`` is sorted; paths are below the match, which is itself first, with the empty path. ``way`` are folders of
+    ``found`` is sorted; paths are below the match, which is itself first, with the empty path (of an archive it is not
+    there, and folders say in their ``link`` how they meet what is there). ``way`` are folders of
     ``--parents`` that are there only because something in them is. ``name`` is the last part of the name.
     """
 
@@ -120,7 +121,7 @@ class _Copying:
         """A member of an archive keeps its mode; it replaces what is no folder."""
         uid, gid = self._owner or (entry.uid, entry.gid)
         link = entry.link
-        if entry.kind == tree.DIRECTORY:
+        if entry.kind == tree.DIRECTORY and self._step.link:
             link = tree.REPLACE
         elif entry.kind == tree.HARDLINK:
             link = self._above + link

@@ -113,8 +113,9 @@ def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:
 def _source(source: DockerFiles | InlineFile, inputs: Inputs) -> Document:
     if isinstance(source, InlineFile):
         return {"name": source.name, "content": source.content}
-    if source.stack is None:
-        return inputs.files[source]
+    found = inputs.files.get(source)
+    if found is not None or source.stack is None:
+        return found
     return {
         "stack": _stack(source.stack, inputs),
         "pattern": source.pattern,
