@@ -133,4 +133,5 @@ class BaseOpener:
             Compressed(layer.digest, layer.size, layer.media_type)
             for layer in source.manifest.layers
         )
-        return opened(source, RegistryLayers(self._access, place, blobs), place)
+        layers = RegistryLayers(self._access, place, blobs)
+        return opened(source, layers, place, meaning(base.reference))

@@ -76,10 +76,12 @@ class StoredImages:
     def open(self, ref: str) -> ImageSource:
         return self.of(self.find(ref), ref)
 
-    def of(self, descriptor: Descriptor, name: str) -> ImageSource:
-        """Of an image for several platforms that for this machine."""
-        several = descriptor.media_type in INDEXES
-        platform = Platform.of_machine(os.uname().machine) if several else None
+    def of(
+        self, descriptor: Descriptor, name: str, platform: Platform | None = None
+    ) -> ImageSource:
+        """Of an image for several platforms that for this machine, where ``platform`` does not say which."""
+        if platform is None and descriptor.media_type in INDEXES:
+            platform = Platform.of_machine(os.uname().machine)
         return load_image(self.open_blob, (descriptor,), platform, name)
 
     def name_of(self, ref: str) -> str:

@@ -163,11 +163,11 @@ class LocalBases:
         return json.dumps(fields, sort_keys=True).encode()
 
 
-def opened(source: ImageSource, layers: LayerSource, place: str = "") -> OpenBase:
-    """An image as a base; ``place`` is the repository that has its layers, if one has."""
+def opened(source: ImageSource, layers: LayerSource, place: str = "", name: str = "") -> OpenBase:
+    """An image as a base; ``place`` is the repository that has its layers, if one has, ``name`` what it is called."""
     pairs = zip(source.config.diff_ids, source.manifest.layers, strict=True)
     return OpenBase(
-        BaseFacts(source.config.diff_ids, source.config),
+        BaseFacts(source.config.diff_ids, source.config, name, source.descriptor.digest),
         tuple(
             BaseLayer(diff_id, Compressed(y.digest, y.size, y.media_type), layers, place)
             for diff_id, y in pairs

@@ -56,35 +56,49 @@ class Transfer:
         self, store: LocalStore, environ: Mapping[str, str], observer: Observer, undo: ExitStack
     ) -> None:
         self._store = store
+        self.observer = observer
         self._stopped = threading.Event()
         access = Access(store, environ, observer, undo, self._check)
-        self._remote = access.remote
-        self._blobs = Blobs(store, access)
-        self._opener = Opener(store, self._remote, self._blobs, undo)
+        self.remote = access.remote
+        self.blobs = Blobs(store, access)
+        self._opener = Opener(store, self.remote, self.blobs, undo)
 
     def copy(self, source: Place, target: Place, platform: Platform | None = None) -> Transferred:
         """Idempotent; the image appears at ``target`` under its name when everything of it is there."""
         with interruptible(self._stopped.set):
             content = self._opener.open(source, platform)
             if isinstance(source, StorePlace) and isinstance(target, FilePlace):
-                self._blobs.fetch(layer.digest for layer in content.layers)
-            names: tuple[str, ...] = ()
-            uploaded = mounted = 0
+                self.blobs.fetch(layer.digest for layer in content.layers)
             match target:
                 case RegistryPlace(reference):
-                    near = (source.reference,) if isinstance(source, RegistryPlace) else ()
-                    place, tags = Reference(reference.host, reference.path), (_tag(reference),)
-                    made = shipment(self._remote, str(reference), content, place, tags, near)
-                    (done,) = Release((made,), self._stopped).deliver()
-                    names, uploaded, mounted = (reference.familiar,), done.uploaded, done.mounted
+                    near = [source.reference] if isinstance(source, RegistryPlace) else []
+                    return self.send(content, reference, near)
                 case StorePlace(reference=text):
-                    names = (Reference.parse(text).familiar,)
+                    names = [Reference.parse(text).familiar]
                     self.keep(content, names)
                 case FilePlace():
                     names = _write(content, target)
                 case _:
                     assert_never(target)
-        return Transferred(content.root.digest, names, self._remote.fetched, uploaded, mounted)
+        return Transferred(content.root.digest, tuple(names), self.remote.fetched)
+
+    def send(
+        self, content: Content, reference: Reference, near: Sequence[Reference]
+    ) -> Transferred:
+        """To the registry, its tag last; ``near``: repositories that may have some of it."""
+        with interruptible(self._stopped.set):
+            place, tags = Reference(reference.host, reference.path), (_tag(reference),)
+            made = shipment(self.remote, str(reference), content, place, tags, near)
+            (done,) = Release((made,), self._stopped).deliver()
+        names, fetched = (reference.familiar,), self.remote.fetched
+        return Transferred(content.root.digest, names, fetched, done.uploaded, done.mounted)
+
+    def name(self, content: Content, names: Sequence[str]) -> Transferred:
+        """An image of the store whose layers are here, or known to be elsewhere."""
+        for descriptor, document in content.documents:
+            self._store.blobs.put(document, descriptor.digest.algorithm)
+        self._store.images.tag_all(dict.fromkeys(names, content.root))
+        return Transferred(content.root.digest, tuple(names), self.remote.fetched)
 
     def keep(self, content: Content, names: Sequence[str]) -> None:
         """Bring all of it into the store, then name it."""
@@ -96,9 +110,7 @@ class Transfer:
             except BaseException:
                 self._stopped.set()
                 raise
-        for descriptor, document in content.documents:
-            self._store.blobs.put(document, descriptor.digest.algorithm)
-        self._store.images.tag_all(dict.fromkeys(names, content.root))
+        self.name(content, names)
 
     def _keep_layer(self, content: Content, layer: Descriptor) -> None:
         blobs = self._store.blobs
@@ -128,7 +140,7 @@ class Transfer:
         chosen: dict[Digest, tuple[Content, list[str]]] = {}
         for reference in references:
             content = self._opener.open(StorePlace(reference), platform)
-            self._blobs.fetch(layer.digest for layer in content.layers)
+            self.blobs.fetch(layer.digest for layer in content.layers)
             names = chosen.setdefault(content.root.digest, (content, []))[1]
             names.append(images.name_of(reference))
         write_archive(
@@ -150,7 +162,7 @@ def _tag(reference: Reference) -> str:
     return reference.tag or "latest"
 
 
-def _write(content: Content, target: FilePlace) -> tuple[str, ...]:
+def _write(content: Content, target: FilePlace) -> list[str]:
     """A tag alone names an image in a layout; a whole reference is kept as well."""
     whole = "/" in target.reference or ":" in target.reference
     names = ((target.reference if whole else f":{target.reference}"),) if target.reference else ()
@@ -162,7 +174,7 @@ def _write(content: Content, target: FilePlace) -> tuple[str, ...]:
         case "docker-archive":
             named = (target.reference,) if target.reference else ()
             write_archive(target.path, [(_single(content, None), named)], "docker")
-    return (str(target),)
+    return [str(target)]
 
 
 def _single(content: Content, platform: Platform | None) -> ImageSource:

@@ -56,6 +56,7 @@ PANELS = (
             "pull": "moving:pull",
             "push": "moving:push",
             "copy": "moving:copy",
+            "rebase": "moving:rebase",
             "save": "moving:save",
             "load": "moving:load",
             "login": "login:login",
@@ -66,7 +67,7 @@ PANELS = (
 )
 
 _LATER = """
-affected convert diff rebase
+affected convert diff
 run create start stop kill restart exec attach logs wait ps rm cp container commit
 volume report trace runs
 """

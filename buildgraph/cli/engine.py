@@ -128,6 +128,15 @@ def copy(
     return transfer.copy(home, environ, observer, places, directory, platform)
 
 
+def rebase(
+    home: Path, environ: Mapping[str, str], observer: "Observer", asked: Mapping[str, str]
+) -> "Transferred":
+    """``asked``: image, onto, base, name, platform."""
+    from buildgraph.build.rebase import Rebasing, rebase_image
+
+    return rebase_image(home, environ, observer, Rebasing(**asked))
+
+
 def save(
     home: Path, environ: Mapping[str, str], file: Path, refs: Sequence[str], platform: str | None
 ) -> None:

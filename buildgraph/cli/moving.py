@@ -74,6 +74,41 @@ def copy(session: Session, *, source: str, target: str, platform: str | None) ->
 
 
 @command(
+    "rebase",
+    examples=(
+        ("buildgraph rebase shop/api:1 --onto debian:bookworm-slim", "onto what the tag names now"),
+        (
+            "buildgraph rebase registry.example.com/shop/api:1 --onto debian:13 -t registry.example.com/shop/api:2",
+            "under another name",
+        ),
+    ),
+)
+@click.argument("image", metavar="REF", shell_complete=complete.images)
+@click.option("--onto", metavar="REF", required=True, help="The new base.")
+@click.option(
+    "--from",
+    "base",
+    metavar="REF",
+    default="",
+    help="What it stands on, if it does not say so itself.",
+)
+@click.option("-t", "--tag", "name", metavar="REF", default="", help="What the result is called.")
+@click.option(
+    "--platform", metavar="P", default="", help="Of an image for several platforms this one."
+)
+def rebase(session: Session, *, image: str, onto: str, base: str, name: str, platform: str) -> None:
+    """Put an image made of copies onto another base, without building or downloading anything.
+
+    REF is an image of the store or else of its registry; the result replaces it there. An image that has layers of
+    commands is refused: what they leave depends on their base.
+    """
+    asked = {"image": image, "onto": onto, "base": base, "name": name, "platform": platform}
+    with session.watch() as watcher:
+        done = engine.rebase(session.home, os.environ, watcher, asked)
+    _tell(session, done)
+
+
+@command(
     "save",
     examples=(
         ("buildgraph save -o shop.tar shop/api:1 shop/web:1", "for docker load, podman load"),

@@ -127,3 +127,6 @@ class BaseFacts:
 
     layers: tuple[Digest, ...]
     config: Config
+    name: str = ""
+    manifest: str = ""
+    """What a registry calls the base, and the digest of its manifest; empty for a local one."""

@@ -30,6 +30,7 @@ from buildgraph.graph.step import (
 )
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
+from buildgraph.oci.manifest import BASE_DIGEST, BASE_NAME
 from buildgraph.spec import model as m
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.stacks import needs
@@ -177,7 +178,7 @@ class _Lowering:
             stack=stack,
             config=config,
             tags=image.tags,
-            annotations=image.annotations,
+            annotations={**self._origin(stack), **image.annotations},
             checks=tuple(c for c in checks if c in self.steps),
             squash=image.squash,
             compression=image.compression,
@@ -189,6 +190,14 @@ class _Lowering:
             history=image.docker.history if image.docker else None,
         )
         return lowered
+
+    def _origin(self, stack: Stack) -> dict[str, str]:
+        """What is said of the base of an image, if a registry has it."""
+        kind, _, name = stack[0].partition(":") if stack else ("", "", "")
+        facts = self.bases[name] if kind == "base" else None
+        if facts is None or not facts.name:
+            return {}
+        return {BASE_NAME: facts.name, BASE_DIGEST: facts.manifest}
 
     # -- stacks
 

@@ -10,16 +10,15 @@ from typing import Final, TypeVar
 
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
+from buildgraph.fs import tree
+from buildgraph.fs.lay import Below
+from buildgraph.fs.tree import Entry, Tree
 from buildgraph.image.assemble import Assembled
 from buildgraph.image.source import ImageSource
 from buildgraph.oci.config import Config, History
 from buildgraph.oci.descriptor import CONFIG, MANIFEST, Descriptor, oci_layer_type
-from buildgraph.oci.manifest import Manifest
+from buildgraph.oci.manifest import BASE_DIGEST, BASE_NAME, Manifest
 from buildgraph.values import replace
-
-BASE_NAME: Final = "org.opencontainers.image.base.name"
-BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
-"""Annotations of a manifest (image-spec, annotations.md): what an image stands on, and that one's manifest."""
 
 _MOVABLE: Final = ("buildgraph copy ", "buildgraph write ", "COPY ", "ADD ", "WORKDIR ")
 
@@ -132,3 +131,30 @@ def _map(
 def _set(image: Sequence[str], old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     dropped = set(old) - set(image)
     return tuple(sorted({*new, *(set(image) - set(old))} - dropped))
+
+
+def misplaced(layer: Tree, old: Below, new: Below) -> bytes | None:
+    """The first path of ``layer`` that would have to lie otherwise on ``new`` than it does on ``old``.
+
+    A directory that the layer took from below has that one's attributes, which the new base may have changed; a parent
+    may have become a link, or a file a directory.
+    """
+    for entry in layer:
+        if not entry.path or entry.kind == tree.WHITEOUT:
+            continue
+        was, now = old.lookup(entry.path), new.lookup(entry.path)
+        if now is None or now.kind not in _SOLID:
+            continue
+        if (entry.kind == tree.DIRECTORY) != (now.kind == tree.DIRECTORY):
+            return entry.path
+        taken = was is not None and _attributes(was) == _attributes(entry)
+        if entry.kind == tree.DIRECTORY and taken and _attributes(now) != _attributes(entry):
+            return entry.path
+    return None
+
+
+_SOLID: Final = frozenset((tree.DIRECTORY, tree.FILE, tree.SYMLINK, tree.HARDLINK))
+
+
+def _attributes(entry: Entry) -> tuple[object, ...]:
+    return entry.kind, entry.mode, entry.uid, entry.gid, entry.xattrs

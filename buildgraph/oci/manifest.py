@@ -6,13 +6,19 @@ identity: keep them, never re-encode what is to keep its digest.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from buildgraph.errors import ContentError
 from buildgraph.oci.descriptor import INDEX, INDEXES, MANIFEST, MANIFESTS, Descriptor
 from buildgraph.oci.document import Fields, Json, decode, encode, ordered
 from buildgraph.values import dataclass, field
 
-__all__ = ["Descriptor", "Index", "Manifest", "parse"]
+__all__ = ["BASE_DIGEST", "BASE_NAME", "Descriptor", "Index", "Manifest", "parse"]
+
+
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+"""Annotations of a manifest (image-spec, annotations.md): what an image stands on, and the digest of its manifest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ import pytest
 from support.images import image
 
 from buildgraph.errors import UsageError
-from buildgraph.image.rebase import BASE_DIGEST, BASE_NAME, rebase
+from buildgraph.image.rebase import rebase
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, History
+from buildgraph.oci.manifest import BASE_DIGEST, BASE_NAME
 from buildgraph.values import replace
 
 AMD = Platform("linux", "amd64")
