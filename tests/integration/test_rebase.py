@@ -19,7 +19,7 @@ image = "{host}/os:1"
 copy = [{{ from = "src", to = "/srv/app/" }}]
 [step.ran]
 on = ["os"]
-run = "true"
+run = "touch /made"
 [image.app]
 on = ["os", "src"]
 env = {{ MINE = "1" }}
