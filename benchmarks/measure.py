@@ -31,7 +31,12 @@ class CommandError(Exception):
 
 
 def timed(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, *, sync: bool = True
+    argv: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    sync: bool = True,
+    stdout: IO[str] | None = None,
 ) -> Ran:
     """Run ARGV to its end. Raises CommandError with its last words if it fails."""
     if sync:
@@ -43,7 +48,7 @@ def timed(
             cwd=cwd,
             env=dict(env) if env is not None else None,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=stdout or output,
             stderr=output,
         )
         with ended_at_limit(process):

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import registries
 import roots
 import workloads
 import yardsticks
 from bench import Bench
-from measure import Ran, timed
+from measure import Ran, peak, timed
 
 
 class Outcome(NamedTuple):
@@ -191,6 +192,39 @@ def w3_no_op(bench: Bench) -> Outcome:
     return Outcome(tuple(ours), ())
 
 
+def push_blob(bench: Bench) -> Outcome:
+    """CPU of the two clients; the registry takes its own."""
+    bench.homes += 1
+    with registries.blobs(bench.folder / f"push{bench.homes}", bench.scale) as blobs:
+        pairs = [(blobs.ours("push"), blobs.curl_push()) for _ in range(bench.rounds)]
+    whole = statistics.median(ran.cpu for (ran, _), _ in pairs)
+    walls = [
+        statistics.median(side)
+        for side in zip(*((a.wall, b.wall) for (a, _), b in pairs), strict=True)
+    ]
+    note = (
+        f"with the interpreter's start and imports {whole:.3f} s of CPU; "
+        f"wall {walls[0]:.2f} s and {walls[1]:.2f} s"
+    )
+    ours, theirs = (cpu for (_, cpu), _ in pairs), (ran.cpu for _, ran in pairs)
+    return Outcome(tuple(ours), tuple(theirs), note=note)
+
+
+def pull_blob(bench: Bench) -> Outcome:
+    bench.homes += 1
+    with registries.blobs(bench.folder / f"pull{bench.homes}", bench.scale) as blobs:
+        blobs.ours("push")
+        return turns(bench.rounds, lambda: blobs.ours("pull")[0], blobs.curl_pull)
+
+
+def blob_memory(bench: Bench) -> Outcome:
+    bench.homes += 1
+    env = registries.environment()
+    with registries.blobs(bench.folder / f"blob{bench.homes}", bench.scale) as blobs:
+        peaks = [peak(blobs.argv(verb), registries.HERE, env)[0] for verb in ("push", "pull")]
+    return Outcome((max(peaks),), (80.0,), "MB", "push {:.0f} MB, pull {:.0f} MB".format(*peaks))
+
+
 BUILDAH = "`buildah bud --layers` of the same, runc"
 ROWS = (
     Row("w1-git", "no-op of W1, whole process", "`git status`", 3.0, w1_git, ("git", "mmdebstrap")),
@@ -220,6 +254,30 @@ ROWS = (
     ),
     Row("wide", "40 independent `sleep 0.2`, `-j 40`", "0.2 s", 6.0, wide),
     Row("memory", "peak memory of any process, W2 with its 501 MB", "300 MB", 1.0, memory),
+    Row(
+        "push-blob",
+        "push of a blob of 134 MB, CPU of the client",
+        "CPU of `curl -T` of the same",
+        1.5,
+        push_blob,
+        ("docker-registry", "curl"),
+    ),
+    Row(
+        "pull-blob",
+        "pull of the same, verified, whole process",
+        "`curl \\| sha256sum`",
+        1.2,
+        pull_blob,
+        ("docker-registry", "curl"),
+    ),
+    Row(
+        "blob-memory",
+        "peak memory of both",
+        "80 MB",
+        1.0,
+        blob_memory,
+        ("docker-registry",),
+    ),
     Row(
         "w1-cold",
         "W1 cold, base unpacked",

@@ -1,0 +1,119 @@
+"""A registry on this machine (Debian's docker-registry), one blob to move, and curl to move it, too."""
+
+import contextlib
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import measure
+
+HERE = Path(__file__).resolve().parent
+SIZE = 134_000_000
+PULLED = 'curl -sf "$0" | sha256sum -c --status "$1"'
+_CONFIG = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}/storage}}}}
+http: {{addr: "{host}"}}
+"""
+
+
+@dataclass
+class Blobs:
+    """``pushed`` counts repositories: each push goes to a new one."""
+
+    host: str
+    file: Path
+    digest: str
+    size: int
+    pushed: int = 0
+
+    def ours(self, verb: str) -> tuple[measure.Ran, float]:
+        """The whole process, and the CPU seconds of the moving alone."""
+        argv = self.argv(verb)
+        with (self.file.parent / "cpu").open("w+") as out:
+            ran = measure.timed(argv, HERE, environment(), stdout=out)
+            out.seek(0)
+            return ran, float(out.read())
+
+    def argv(self, verb: str) -> list[str]:
+        if verb == "push":
+            self.pushed += 1
+        where = f"{self.host}/bench/r{self.pushed}"
+        script = str(HERE / "transfer.py")
+        return [sys.executable, script, verb, where, self.digest, str(self.size), str(self.file)]
+
+    def curl_push(self) -> measure.Ran:
+        self.pushed += 1
+        begin = urllib.request.Request(
+            f"http://{self.host}/v2/bench/r{self.pushed}/blobs/uploads/", method="POST"
+        )
+        with urllib.request.urlopen(begin) as answer:
+            location = answer.headers["Location"]
+        kind = "Content-Type: application/octet-stream"
+        target = f"{location}&digest={self.digest}"
+        argv = ["curl", "-sf", "-o", "/dev/null", "-H", kind, "-T", str(self.file), target]
+        return measure.timed(argv, self.file.parent)
+
+    def curl_pull(self) -> measure.Ran:
+        sums = self.file.parent / "sums"
+        sums.write_text(f"{self.digest.removeprefix('sha256:')}  -\n")
+        url = f"http://{self.host}/v2/bench/r{self.pushed}/blobs/{self.digest}"
+        return measure.timed(["sh", "-euc", PULLED, url, str(sums)], self.file.parent)
+
+
+@contextlib.contextmanager
+def blobs(folder: Path, scale: float) -> Iterator[Blobs]:
+    folder.mkdir()
+    content = random.Random(0).randbytes(int(SIZE * scale))
+    file = folder / "blob"
+    file.write_bytes(content)
+    with _registry(folder) as host:
+        yield Blobs(host, file, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
+
+
+@contextlib.contextmanager
+def _registry(folder: Path) -> Iterator[str]:
+    host = f"127.0.0.1:{_free_port()}"
+    config = folder / "registry.yml"
+    config.write_text(_CONFIG.format(folder=folder, host=host))
+    with (folder / "registry.log").open("w") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait(host, process)
+            yield host
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(host: str, process: "subprocess.Popen[bytes]") -> None:
+    name, _, port = host.partition(":")
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection((name, int(port))):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise measure.CommandError("docker-registry did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(HERE.parent)}
