@@ -8,6 +8,7 @@ Only the moving is counted; what the interpreter takes to start and to import is
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from buildgraph.digest import Digest
 from buildgraph.names import Reference
@@ -24,6 +25,14 @@ def pull(repository: Repository, descriptor: Descriptor) -> None:
             pass
 
 
+def push(repository: Repository, descriptor: Descriptor, file: Path) -> None:
+    def opened() -> BinaryIO:
+        return file.open("rb")
+
+    if repository.upload(descriptor, opened) != "uploaded":
+        sys.exit("it was there before")
+
+
 def main() -> None:
     verb, where, digest, size, file = sys.argv[1:]
     descriptor = Descriptor(LAYER, Digest.parse(digest), int(size))
@@ -32,8 +41,8 @@ def main() -> None:
         repository = registries.repository(Reference.parse(where))
         if verb == "pull":
             pull(repository, descriptor)
-        elif repository.upload(descriptor, lambda: Path(file).open("rb")) != "uploaded":
-            sys.exit("it was there before")
+        else:
+            push(repository, descriptor, Path(file))
     print(time.process_time() - began)
 
 
