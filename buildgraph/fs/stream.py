@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from buildgraph.digest import Digest
+from buildgraph.fs.bigfile import BigFile
 from buildgraph.fs.compress import Blob, Codec
 
 _Done = tuple[memoryview, bytes | Exception | None] | None
@@ -84,7 +85,7 @@ class TarStream:
         self._chunks += 1
         if self._shared:
             return self._shared[self._chunks - 1]
-        return memoryview(bytearray(self.block))
+        return memoryview(mmap(-1, self.block))
 
     def push(self, chunk: memoryview) -> memoryview:
         """Take a chunk and give an empty one for it; waits while all are on their way."""
@@ -179,7 +180,7 @@ class _Sink:
         self.failure: Exception | None = None
         self._media_type = codec.media_type
         self._path = blob
-        self._fd = -1
+        self._file: BigFile | None = None
         self._tar = hashlib.sha256()
         self._size = 0
         self._packed = self._tar if codec.name == "none" else hashlib.sha256()
@@ -188,15 +189,14 @@ class _Sink:
 
     def open(self) -> None:
         if self._path is not None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._fd = os.open(self._path, flags, 0o600)
+            self._file = BigFile(self._path)
 
     def take(self, chunk: memoryview, compressed: bytes | Exception | None) -> None:
         if isinstance(compressed, Exception):
             raise compressed
         self._tar.update(chunk)
         self._size += len(chunk)
-        if self._fd < 0:
+        if self._file is None:
             return
         if not self._packed_size:
             self._write(self._frame.head)
@@ -207,24 +207,22 @@ class _Sink:
         if self._packed is not self._tar:
             self._packed.update(content)
         self._packed_size += len(content)
-        while content:
-            content = content[os.write(self._fd, content) :]
+        if self._file:
+            self._file.write(content)
 
     def finish(self) -> tuple[Digest, int, Blob | None]:
         diff_id = Digest("sha256:" + self._tar.hexdigest())
-        if self._fd < 0:
+        if self._file is None:
             return diff_id, self._size, None
         self._write(self._frame.tail())
-        if self._sync:
-            os.fsync(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        self._file.finish(sync=self._sync)
+        self._file = None
         digest = Digest("sha256:" + self._packed.hexdigest())
         return diff_id, self._size, Blob(digest, self._packed_size, self._media_type)
 
     def close(self) -> None:
         """Remove what was not finished; idempotent."""
-        if self._fd >= 0 and self._path is not None:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            self._file = None
             os.unlink(self._path)
