@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import library
 import registries
 import roots
 import workloads
@@ -225,6 +226,14 @@ def blob_memory(bench: Bench) -> Outcome:
     return Outcome((max(peaks),), (80.0,), "MB", "push {:.0f} MB, pull {:.0f} MB".format(*peaks))
 
 
+def dockerfile_parse(bench: Bench) -> Outcome:
+    return Outcome(tuple(library.parse_dockerfile(bench.rounds * 4, bench.scale)), (0.03,))
+
+
+def ignore_match(bench: Bench) -> Outcome:
+    return Outcome(tuple(library.match_paths(bench.rounds, bench.scale)), (1.0,))
+
+
 BUILDAH = "`buildah bud --layers` of the same, runc"
 ROWS = (
     Row("w1-git", "no-op of W1, whole process", "`git status`", 3.0, w1_git, ("git", "mmdebstrap")),
@@ -254,6 +263,8 @@ ROWS = (
     ),
     Row("wide", "40 independent `sleep 0.2`, `-j 40`", "0.2 s", 6.0, wide),
     Row("memory", "peak memory of any process, W2 with its 501 MB", "300 MB", 1.0, memory),
+    Row("dockerfile", "parsing a Dockerfile of 2,000 lines", "0.03 s", 1.0, dockerfile_parse),
+    Row("ignore", "100,000 paths against 50 ignore patterns", "1 s", 1.0, ignore_match),
     Row(
         "push-blob",
         "push of a blob of 134 MB, CPU of the client",

@@ -29,9 +29,22 @@ _SPACES = "\t\n\v\f\r \x85\xa0"
 
 
 class _Node:
-    """``always``, ``names`` and ``tests`` say which patterns (bits) match an entry; ``down`` and ``wild`` lead on."""
+    """``always``, ``names`` and ``tests`` say which patterns (bits) match an entry; ``down`` and ``wild`` lead on.
 
-    __slots__ = ("always", "below", "down", "names", "tests", "wild")
+    ``suffixes`` are compared all at once; ``entered`` remembers the nodes of folders by name.
+    """
+
+    __slots__ = (
+        "_by_suffix",
+        "_suffixes",
+        "always",
+        "below",
+        "down",
+        "entered",
+        "names",
+        "tests",
+        "wild",
+    )
 
     def __init__(self, patterns: tuple[MobyPattern, ...], places: Iterable[_Place]) -> None:
         self.always = self.below = 0
@@ -39,6 +52,8 @@ class _Node:
         self.tests: list[tuple[int, Test]] = []
         self.down: dict[str, list[_Place]] = {}
         self.wild: list[_Place] = []
+        self.entered: dict[str, tuple[_Node, int]] = {}
+        self._by_suffix: dict[str, int] = {}
         for place in places:
             number, at = place
             parts = patterns[number].parts
@@ -55,11 +70,18 @@ class _Node:
             elif part.test is None:
                 name = part.literal or ""
                 self.names[name] = self.names.get(name, 0) | bit
+            elif part.suffix:
+                self._by_suffix[part.suffix] = self._by_suffix.get(part.suffix, 0) | bit
             else:
                 self.tests.append((bit, part.test))
+        self._suffixes = tuple(self._by_suffix)
 
     def match(self, name: str) -> int:
         found = self.always | self.names.get(name, 0)
+        if name.endswith(self._suffixes):
+            for suffix, bits in self._by_suffix.items():
+                if name.endswith(suffix):
+                    found |= bits
         for bit, test in self.tests:
             if test(name):
                 found |= bit
@@ -122,7 +144,9 @@ class Patterns:
             return False
         above, _, name = path.rpartition("/")
         folder = self._folders.get(above) or self._enter(above)
-        found = self._match(folder.node, name, path)
+        found = folder.node.match(name)
+        if self._whole:
+            found |= self._match_whole(path)
         if not found and not folder.said:
             return False
         return self._decide(folder.said, found)[1]
@@ -137,8 +161,8 @@ class Patterns:
         whole = sum(bit for bit, _ in self._whole)
         return bool((folder.node.below | whole) & later)
 
-    def _match(self, node: _Node, name: str, path: str) -> int:
-        found = node.match(name)
+    def _match_whole(self, path: str) -> int:
+        found = 0
         for bit, test in self._whole:
             if test(path):
                 found |= bit
@@ -173,7 +197,16 @@ class Patterns:
 
     def _below(self, folder: _Folder, name: str, path: str) -> _Folder:
         node = folder.node
-        said, out = self._decide(folder.said, self._match(node, name, path))
+        known = node.entered.get(name)
+        if known is None:
+            known = node.entered[name] = self._step(node, name), node.match(name)
+        below, found = known
+        if self._whole:
+            found |= self._match_whole(path)
+        said, out = self._decide(folder.said, found) if found or folder.said else (0, False)
+        return _Folder(below, said, out)
+
+    def _step(self, node: _Node, name: str) -> _Node:
         places: list[_Place] = []
         for number, at in (*node.down.get(name, ()), *node.wild):
             part = self._patterns[number].parts[at]
@@ -181,7 +214,7 @@ class Patterns:
                 places.append((number, at))
             elif part.test is None or part.test(name):
                 places.append((number, at + 1))
-        return _Folder(self._node(places), said, out)
+        return self._node(places)
 
     def _node(self, places: Iterable[_Place]) -> _Node:
         """With what comes behind a ``**`` that stands for no folder."""

@@ -17,10 +17,14 @@ Test = Callable[[str], bool]
 
 
 class Part(NamedTuple):
-    """One name: ``literal`` if it is that very name, else ``test``; neither for ``**``."""
+    """One name: ``literal`` if it is that very name, else ``test``; neither for ``**``.
+
+    ``suffix``: all that ``test`` asks is that a name ends so.
+    """
 
     literal: str | None = None
     test: Test | None = None
+    suffix: str = ""
 
 
 ANY_FOLDERS: Final = Part()
@@ -91,7 +95,7 @@ def _part(text: str) -> Part:
         return Part(test=lambda _: True)
     if text[0] == "*" and not _WILD.search(text[1:]):
         suffix = text[1:]
-        return Part(test=lambda name: name.endswith(suffix))
+        return Part(test=lambda name: name.endswith(suffix), suffix=suffix)
     if text[-1] == "*" and not _WILD.search(text[:-1]):
         prefix = text[:-1]
         return Part(test=lambda name: name.startswith(prefix))
