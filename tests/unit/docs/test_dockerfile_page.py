@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/reference/dockerfile.md"
-ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]*)\|$", re.M)
+ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]*)\|$", re.MULTILINE)
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 OPTIONAL = {77, 140}
 """Rows that may stay unsupported; they must say so."""
@@ -23,7 +23,10 @@ def test_every_row_is_there_once():
 def test_what_a_row_names_exists(number, shown):
     named = NAMED.findall(shown)
     for file, test in named:
-        assert re.search(rf"^(?:    )?def {test}\(", (ROOT / file).read_text(), re.M), (file, test)
+        assert re.search(rf"^(?:    )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), (
+            file,
+            test,
+        )
     assert shown.count("::") == len(named), f"row {number} names a test wrongly: {shown}"
     if number in OPTIONAL and not named:
         assert "not supported yet" in shown
