@@ -167,7 +167,7 @@ class RepositoryAuth:
 
     def _ask(self, realm: Url, asked: list[tuple[str, str]]) -> Request:
         credential = self._credential_for(realm)
-        what = f"{realm.origin.authority} gave no token for {self._registry.host}"
+        what = f"{self._registry.host} has no token for us at {realm.origin.authority}"
         blanks = _Sent(self)
         if credential and credential.identity_token:
             form = [

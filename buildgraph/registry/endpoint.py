@@ -107,8 +107,7 @@ class Endpoints:
         secure = Url.parse(f"https://{server}/")
         if not self._transport.pool.host(host).plain_http:
             return secure
-        port = "" if secure.origin.authority != secure.origin.host else ":80"
-        plain = Url.parse(f"http://{server}{port if ':' not in server else ''}/")
+        plain = Url.parse(f"http://{server}/")
         if is_loopback(host) and self._wants_tls(plain.origin, secure):
             return secure
         return plain

@@ -55,6 +55,7 @@ class BlobUpload:
         self._retries = transport.retries(_TRIES)
         self._location: Url | None = None
         self._at = 0
+        self._mark = 0
         self._pieces = False
         self._chunk = _CHUNK
         self._least = 0
@@ -160,14 +161,19 @@ class BlobUpload:
         with response:
             self._location = self._where(response)
             self._at = last + 1
-            if count >= _WORTH:
-                self._retries.forgive()
+            self._progress()
         return None
 
     def _finish(self, body: Body) -> Response:
         assert self._location
         url = self._location.with_query(f"digest={quote(self._descriptor.digest, safe=':')}")
         return self._transport.once(self._request("PUT", url, body=body))
+
+    def _progress(self) -> None:
+        """Only what was never reached before counts, or a registry could have the blob sent for ever."""
+        if self._at - self._mark >= _WORTH:
+            self._mark = self._at
+            self._retries.forgive()
 
     def _slice(self, offset: int, size: int) -> Slice:
         name = f"the blob {self._descriptor.digest}"
@@ -176,7 +182,7 @@ class BlobUpload:
     def _take_up(self) -> None:
         """Ask what has arrived; without a useful answer the upload begins anew."""
         location, self._location = self._location, None
-        before, self._at = self._at, 0
+        self._at = 0
         if location is None or self._descriptor.size <= _WORTH:
             return
         try:
@@ -188,8 +194,7 @@ class BlobUpload:
                     self._location = (
                         self._where(response) if response.header("Location") else location
                     )
-                    if there - before >= _WORTH:
-                        self._retries.forgive()
+                    self._progress()
         except RegistryError:
             return
 
