@@ -233,7 +233,8 @@ class Expander:
             operator = "//"
             self._at += 1
         if operator not in _OPERATORS and not (self.keep_unset and operator[:1] == ":"):
-            raise self._bad(f"'${{{name}{operator}' is no substitution")
+            why = f"'${{{name}{operator}' is no substitution" if operator else "'}' is missing"
+            raise self._bad(why)
         stop = "/" if operator[0] == "/" else "}"
         self._stack.append(_Frame(stop, operator[0] in "#%/", name, operator))
 
@@ -273,7 +274,7 @@ class Expander:
         try:
             self._value(_operate(frame, value, word))
         except PatternError as error:
-            raise self._bad(f"in '{_short(_written(frame, word))}', {error}") from error
+            raise self._bad(str(error)) from error
 
     def _value(self, value: str | None, written: str = "") -> None:
         """Adds a variable's value where it stands; what asked for it, if that is to stay."""
