@@ -1,69 +1,14 @@
 """Dockerfiles built as they are: from a folder, from standard input, with docker's options."""
 
 import io
-import json
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.dockerbuilds import Docker
 from support.workspace import Workspace
 
-from buildgraph.build.request import DockerRequest, OutputSpec, Summary
 from buildgraph.errors import StepFailedError, UsageError
-from buildgraph.store.local import LocalStore
-
-
-@dataclass
-class Docker:
-    workspace: Workspace
-
-    @classmethod
-    def make(cls, tmp_path: Path) -> "Docker":
-        return cls(Workspace.make(tmp_path, "app").base())
-
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        self.workspace.write(f"ctx/{path}", text, mode)
-
-    def build(self, text: str | None = None, **asked: object) -> Summary:
-        """``text`` becomes the context's Dockerfile."""
-        if text is not None:
-            self.write("Dockerfile", text)
-        return self.workspace.build(**self.request(**asked))
-
-    def request(self, **asked: object) -> dict[str, object]:
-        more = {name: asked.pop(name) for name in ("outputs", "tags", "platform") if name in asked}
-        contexts = {"box": "oci-layout://box:latest", **asked.pop("contexts", {})}
-        docker = DockerRequest(
-            asked.pop("context", "ctx"), asked.pop("file", ""), contexts=contexts, **asked
-        )
-        return {"docker": docker, **more}
-
-    def files(self, text: str | None = None, **asked: object) -> dict[str, str]:
-        """Regular files that are not the base's, with their content."""
-        out = self.workspace.folder.parent / "out.tar"
-        self.build(text, outputs=(OutputSpec("tar", str(out)),), **asked)
-        found = {}
-        with tarfile.open(out) as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                if member.isreg() and not name.startswith(("usr/", "opt/", "etc/", "bin/")):
-                    stream = archive.extractfile(member)
-                    assert stream
-                    found[name] = stream.read().decode()
-        return found
-
-    def config(self, summary: Summary) -> dict[str, object]:
-        with LocalStore.open(self.workspace.home, lambda _event: None) as store:
-            content = store.blobs.read(summary.images[0].config_digest)
-        assert content is not None
-        found = json.loads(content)
-        assert isinstance(found, dict)
-        return found
-
-    def counts(self) -> dict[str, int]:
-        outcomes = list(self.workspace.outcomes().values())
-        return {word: outcomes.count(word) for word in set(outcomes)}
 
 
 @pytest.fixture
