@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -59,6 +59,7 @@ class Session:
     contexts: Contexts
     conflicts: Conflicts
     cancelled: threading.Event
+    beside: Executor
     bases: BaseLayers
     access: Access
 
@@ -92,6 +93,7 @@ class Session:
             mounts,
             self.conflicts,
             Runtimes(self.store.tmp),
+            lambda: self.beside.submit(self.snapshots.sweep),
             secrets,
             self.observer,
             self.cancelled,
@@ -142,9 +144,9 @@ def open_session(
         )
         if pins == "written":
             workspace = pin_missing(request, workspace, store, observer)
-        beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
-        undo.callback(snapshots.sweep)
+        undo.callback(snapshots.close)
+        beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
         bases = BaseLayers(workspace.bases.layers, store, snapshots, workspace.sidecar)
         packers = undo.enter_context(Packers())
         placed = Placements(workspace.graph, store, bases)
@@ -172,6 +174,7 @@ def open_session(
             contexts,
             Conflicts(workspace.graph, stacks, observer),
             cancelled,
+            beside,
             bases,
             access,
         )

@@ -7,6 +7,7 @@ walk that packs it; it is compressed in the same pass when an image of this buil
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class RunOp:
         mounts: RunMounts,
         conflicts: Conflicts,
         runtimes: Runtimes,
+        meanwhile: Callable[[], object],
         secrets: Secrets,
         observer: Observer,
         cancelled: threading.Event,
@@ -83,6 +85,7 @@ class RunOp:
         self._mounts = mounts
         self._conflicts = conflicts
         self._runtimes = runtimes
+        self._meanwhile = meanwhile
         self._secrets = secrets
         self._observe = observer
         self._cancelled = cancelled
@@ -137,7 +140,7 @@ class RunOp:
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         lines = Lines(lambda line: self._say(step, line, last), self._secrets.split)
         runtime = self._runtimes.choose(command)
-        exited = runtime.run(command, lines.feed, self._cancelled, self._snapshots.sweep)
+        exited = runtime.run(command, lines.feed, self._cancelled, self._meanwhile)
         lines.end()
         if self._shell_on_failure and not exited.ok and not exited.cancelled:
             self._open_shell(step, command)

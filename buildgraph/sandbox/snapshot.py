@@ -44,7 +44,7 @@ class Snapshots:
     """``dir`` and ``tmp`` exist and are on one file system. Any number of processes may share ``dir``.
 
     ``claim`` is told the name of every snapshot that is used without the caller having named it. With ``lazy`` the
-    emptied workplaces of what was committed stay until :meth:`sweep`, which the caller then has to call.
+    emptied workplaces of what was committed stay until :meth:`sweep`, and cleared ones until :meth:`close`.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Snapshots:
         self._claim = claim
         self._lazy = lazy
         self._used: deque[Path] = deque()
+        self._cleared: deque[Path] = deque()
         self._empty: dict[Path, bool] = {}
         self._unsynced = dir.with_name(dir.name + ".unsynced")
         self._boot = Path(_BOOT_ID).read_text(encoding="ascii").strip()
@@ -105,7 +106,7 @@ class Snapshots:
         Stubs that had to be made are below the upper directory, so they are no change that a command made. Without
         ``view`` nothing is mounted to compare with, and no stubs are made: the caller knows what is in ``parents``.
         """
-        work = self._workplace()
+        work = self._roomy()
         active = None
         try:
             with ExitStack() as stack:
@@ -118,10 +119,22 @@ class Snapshots:
                 _delete(work)
 
     def sweep(self) -> None:
-        """Delete the workplaces that nobody needs any more; from any thread."""
-        with suppress(IndexError):
-            while True:
-                _delete(self._used.popleft())
+        """Clear the workplaces that nobody needs any more, for whoever needs one next; from any thread."""
+        for _ in range(len(self._used)):
+            try:
+                work = self._used.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if _clear(work):
+                self._cleared.append(work)
+            else:
+                _delete(work)
+
+    def close(self) -> None:
+        """Delete what ``lazy`` left; idempotent."""
+        for works in (self._used, self._cleared):
+            while works:
+                _delete(works.popleft())
 
     def settle(self) -> None:
         """Make every snapshot that exists now safe against a power cut; cheap when nothing is new."""
@@ -177,6 +190,12 @@ class Snapshots:
         path = self.tmp / f"active-{os.getpid()}-{secrets.token_hex(6)}"
         os.mkdir(path, 0o700)
         return path
+
+    def _roomy(self) -> Path:
+        try:
+            return self._cleared.pop()
+        except IndexError:
+            return self._workplace()
 
     def _lowers(self, parents: Sequence[Path]) -> tuple[Path, ...]:
         """Without empty layers, each directory once (its topmost place decides), few enough for the kernel."""
@@ -302,6 +321,22 @@ _OWN_DIRECTORIES = (
     *(f"{_SCRATCH}/incompat/volatile", f"{_SCRATCH}/incompat", _SCRATCH, "work"),
     *("upper", "root", "below", "stubs", "none", "view", "fresh"),
 )
+
+
+def _clear(path: Path) -> bool:
+    """Whether it is now as good as new; making and removing directories waits for the disk's journal."""
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}/{_VOLATILE_MARK}")
+        for name in _OWN_DIRECTORIES[:3]:
+            with suppress(FileNotFoundError):
+                os.rmdir(f"{path}/{name}")
+        for name in os.listdir(path):
+            if name not in ("root", "work"):
+                os.rmdir(f"{path}/{name}")
+        return not os.listdir(f"{path}/work")
+    except OSError:
+        return False
 
 
 def _delete(path: Path) -> None:

@@ -268,7 +268,7 @@ def test_detach_of_nothing_is_an_error(store: Snapshots) -> None:
         detach(store.tmp)
 
 
-def test_a_lazy_one_keeps_emptied_workplaces_until_it_is_swept(store: Snapshots) -> None:
+def test_a_lazy_one_uses_emptied_workplaces_again(store: Snapshots) -> None:
     lazy = Snapshots(store.dir, store.tmp, lazy=True)
     with lazy.prepare([]) as active:
         sandboxes.write(active.root / "a", "")
@@ -278,5 +278,21 @@ def test_a_lazy_one_keeps_emptied_workplaces_until_it_is_swept(store: Snapshots)
     (left,) = names(store.tmp)
     assert "upper" not in names(store.tmp / left)
     lazy.sweep()
+    with lazy.prepare([]) as active:
+        assert active.root.parent.name == left
+        assert names(active.root) == names(active.upper) == []
+        active.commit("two")
+    lazy.sweep()
+    lazy.close()
     assert names(store.tmp) == []
     assert names(store.path("one")) == ["a"]
+
+
+def test_a_workplace_that_cannot_be_cleared_is_not_used_again(store: Snapshots) -> None:
+    lazy = Snapshots(store.dir, store.tmp, lazy=True)
+    sandboxes.layer(store, "one", {"a": ""})
+    with lazy.prepare([]) as active:
+        sandboxes.write(active.root / "a", "")
+        active.commit("one")
+    lazy.sweep()
+    assert names(store.tmp) == []
