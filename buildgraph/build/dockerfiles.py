@@ -5,7 +5,8 @@ An image that rests on a base which is not known here, and which nobody wants to
 stands on that base alone, and is left out of the graph with it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 from buildgraph.dockerfile.convert import Converted, Known, Needs, convert
 from buildgraph.dockerfile.options import Options
@@ -16,8 +17,11 @@ from buildgraph.graph.lower import config_of
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass, replace
 
-OpenBases = Callable[[m.Model], Mapping[str, BaseFacts]]
-"""Opens the bases of a model; those left out are not known. One that cannot be opened raises when it is looked at."""
+
+class OpenBases(Protocol):
+    """Opens the bases of a model; those left out are not known. One that cannot be opened raises when looked at."""
+
+    def __call__(self, model: m.Model, /, *, wanted: bool = True) -> Mapping[str, BaseFacts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,14 @@ class Dockerfiles:
         recipes: Mapping[str, Recipe],
         open_bases: OpenBases,
         observer: Observer,
+        wanted: Collection[str],
     ) -> None:
+        """``wanted`` are the images whose bases may be asked for; what those begin with is wanted, too."""
         self._model = model
         self._recipes = recipes
         self._open = open_bases
         self._observe = observer
+        self._wanted = wanted
         self._done: dict[str, m.Image] = {}
         self._begun: list[str] = []
 
@@ -79,10 +86,11 @@ class Dockerfiles:
         """Whether everything that was asked is known now."""
         bases = {base.name: base for base in needs.bases.values()}
         self._model = replace(self._model, bases={**bases, **self._model.bases})
-        opened = self._open(self._model)
+        wanted = any(begun in self._wanted for begun in self._begun)
+        opened = self._open(self._model, wanted=wanted)
         unknown = tuple(ref for ref in needs.bases if ref.name not in opened)
         if unknown:
-            self._put(replace(self._model.images[name], on=unknown))
+            self._put(replace(self._model.images[name], on=unknown, source=None))
             return False
         configs |= {ref: Known(opened[ref.name].config) for ref in needs.bases}
         for ref in needs.images:
@@ -112,7 +120,7 @@ class Dockerfiles:
         )
         image = self._model.images[name]
         docker = replace(found.image, epoch=found.epoch)
-        self._put(replace(image, on=found.on, docker=docker))
+        self._put(replace(image, on=found.on, docker=docker, source=None))
 
     def _put(self, image: m.Image) -> None:
         self._done[image.name] = image

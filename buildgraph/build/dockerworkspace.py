@@ -10,17 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from buildgraph.build.baseimages import BaseImages
-from buildgraph.build.bases import BaseOpener, OpenBases
+from buildgraph.build.bases import BaseOpener
+from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerfiles import Dockerfiles, Recipe
-from buildgraph.build.dockerinput import (
-    IGNORE,
-    DockerInput,
-    ignore_lines,
-    known,
-    open_input,
-    read_lines,
-)
-from buildgraph.build.imagepins import ImagePins
+from buildgraph.build.dockerinput import DockerInput, known, open_input
+from buildgraph.build.dockeroptions import lines_for, named_context, private_network
 from buildgraph.build.localbases import LocalBases
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
@@ -29,20 +23,15 @@ from buildgraph.build.workspace import Workspace, graph_of
 from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,
-    Folder,
-    LayoutImage,
-    NamedContext,
     Network,
     Options,
-    RegistryImage,
 )
 from buildgraph.dockerfile.origins import familiar
-from buildgraph.errors import Location, UsageError
+from buildgraph.errors import Location
 from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
-from buildgraph.names import Platform, Reference
-from buildgraph.sandbox.network import private_network_problem
+from buildgraph.names import Platform
 from buildgraph.spec import model as m
 from buildgraph.spec.lock import Lock, parse
 from buildgraph.store.local import LocalStore
@@ -65,7 +54,13 @@ def open_docker_workspace(
     local = LocalBases(root, platform, store, cache, facts, undo)
     sidecar = Sidecar(root)
     opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
-    bases = _Bases(store, opener, f"dockerfile-pins-{name[:16]}", pull=asked.pull)
+    document = f"dockerfile-pins-{name[:16]}"
+    pinned = None if asked.pull else store.records.document(document)
+    bases = DockerBases(
+        opener,
+        Lock() if pinned is None else parse("what tags named before", pinned),
+        keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
+    )
     model = _model(request, asked, given, facts, bases, observer)
     opened = bases.open(model)
     graph = graph_of(model, opened, bases.lock)
@@ -85,32 +80,12 @@ def open_docker_workspace(
     )
 
 
-class _Bases:
-    """``lock`` has a pin for every image that was opened; ``document`` is where the store remembers it."""
-
-    def __init__(self, store: LocalStore, opener: BaseOpener, document: str, *, pull: bool) -> None:
-        self._store = store
-        self._opener = opener
-        self._document = document
-        known = None if pull else store.records.document(document)
-        self.lock = Lock() if known is None else parse("what tags named before", known)
-
-    def open(self, model: m.Model) -> OpenBases:
-        images = [base for base in model.bases.values() if base.kind == "image"]
-        new = [base for base in images if self._opener.pin(base, self.lock) is None]
-        if new:
-            self.lock = ImagePins(self._opener, self.lock).pin(new, update=False)[0]
-            self._store.records.put_document(self._document, self.lock.to_bytes())
-        wanted = frozenset(model.bases)
-        return self._opener.open_all(model, self.lock, wanted, resolve=False)
-
-
 def _model(
     request: Request,
     asked: DockerRequest,
     given: DockerInput,
     facts: Facts,
-    bases: _Bases,
+    bases: DockerBases,
     observer: Observer,
 ) -> m.Model:
     name = image_name(given.root)
@@ -129,9 +104,9 @@ def _model(
         _text(given, facts),
         shown,
         _options(request, asked, f"{name}/", platform, facts),
-        lambda context: _ignore(context, given, facts),
+        lambda context: lines_for(context, given, facts),
     )
-    return Dockerfiles(model, {name: recipe}, bases.open, observer).converted()
+    return Dockerfiles(model, {name: recipe}, bases.open, observer, (name,)).converted()
 
 
 def platform_of(request: Request) -> Platform:
@@ -143,11 +118,6 @@ def image_name(root: Path) -> str:
     """The folder's name, as far as it can stand in a reference."""
     letters = [c if c.isascii() and c.isalnum() else "-" for c in root.name.lower()]
     return "-".join(part for part in "".join(letters).split("-") if part) or "image"
-
-
-def private_network() -> Network:
-    """What docker's default network is here: one of its own where that can be, else the machine's."""
-    return "host" if private_network_problem() else "private"
 
 
 def _options(
@@ -187,47 +157,11 @@ def _arguments(request: Request, asked: DockerRequest, facts: Facts) -> Mapping[
     return {**({EPOCH_ARG: epoch} if epoch else {}), **taken, **asked.args}
 
 
-def named_context(name: str, value: str, directory: Path) -> NamedContext:
-    """Raises UsageError ``bad-context``."""
-    kind, separator, rest = value.partition("://")
-    if not separator:
-        return Folder(os.path.normpath(directory / os.path.expanduser(value)))
-    if kind == "docker-image":
-        if rest != "scratch":
-            Reference.parse(rest)
-        return RegistryImage(rest)
-    if kind == "oci-layout":
-        path, reference = _layout(rest)
-        return LayoutImage(os.path.normpath(directory / path), reference)
-    raise UsageError(
-        "bad-context",
-        f"the context {name}={value} is of a kind that is not supported yet",
-        hint="name a folder, docker-image://REFERENCE or oci-layout://FOLDER[:TAG]",
-    )
-
-
-def _layout(text: str) -> tuple[str, str]:
-    """Path, and tag or digest."""
-    path, at, digest = text.partition("@")
-    head, colon, tag = path.rpartition(":")
-    if colon and "/" not in tag:
-        path = head
-    else:
-        tag = ""
-    return path, digest if at else tag
-
-
 def _text(given: DockerInput, facts: Facts) -> bytes:
     if given.text is not None:
         return given.text
     assert given.file is not None
     return facts.read(known(given.file, facts))
-
-
-def _ignore(context: m.FileContext, given: DockerInput, facts: Facts) -> tuple[str, ...]:
-    if context.root == ".":
-        return ignore_lines(given, facts)
-    return read_lines(Path(context.root) / IGNORE, facts) or ()
 
 
 def _shown(given: DockerInput, directory: Path) -> str:

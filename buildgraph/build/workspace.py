@@ -28,7 +28,7 @@ from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.locate import candidates, find
 from buildgraph.spec.lock import NAME, Lock, parse
 from buildgraph.spec.model import Model, Packages, Ref
-from buildgraph.spec.part import bases_of, without
+from buildgraph.spec.part import bases_of, images_of, without
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
@@ -120,12 +120,37 @@ def open_workspace(
     local = LocalBases(root, platform, store, cache, facts, undo)
     sidecar = Sidecar(root, writable=not resolve and not request.frozen)
     opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
+    model = _with_dockerfiles(request, model, root, facts, opener, lock, observer, want)
     wanted = _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
     graph = graph_of(model, bases, lock)
     return Workspace(
         root, file, model, graph, bases, opener, wanted, lock, facts, repeatable, cache, sidecar
     )
+
+
+def _with_dockerfiles(
+    request: Request,
+    model: Model,
+    root: Path,
+    facts: Facts,
+    opener: BaseOpener,
+    lock: Lock,
+    observer: Observer,
+    want: Want,
+) -> Model:
+    """The model with its images from Dockerfiles converted, as far as their bases are known or wanted."""
+    if all(image.source is None for image in model.images.values()):
+        return model
+    from buildgraph.build.dockerbases import DockerBases
+    from buildgraph.build.dockertables import convert_tables
+
+    wanted: Iterable[str] = model.images if want == "all" else ()
+    if want == "targets":
+        wanted = images_of(model, _chosen(model, request.targets))
+    shown = Path(os.path.relpath(root, request.directory))
+    bases = DockerBases(opener, lock, frozen=request.frozen)
+    return convert_tables(model, root, shown, facts, bases, observer, frozenset(wanted))
 
 
 def relocked(workspace: Workspace, lock: Lock) -> Workspace:
@@ -149,8 +174,12 @@ def _wanted(model: Model, targets: tuple[str, ...], want: Want) -> frozenset[str
 
 def needed_bases(model: Model, targets: Iterable[str]) -> frozenset[str]:
     """The bases that targets, chosen as :func:`choose` does, rest on."""
+    return bases_of(model, _chosen(model, targets))
+
+
+def _chosen(model: Model, targets: Iterable[str]) -> list[Ref]:
     chosen = (target.partition(":") for target in choose(_names(model), targets))
-    return bases_of(model, [Ref(cast("RefKind", kind), name) for kind, _, name in chosen])
+    return [Ref(cast("RefKind", kind), name) for kind, _, name in chosen]
 
 
 def _names(model: Model) -> BuildGraph:

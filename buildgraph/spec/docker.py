@@ -3,9 +3,11 @@
 Values only, a part of :mod:`buildgraph.spec.model`.
 """
 
+from collections.abc import Mapping
+
 from buildgraph.oci.config import Config
 from buildgraph.spec.terms import Mode, Owner, Ref
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,18 @@ class Workdir:
 
     path: str
     user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerTable:
+    """``dockerfile = …`` of an image that is not converted yet; paths are from the workspace root."""
+
+    file: str
+    context: str = "."
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str | Ref] = field(default_factory=dict)
+    """By name, in docker's words, or a table of the workspace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform, Reference
+from buildgraph.spec.dockerimages import lower_dockerfile
 from buildgraph.spec.model import Healthcheck, Image, ImageConfig, Text, Unset
 from buildgraph.spec.source import Source
 from buildgraph.spec.values import duration, image_path, ports, variable_name
@@ -22,7 +23,8 @@ Holds = Callable[[str, tuple[str | int, ...]], bool]
 def lower_image(source: Source, holds: Holds) -> Image | None:
     table = source.table
     on = source.refs("on", ("base", "step", "image"))
-    if not table.get("on") and not source.is_broken("on"):
+    dockerfile = lower_dockerfile(source)
+    if dockerfile is None and not table.get("on") and not source.is_broken("on"):
         source.wrong(
             "no-root",
             "an image needs a stack",
@@ -44,6 +46,7 @@ def lower_image(source: Source, holds: Holds) -> Image | None:
         level=_level(source, compression),
         merge_strict=table.get("merge") == "strict",
         fields=source.fields(),
+        source=dockerfile,
     )
 
 

@@ -13,6 +13,7 @@ from buildgraph.spec.docker import (
     DockerCopy,
     DockerImage,
     DockerSource,
+    DockerTable,
     FileContext,
     GitTree,
     HistoryLine,
@@ -28,6 +29,7 @@ __all__ = [
     "DockerCopy",
     "DockerImage",
     "DockerSource",
+    "DockerTable",
     "EnvName",
     "FileContext",
     "GitTree",
@@ -326,6 +328,8 @@ class Image:
     fields: Mapping[str, Location] = field(default_factory=dict)
     docker: DockerImage | None = None
     """Set for an image from a Dockerfile; ``config`` is then left at its default."""
+    source: DockerTable | None = None
+    """Where the Dockerfile is that it is yet to be converted from; until then ``on`` is empty."""
 
 
 @dataclass(frozen=True, slots=True)

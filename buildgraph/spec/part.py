@@ -14,6 +14,15 @@ from buildgraph.values import replace
 
 def bases_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
     """The bases that images, steps and groups rest on, by name; an image's checks count."""
+    return frozenset(ref.name for ref in _below(model, targets) if ref.kind == "base")
+
+
+def images_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
+    """The images among what ``targets`` rest on, themselves included."""
+    return frozenset(ref.name for ref in _below(model, targets) if ref.kind == "image")
+
+
+def _below(model: Model, targets: Iterable[Ref]) -> set[Ref]:
     found: set[Ref] = set()
     todo = list(targets)
     while todo:
@@ -21,7 +30,7 @@ def bases_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
         if ref not in found:
             found.add(ref)
             todo += _inputs(model, ref)
-    return frozenset(ref.name for ref in found if ref.kind == "base")
+    return found
 
 
 def _inputs(model: Model, ref: Ref) -> Iterable[Ref]:

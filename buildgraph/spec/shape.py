@@ -250,6 +250,11 @@ ImageTable = TypedDict(
         "compression": Literal["gzip", "zstd", "none"],
         "level": int,
         "merge": Literal["strict", "warn"],
+        "dockerfile": str,
+        "context": str,
+        "target": str,
+        "args": dict[str, str],
+        "contexts": dict[str, str],
     },
     total=False,
 )
@@ -322,7 +327,6 @@ NOT_YET: Final[dict[str, frozenset[str]]] = {
     ),
     "image": frozenset(
         {
-            *("dockerfile", "context", "target", "args", "contexts"),
             *("extends", "matrix", "exclude", "include", "override", "name"),
         }
     ),

@@ -71,6 +71,10 @@ def needs(table: Step | Image) -> Iterator[tuple[Ref, Path]]:
     for at, ref in enumerate(table.on):
         yield ref, ("on", at)
     if isinstance(table, Image):
+        if table.source is not None:
+            for name, context in table.source.contexts.items():
+                if isinstance(context, Ref):
+                    yield context, ("contexts", name)
         return
     match table.kind:
         case Copy(items):
@@ -149,6 +153,8 @@ def _draw(cycle: tuple[str, ...], tables: Mapping[str, Step | Image], problems: 
 
 def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems) -> _Roots:
     path: Path = ("image" if isinstance(table, Image) else "step", table.name)
+    if isinstance(table, Image) and table.source is not None:
+        return _Roots((table.name,), first=True)
     if isinstance(table, Step):
         if isinstance(table.kind, Packages):
             return _Roots((table.name,), first=True)

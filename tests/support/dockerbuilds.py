@@ -49,12 +49,7 @@ class Docker:
 
     def files(self, text: str | None = None, **asked: object) -> dict[str, str]:
         """Regular files that are not the base's, with their content."""
-        with tarfile.open(self.archive(text, **asked)) as archive:
-            return {
-                path: archive.extractfile(member).read().decode()
-                for path, member in _named(archive)
-                if member.isreg() and not path.startswith(_BASE)
-            }
+        return files_of(self.archive(text, **asked))
 
     def tree(self, text: str | None = None, **asked: object) -> dict[str, tarfile.TarInfo]:
         """Everything in the root filesystem."""
@@ -77,6 +72,16 @@ class Docker:
     def counts(self) -> dict[str, int]:
         outcomes = list(self.workspace.outcomes().values())
         return {word: outcomes.count(word) for word in set(outcomes)}
+
+
+def files_of(archive: Path) -> dict[str, str]:
+    """Regular files that are not the base's, with their content."""
+    with tarfile.open(archive) as members:
+        return {
+            path: members.extractfile(member).read().decode()
+            for path, member in _named(members)
+            if member.isreg() and not path.startswith(_BASE)
+        }
 
 
 def _named(archive: tarfile.TarFile) -> list[tuple[str, tarfile.TarInfo]]:

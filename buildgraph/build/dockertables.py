@@ -1,0 +1,80 @@
+"""Images of a Buildfile that come from Dockerfiles: their tables read, their files found, all of them converted."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from buildgraph.build.dockerbases import DockerBases
+from buildgraph.build.dockerfiles import Dockerfiles, Recipe
+from buildgraph.build.dockerinput import DockerInput, known
+from buildgraph.build.dockeroptions import lines_for, named_context, private_network
+from buildgraph.dockerfile.options import Options
+from buildgraph.dockerfile.origins import familiar
+from buildgraph.errors import UsageError
+from buildgraph.events import Observer
+from buildgraph.fs.facts import Facts
+from buildgraph.names import Platform
+from buildgraph.spec import model as m
+
+
+def convert_tables(
+    model: m.Model,
+    root: Path,
+    shown: Path,
+    facts: Facts,
+    bases: DockerBases,
+    observer: Observer,
+    wanted: Collection[str],
+) -> m.Model:
+    """``wanted`` are images whose bases registries may be asked for; ``shown`` is how messages begin a path.
+
+    Raises UsageError for the first mistake in a Dockerfile.
+    """
+    recipes = {}
+    for name, image in model.images.items():
+        if image.source is not None:
+            recipes[name] = _recipe(model, image, image.source, root, shown, facts)
+    return Dockerfiles(model, recipes, bases.open, observer, wanted).converted()
+
+
+def _recipe(
+    model: m.Model, image: m.Image, table: m.DockerTable, root: Path, shown: Path, facts: Facts
+) -> Recipe:
+    given = DockerInput(Path(os.path.normpath(root / table.context)), root / table.file)
+    try:
+        text = facts.read(known(root / table.file, facts))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(
+            "no-dockerfile",
+            f"there is no Dockerfile {table.file!r}",
+            hint="dockerfile = … is a path from the context, which is a path from the Buildfile",
+            where=image.fields.get("dockerfile", image.where),
+        ) from error
+    network = private_network()
+    platform = model.workspace.platform
+    options = Options(
+        context=table.context,
+        target=table.target,
+        prefix=f"{image.name}/",
+        args=table.args,
+        contexts={
+            familiar(name): value if isinstance(value, m.Ref) else named_context(name, value, root)
+            for name, value in table.contexts.items()
+        },
+        images={
+            familiar(tag): m.Ref("image", other.name)
+            for other in model.images.values()
+            for tag in other.tags
+            if other.name != image.name
+        },
+        platform=platform,
+        build_platform=Platform.of_machine(os.uname().machine),
+        network=network,
+        default_network=network,
+    )
+    return Recipe(
+        text,
+        os.path.normpath(shown / table.file),
+        options,
+        lambda context: lines_for(context, given, facts),
+    )
