@@ -25,10 +25,12 @@ from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
     CopyStep,
+    RemoteStep,
     RunStep,
     StepId,
     files_of,
     inputs_of,
+    is_pinned,
 )
 
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
@@ -252,6 +254,7 @@ def _facts(session: Session) -> Facts | None:
     steps = session.workspace.graph.steps.values()
     ages = any(isinstance(s, RunStep) and (s.reuse.never or s.reuse.max_age) for s in steps)
     ages = ages or any(isinstance(s, CopyStep) and s.keep_time for s in steps)
+    ages = ages or any(isinstance(s, RemoteStep) and not is_pinned(s) for s in steps)
     if asks or ages or not session.workspace.repeatable:
         return None
     facts = session.workspace.facts

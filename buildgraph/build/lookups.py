@@ -2,7 +2,7 @@
 
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from buildgraph.build.request import Request
@@ -24,6 +24,7 @@ from buildgraph.graph.step import (
     DockerFiles,
     Files,
     RecipeStep,
+    RemoteStep,
     RunStep,
     Stack,
     StackFiles,
@@ -90,12 +91,15 @@ class Lookups:
         stacks: Stacks,
         selections: Selections,
         history: History,
+        versions: Callable[[RemoteStep], str],
     ) -> None:
+        """``versions`` asks what a remote source is now."""
         self._graph = graph
         self._store = store
         self._stacks = stacks
         self._selections = selections
         self.history = history
+        self._versions = versions
         self.keys: dict[StepId, StepKey] = {}
         self._by_step: dict[StepKey, ActionResult] = {}
         stacks.remake = self.recipe
@@ -165,10 +169,9 @@ class Lookups:
     def _made_document(
         self, step: Keyed, names: Mapping[StepId, Document], *, final: bool
     ) -> dict[str, Document]:
-        unpacks = (
-            isinstance(step, DockerCopyStep) and step.unpack
-        )  # its key tells before it is done
-        if isinstance(step, RecipeStep) and not unpacks and (final or is_alone(step)):
+        if isinstance(step, RemoteStep):
+            return document(step, Inputs(names, {}, self._versions(step)))
+        if isinstance(step, RecipeStep) and not unpacks(step) and (final or is_alone(step)):
             return document(step, Inputs(names, {}), self._recipe(step).digest)
         files: dict[Files | DockerFiles, Digest] = {}
         if isinstance(step, DockerCopyStep):
@@ -293,6 +296,13 @@ class Lookups:
             names.append(list(step.layers) if isinstance(step, BaseStep) else self.keys[step_id])
         config = image.config.to_bytes()
         return key({"kind": "image", "stack": names, "config": config, "squash": image.squash})[:32]
+
+
+def unpacks(step: RecipeStep) -> bool:
+    """Whether it takes archives apart, so that its key must do without knowing what is in them."""
+    return isinstance(step, DockerCopyStep) and any(
+        isinstance(source, DockerFiles) and source.unpack for source in step.sources
+    )
 
 
 def is_alone(step: RecipeStep) -> bool:

@@ -16,6 +16,8 @@ from buildgraph.graph.step import (
     BaseStep,
     CopyStep,
     DockerCopyStep,
+    FetchStep,
+    GitStep,
     PackagesStep,
     RunStep,
     Step,
@@ -137,6 +139,8 @@ class Nodes:
                 return ActionResult(
                     kind_of(step), decision.key, identities, made, size=size, made=self._now
                 )
+            case FetchStep() | GitStep():
+                return session.remotes.execute(step, decision.key, self._now)
             case PackagesStep():
                 return session.packages_op().execute(step, decision.key, self._now)
             case BaseStep():

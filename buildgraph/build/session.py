@@ -24,6 +24,7 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.placement import Placements
+from buildgraph.execute.remotes import Remotes
 from buildgraph.execute.run_mounts import RunMounts
 from buildgraph.execute.secret import Secrets, SecretSource
 from buildgraph.execute.selection import Selections
@@ -62,6 +63,7 @@ class Session:
     beside: Executor
     bases: BaseLayers
     access: Access
+    remotes: Remotes
 
     @property
     def blobs(self) -> Blobs:
@@ -160,7 +162,11 @@ def open_session(
         contexts = Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
         archives = Archives(store, snapshots, stacks)
         selections = Selections(context, stacks, contexts, archives)
-        lookups = Lookups(workspace.graph, store, stacks, selections, History(workspace.id))
+        around = workspace.surroundings(request.environ)
+        remotes = Remotes(store, snapshots, stacks, around, observer, cancelled)
+        undo.callback(remotes.close)
+        history = History(workspace.id)
+        lookups = Lookups(workspace.graph, store, stacks, selections, history, remotes.version)
         yield Session(
             request,
             observer,
@@ -177,6 +183,7 @@ def open_session(
             beside,
             bases,
             access,
+            remotes,
         )
 
 

@@ -23,6 +23,8 @@ from buildgraph.graph.step import (
     BaseStep,
     CopyStep,
     DockerCopyStep,
+    FetchStep,
+    GitStep,
     PackagesStep,
     RecipeStep,
     RunStep,
@@ -152,7 +154,7 @@ class Placements:
                 return (self._placed_recipe(step.id, below),)
             case RunStep():
                 return (self._placed_run(step, below),)
-            case PackagesStep():
+            case PackagesStep() | FetchStep() | GitStep():
                 return (PlacedLayer(step.id, self.settled[step.id].tree),)
 
     def _placed_recipe(self, step: StepId, below: Sequence[PlacedLayer]) -> PlacedLayer:

@@ -18,6 +18,7 @@ from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
 from buildgraph.fs.dockercontext import DockerContext
+from buildgraph.fs.gomatch import escaped
 from buildgraph.fs.ignore import Globs
 from buildgraph.fs.rows import Row
 from buildgraph.fs.scan import Selection
@@ -79,7 +80,7 @@ class Selections:
 
     def _of_docker(self, files: ContextFiles) -> tuple[Found, ...]:
         """A plain path of a Dockerfile's context, for a bind."""
-        found = matches(DockerFiles(_escaped(files.path)), ContextView(self._others(files.context)))
+        found = matches(DockerFiles(escaped(files.path)), ContextView(self._others(files.context)))
         return found[0].found
 
     def matches(self, files: DockerFiles) -> tuple[Match, ...]:
@@ -93,8 +94,9 @@ class Selections:
         return self._matches[files]
 
     def unpacked(self, files: DockerFiles) -> tuple[Match, ...]:
-        """The same, with what archives hold in their place."""
-        return self._archives.opened(self.matches(files))
+        """The same, with what archives hold in their place where that is asked for."""
+        found = self.matches(files)
+        return self._archives.opened(found) if files.unpack else found
 
     def words_digest(self, files: DockerFiles) -> Digest:
         """Of the names and all that they stand for."""
@@ -121,10 +123,6 @@ class Selections:
         if files not in self._digests:
             self._digests[files] = tree.digest(self.listing(files))
         return self._digests[files]
-
-
-def _escaped(path: str) -> str:
-    return "".join(f"\\{char}" if char in "*?[\\" else char for char in path)
 
 
 def _asked(files: ContextFiles) -> Selection:
@@ -197,8 +195,9 @@ def recipe_of(
             found = _timed(selections) if step.keep_time else selections.found
             return of_copy(step, found, lambda owner: owners(step.names, owner, step.where))
         case DockerCopyStep():
-            files = selections.unpacked if step.unpack else selections.matches
-            return of_docker_copy(step, files, lambda owner: owners(step.names, owner, step.where))
+            return of_docker_copy(
+                step, selections.unpacked, lambda owner: owners(step.names, owner, step.where)
+            )
         case WorkdirStep():
             user, _, group = step.user.partition(":")
             named = owners(step.names, Owner(_number(user or "0"), _number(group)), step.where)

@@ -26,6 +26,11 @@ def literal(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
+def escaped(text: str) -> str:
+    """The pattern that means ``text`` itself."""
+    return re.sub(r"([*?\[\\])", r"\\\1", text)
+
+
 @lru_cache(maxsize=1024)
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Raises :class:`UsageError` (``bad-pattern``). What comes between two stars is found leftmost and kept."""

@@ -16,7 +16,9 @@ from buildgraph.graph.step import (
     CopyStep,
     DockerCopyStep,
     DockerFiles,
+    FetchStep,
     Files,
+    GitStep,
     PackagesStep,
     RunStep,
     ScriptFile,
@@ -31,7 +33,9 @@ from buildgraph.graph.step import (
 from buildgraph.spec.model import InlineFile, Mode, Owner
 from buildgraph.values import dataclass
 
-SCHEMAS: Mapping[str, int] = {"copy": 1, "write": 1, "run": 1, "packages": 1, "workdir": 1}
+SCHEMAS: Mapping[str, int] = dict.fromkeys(
+    ("copy", "write", "run", "packages", "workdir", "fetch", "git"), 1
+)
 """Raised, for one kind alone, when equal documents would no longer mean equal results."""
 
 SANDBOX_PROFILE = 1
@@ -45,9 +49,20 @@ class Inputs:
 
     names: Mapping[StepId, Document]
     files: Mapping[Files | DockerFiles, Digest]
+    version: str = ""
+    """What a remote source is now: a checksum, or what the server calls its version; a commit."""
 
 
-Keyed = CopyStep | DockerCopyStep | WorkdirStep | WriteStep | RunStep | PackagesStep
+Keyed = (
+    CopyStep
+    | DockerCopyStep
+    | WorkdirStep
+    | WriteStep
+    | RunStep
+    | PackagesStep
+    | FetchStep
+    | GitStep
+)
 
 
 def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[str, Document]:
@@ -76,6 +91,10 @@ def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[
                 "platform": step.platform,
                 "pins": step.pins,
             }
+        case FetchStep():
+            return _fetch(step, inputs.version)
+        case GitStep():
+            return _git(step, inputs.version)
 
 
 def key(doc: Mapping[str, Document]) -> str:
@@ -98,6 +117,25 @@ def _copy(step: CopyStep, inputs: Inputs) -> dict[str, Document]:
     }
 
 
+def _fetch(step: FetchStep, version: str) -> dict[str, Document]:
+    """What is checked is the same wherever it comes from."""
+    source: dict[str, Document] = {"checksum": step.checksum}
+    if not step.checksum:
+        source = {"url": step.url, "version": version}
+    return {"kind": "fetch", "schema": SCHEMAS["fetch"], "name": step.name, **source}
+
+
+def _git(step: GitStep, commit: str) -> dict[str, Document]:
+    return {
+        "kind": "git",
+        "schema": SCHEMAS["git"],
+        "commit": commit,
+        "subdir": step.subdir,
+        "keep": [step.url, step.ref] if step.keep_git_dir else None,
+        "submodules": step.url if step.submodules else None,
+    }
+
+
 def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:
     return {
         "sources": [_source(source, inputs) for source in step.sources],
@@ -105,7 +143,7 @@ def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:
         "owner": _owner(step.owner),
         "mode": _mode(step.mode),
         "link": step.link,
-        "unpack": step.unpack,
+        "unpack": [s.unpack for s in step.sources if isinstance(s, DockerFiles)],
         "names": _stack(step.names, inputs),
     }
 

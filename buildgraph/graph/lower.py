@@ -11,7 +11,7 @@ from itertools import pairwise
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.graph.configure import configure
 from buildgraph.graph.graph import BaseFacts, BuildGraph, ImageTarget
-from buildgraph.graph.lowerdocker import docker_copy, docker_names, user_names
+from buildgraph.graph.lowerdocker import docker_copy, docker_names, remote_steps, user_names
 from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering
 from buildgraph.graph.step import (
     BaseStep,
@@ -152,6 +152,7 @@ class _Lowering:
                 lowered = _Lowered((step_id,), config)
             case m.DockerCopy():
                 names = self._names(step, docker_names(step.kind.owner))
+                self.steps |= {remote.id: remote for remote in remote_steps(step, step.kind)}
                 made = docker_copy(step_id, step, step.kind, names, self.stack_of)
                 lowered = _Lowered((step_id,), self.empty)
             case m.Workdir():

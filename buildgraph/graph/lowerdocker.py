@@ -1,9 +1,18 @@
 """A Dockerfile's COPY and ADD become steps of the graph, and so does what they fetch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from buildgraph.errors import UsageError
-from buildgraph.graph.step import DockerCopyStep, DockerFiles, Stack, StepId
+from buildgraph.digest import blake3_hex
+from buildgraph.fs.gomatch import escaped
+from buildgraph.graph.step import (
+    DockerCopyStep,
+    DockerFiles,
+    FetchStep,
+    GitStep,
+    RemoteStep,
+    Stack,
+    StepId,
+)
 from buildgraph.spec import model as m
 
 
@@ -15,10 +24,40 @@ def docker_copy(
     stack_of: Callable[[m.Ref], Stack],
 ) -> DockerCopyStep:
     sources = tuple(_source(source, step, copy, stack_of) for source in copy.sources)
-    unpack = copy.add if copy.unpack is None else copy.unpack
     return DockerCopyStep(
-        step_id, sources, copy.to, copy.owner, copy.mode, copy.link, unpack, names, step.where
+        step_id, sources, copy.to, copy.owner, copy.mode, copy.link, names, step.where
     )
+
+
+def remote_steps(step: m.Step, copy: m.DockerCopy) -> Iterator[RemoteStep]:
+    """What must be fetched before ``copy`` can be done; two that are equal are one."""
+    for source in copy.sources:
+        if isinstance(source, m.RemoteFile | m.GitTree):
+            yield _remote(source, step)
+
+
+def _remote(source: m.RemoteFile | m.GitTree, step: m.Step) -> RemoteStep:
+    name = StepId(f"{'fetch' if isinstance(source, m.RemoteFile) else 'git'}:{_short(source)}")
+    match source:
+        case m.RemoteFile():
+            return FetchStep(name, source.url, source.name, source.checksum, step.where)
+        case m.GitTree():
+            return GitStep(
+                name,
+                source.url,
+                source.ref,
+                source.subdir,
+                source.checksum,
+                source.keep_git_dir,
+                source.submodules,
+                step.where,
+            )
+
+
+def _short(source: m.RemoteFile | m.GitTree) -> str:
+    """A name that tells no password and is the same for equal sources only."""
+    last = source.url.partition("?")[0].rstrip("/").rpartition("/")[2].rpartition("@")[2]
+    return f"{last}-{blake3_hex(repr(source).encode())[:12]}"
 
 
 def docker_names(owner: m.Owner | None) -> bool:
@@ -45,10 +84,14 @@ def _source(
         case m.DockerSource():
             stack = stack_of(source.ref) if source.ref else None
             name = str(source.ref) if source.ref else ""
+            unpack = copy.add if copy.unpack is None else copy.unpack
             return DockerFiles(
-                source.pattern, stack, source.context, copy.parents, copy.exclude, name
+                source.pattern, stack, source.context, copy.parents, copy.exclude, unpack, name
             )
-        case m.RemoteFile() | m.GitTree():
-            raise UsageError(
-                "unsupported", f"ADD {source.url} is not supported yet", where=step.where
-            )
+        case m.RemoteFile():
+            fetched = _remote(source, step).id
+            unpack = bool(copy.unpack)
+            return DockerFiles(escaped(source.name), (fetched,), unpack=unpack, name=source.url)
+        case m.GitTree():
+            fetched = _remote(source, step).id
+            return DockerFiles("/", (fetched,), exclude=copy.exclude, name=source.url)

@@ -18,6 +18,7 @@ StepId = NewType("StepId", str)
 """The kind and name of the table that makes the step, e.g. ``step:deps`` or ``base:debian``."""
 
 Stack = tuple[StepId, ...]
+_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ Files = ContextFiles | StackFiles
 class DockerFiles:
     """A source word of COPY or ADD: ``pattern`` from the root of a Dockerfile's context, or of ``stack`` unless None.
 
-    ``parents``: what is before ``/./`` is left out of the paths, the rest kept; ``exclude`` are moby's patterns.
+    ``parents``: what is before ``/./`` is left out of the paths, the rest kept; ``exclude`` are moby's patterns;
+    ``unpack``: files that are archives are unpacked.
     """
 
     pattern: str
@@ -57,6 +59,7 @@ class DockerFiles:
     context: str = ""
     parents: bool = False
     exclude: tuple[str, ...] = ()
+    unpack: bool = False
     name: str = field(default="", compare=False)
 
 
@@ -93,10 +96,8 @@ class CopyStep:
 
 @dataclass(frozen=True, slots=True)
 class DockerCopyStep:
-    """COPY or ADD. ``to`` is absolute; ``unpack``: files of the sources that are archives are unpacked.
-
-    ``link``: the layer is the same whatever is below, but for the attributes of directories there.
-    """
+    """COPY or ADD; ``to`` is absolute. ``link``: the layer is the same whatever is below, but for the attributes of
+    directories there."""
 
     id: StepId
     sources: tuple[DockerFiles | InlineFile, ...]
@@ -104,7 +105,6 @@ class DockerCopyStep:
     owner: Owner | None
     mode: Mode | None
     link: bool
-    unpack: bool
     names: Stack
     where: Location = field(compare=False)
 
@@ -232,14 +232,48 @@ class PackagesStep:
     where: Location = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FetchStep:
+    """A layer of one file, ``name``, mode 0600: what ``url`` gives. ``checksum`` is a digest or empty."""
+
+    id: StepId
+    url: str
+    name: str
+    checksum: str
+    where: Location = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GitStep:
+    """A layer of the files of ``subdir`` at ``ref``. ``checksum`` is the commit, or how it begins, or empty."""
+
+    id: StepId
+    url: str
+    ref: str
+    subdir: str
+    checksum: str
+    keep_git_dir: bool
+    submodules: bool
+    where: Location = field(compare=False)
+
+
+RemoteStep = FetchStep | GitStep
+
 RecipeStep = CopyStep | DockerCopyStep | WorkdirStep | WriteStep
 """What lays files down by a recipe, without running anything."""
 
-Step = BaseStep | RecipeStep | RunStep | PackagesStep
+Step = BaseStep | RecipeStep | RunStep | PackagesStep | RemoteStep
+
+
+def is_pinned(step: RemoteStep) -> bool:
+    """Whether it can be nothing else than it was, whatever is out there now."""
+    if isinstance(step, FetchStep):
+        return bool(step.checksum)
+    return any(len(text) in (40, 64) and set(text) <= _HEX for text in (step.ref, step.checksum))
 
 
 def kind_of(step: Step) -> str:
-    """``base``, ``copy`` (of both languages), ``workdir``, ``write``, ``run`` or ``packages``."""
+    """``base``, ``copy`` (of both languages), ``workdir``, ``write``, ``run``, ``packages``, ``fetch`` or ``git``."""
     return type(step).__name__.removesuffix("Step").removeprefix("Docker").lower()
 
 

@@ -61,16 +61,9 @@ def added(archive: Path, store: LocalStore):
     match = Match("file", b"a.tar", (Found(entry, Origin(bytes(archive))),))
     snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name)
     unpacking = archives.Archives(store, snapshots, Files())
+    words = (DockerFiles("a.tar", unpack=True),)
     step = DockerCopyStep(
-        StepId("step:add"),
-        (DockerFiles("a.tar"),),
-        "/",
-        None,
-        None,
-        False,
-        True,
-        (),
-        HERE,
+        StepId("step:add"), words, "/", None, None, link=False, names=(), where=HERE
     )
     opened = unpacking.opened([match])
     return opened[0].kind, of_docker_copy(step, lambda _: opened, lambda _: (0, 0))
