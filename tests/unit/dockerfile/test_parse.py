@@ -17,6 +17,7 @@ from buildgraph.dockerfile.instructions import (
     Shell,
     Volume,
 )
+from buildgraph.dockerfile.lex import syntax_of
 from buildgraph.dockerfile.parse import parse, parse_trigger
 from buildgraph.dockerfile.split import Pair
 from buildgraph.errors import UsageError
@@ -129,6 +130,24 @@ def test_directives_are_read():
         ("syntax", "docker/dockerfile:1 # x", 1),
         ("check", "skip=all", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("# syntax=a/b:1\nFROM x\n", "a/b:1"),
+        ("#syntax = a/b:1 more\n", "a/b:1"),
+        ("\ufeff#!/usr/bin/x\n# escape=`\n# syntax=a/b:1\r\n", "a/b:1"),
+        ("// syntax=a/b:1\n", "a/b:1"),
+        ('{ "syntax": "a/b:1", "x": [] }', "a/b:1"),
+        ("# comment\n# syntax=a/b:1\n", ""),
+        ("FROM x\n# syntax=a/b:1\n", ""),
+        ('{ "syntax": 1 }', ""),
+        ("{ broken", ""),
+    ],
+)
+def test_the_syntax_directive_in_all_its_forms(text, image):
+    assert syntax_of(text) == image
 
 
 def test_json_form():
