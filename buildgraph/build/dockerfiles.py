@@ -8,8 +8,10 @@ stands on that base alone, and is left out of the graph with it.
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
+from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.convert import Converted, Known, Needs, convert
 from buildgraph.dockerfile.options import Options
+from buildgraph.dockerfile.walk import main_context
 from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.graph.graph import BaseFacts
@@ -76,7 +78,7 @@ class Dockerfiles:
         while True:
             found = convert(recipe.text, recipe.options, configs, file=recipe.shown)
             if isinstance(found, Converted):
-                self._keep(name, recipe, found)
+                self._keep(name, recipe, found, configs)
                 break
             if not self._answer(name, found, configs):
                 break
@@ -102,7 +104,10 @@ class Dockerfiles:
             configs[ref] = Known(config, history)
         return True
 
-    def _keep(self, name: str, recipe: Recipe, found: Converted) -> None:
+    def _keep(
+        self, name: str, recipe: Recipe, found: Converted, configs: Mapping[m.Ref, Known]
+    ) -> None:
+        self._check(recipe, found, configs)
         for unused in found.unused_args:
             message = f"{recipe.shown}: no ARG asks for --build-arg {unused}"
             self._observe(Warned("unused-build-arg", message))
@@ -121,6 +126,24 @@ class Dockerfiles:
         image = self._model.images[name]
         docker = replace(found.image, epoch=found.epoch)
         self._put(replace(image, on=found.on, docker=docker, source=None))
+
+    def _check(self, recipe: Recipe, found: Converted, configs: Mapping[m.Ref, Known]) -> None:
+        """Tell what ``--check`` would tell of the stages that are built; what it finds may be fatal."""
+        named = {ref.name.removesuffix(":latest"): known.config for ref, known in configs.items()}
+        named |= {ref.name: known.config for ref, known in configs.items()}
+        ignore = recipe.ignore(found.contexts[main_context(recipe.options)])
+        report = check(
+            recipe.text, recipe.options, named, ignore=ignore, file=recipe.shown, reached=True
+        )
+        for each in report.findings:
+            message = f"{each.location}: {each.rule.name}: {each.message}"
+            self._observe(Warned("dockerfile-check", message))
+        if report.fatal:
+            raise UsageError(
+                "check-failed",
+                f"{recipe.shown} breaks rules that it says are fatal: {', '.join(report.fatal)}",
+                hint="see them with: buildgraph build --check; `# check=error=true` makes them fatal",
+            )
 
     def _put(self, image: m.Image) -> None:
         self._done[image.name] = image

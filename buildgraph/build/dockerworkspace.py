@@ -90,7 +90,7 @@ def _model(
 ) -> m.Model:
     name = image_name(given.root)
     platform = platform_of(request)
-    shown = _shown(given, request.directory)
+    shown = shown_name(given, request.directory)
     image = m.Image(name, (), Location(shown), annotations=asked.annotations)
     model = m.Model(
         workspace=m.Workspace(name, (m.Ref("image", name),), platform),
@@ -101,9 +101,9 @@ def _model(
         secrets={},
     )
     recipe = Recipe(
-        _text(given, facts),
+        dockerfile_text(given, facts),
         shown,
-        _options(request, asked, f"{name}/", platform, facts),
+        options_of(request, asked, f"{name}/", facts),
         lambda context: lines_for(context, given, facts),
     )
     return Dockerfiles(model, {name: recipe}, bases.open, observer, (name,)).converted()
@@ -120,9 +120,7 @@ def image_name(root: Path) -> str:
     return "-".join(part for part in "".join(letters).split("-") if part) or "image"
 
 
-def _options(
-    request: Request, asked: DockerRequest, prefix: str, platform: Platform, facts: Facts
-) -> Options:
+def options_of(request: Request, asked: DockerRequest, prefix: str, facts: Facts) -> Options:
     default = private_network()
     network: Network = default if asked.network == "default" else asked.network
     return Options(
@@ -134,7 +132,7 @@ def _options(
             familiar(name): named_context(name, value, request.directory)
             for name, value in asked.contexts.items()
         },
-        platform=platform,
+        platform=platform_of(request),
         build_platform=Platform.of_machine(os.uname().machine),
         labels=asked.labels,
         network=network,
@@ -157,14 +155,14 @@ def _arguments(request: Request, asked: DockerRequest, facts: Facts) -> Mapping[
     return {**({EPOCH_ARG: epoch} if epoch else {}), **taken, **asked.args}
 
 
-def _text(given: DockerInput, facts: Facts) -> bytes:
+def dockerfile_text(given: DockerInput, facts: Facts) -> bytes:
     if given.text is not None:
         return given.text
     assert given.file is not None
     return facts.read(known(given.file, facts))
 
 
-def _shown(given: DockerInput, directory: Path) -> str:
+def shown_name(given: DockerInput, directory: Path) -> str:
     if given.file is None:
         return "Dockerfile"
     return os.path.relpath(given.file, directory)

@@ -133,7 +133,11 @@ def build(
         push=push or "",
         docker=asked,
     )
-    _carry_out(session, request)
+    call, as_json = docker.call_of(given)
+    if call is not None:
+        docker.answer(session, request, call, as_json=as_json)
+    else:
+        _carry_out(session, request)
 
 
 def _carry_out(session: Session, request: "Request") -> None:

@@ -3,16 +3,18 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from buildgraph.cli import engine
 from buildgraph.cli.quantity import parse_pair
 from buildgraph.cli.session import Session, names_dockerfile
 from buildgraph.errors import UsageError
 
 if TYPE_CHECKING:
-    from buildgraph.build.request import DockerRequest
+    from buildgraph.build.dockercall import Call
+    from buildgraph.build.request import DockerRequest, Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +73,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--call",
         {
-            "type": click.Choice(CALLS),
+            "metavar": "CALL[,format=json]",
             "default": "build",
             "help": "Check it, or list its arguments (outline) or stages (targets).",
         },
@@ -150,9 +152,29 @@ def _request(session: Session, context: str, given: Mapping[str, Any]) -> "Docke
     )
 
 
-def call_of(given: Mapping[str, Any]) -> str:
-    """``build``, ``check``, ``outline`` or ``targets``."""
-    return "check" if given["check"] else str(given["call"])
+def call_of(given: Mapping[str, Any]) -> "tuple[Call | None, bool]":
+    """What is asked instead of a build, and whether the answer is to be JSON."""
+    name, _, form = str(given["call"]).partition(",")
+    name = "check" if given["check"] else name
+    if name not in CALLS or form not in ("", "format=json", "format=text"):
+        raise UsageError(
+            "bad-option-value",
+            f"--call {given['call']!r} is not understood",
+            hint=f"write one of {', '.join(CALLS)}, and ,format=json behind it for JSON",
+        )
+    return (None if name == "build" else cast("Call", name)), form == "format=json"
+
+
+def answer(session: Session, request: "Request", call: "Call", *, as_json: bool) -> None:
+    """Print it; exit code 1 where ``--check`` found something."""
+    assert request.docker is not None
+    found = engine.call(request, request.docker, call, as_json=as_json)
+    click.echo(found.text, nl=False)
+    if found.error is not None:
+        session.fail(found.error)
+        raise click.exceptions.Exit(found.error.exit_code)
+    if found.warnings:
+        raise click.exceptions.Exit(1)
 
 
 def _key(option: str) -> str:

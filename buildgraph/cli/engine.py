@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from buildgraph.build.access import Kept
+    from buildgraph.build.dockercall import Call, Called
     from buildgraph.build.images import HistoryEntry, ImageEntry
-    from buildgraph.build.request import Request, Summary
+    from buildgraph.build.request import DockerRequest, Request, Summary
     from buildgraph.build.store import Collected, Finding, RecordEntry, Verified
     from buildgraph.build.survey import GraphView, Target
     from buildgraph.build.transfer import Transferred
@@ -25,6 +26,13 @@ def build(request: "Request", observer: "Observer") -> "Summary":
     from buildgraph.build.build import build as build_targets
 
     return build_targets(request, observer)
+
+
+def call(request: "Request", docker: "DockerRequest", name: "Call", *, as_json: bool) -> "Called":
+    """What ``--call`` asks of a Dockerfile."""
+    from buildgraph.build.dockercall import call as ask
+
+    return ask(request, docker, name, as_json=as_json)
 
 
 def plan(request: "Request") -> Mapping[str, Any]:
