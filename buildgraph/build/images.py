@@ -176,7 +176,9 @@ def validate(home: Path, ref: str, environ: Mapping[str, str] | None = None) -> 
                 return _problems(archive.image(name))
         store = undo.enter_context(LocalStore.open(home))
         blobs = Blobs(store, Access(store, environ or {}, store.observer, undo))
-        return _problems(StoredImages(store, blobs.open).open(ref))
+        source = StoredImages(store, blobs.open).open(ref)
+        blobs.fetch(layer.digest for layer in source.manifest.layers)
+        return _problems(source)
 
 
 def _problems(source: ImageSource) -> list[str]:

@@ -7,7 +7,7 @@ streamed; nothing of them is kept here.
 import io
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -90,11 +90,16 @@ class Remote:
                 seconds = time.monotonic() - began
                 self._observer(TransferFinished("fetch", blob.digest, place, counted.done, seconds))
 
-    def note_origins(self, digests: Iterable[Digest]) -> None:
-        """What the layers of bases came from has them: pushing need not ask, or mounts from there."""
+    def near(self, repository: str, digests: Sequence[Digest]) -> dict[Digest, tuple[str, ...]]:
+        """For each digest the paths of other repositories of the same registry to mount it from: those that were seen
+        to have it, and those that a base's layer came from."""
+        host, _, own = repository.partition("/")
+        seen = self.known.places(repository, digests)
         for digest in digests:
-            for place in self._store.origins.places(digest):
-                self.known.add(place, digest)
+            places = (place.partition("/") for place in self._store.origins.places(digest))
+            paths = [path for other, _, path in places if other == host and path != own]
+            seen[digest] = tuple(dict.fromkeys((*seen[digest], *paths)))
+        return seen
 
     def plain(self, digest: Digest) -> BinaryIO | None:
         """A blob of the store as a plain file, which costs least to send; the registry checks what it gets."""

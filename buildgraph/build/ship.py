@@ -27,8 +27,7 @@ def shipment(
     paths = tuple(path for other, _, path in names if other == host)
     wanted = [descriptor.digest for descriptor, _ in content.configs]
     wanted += [layer.digest for layer in content.layers]
-    remote.note_origins(wanted)
-    seen = remote.known.places(repository.name, wanted)
+    seen = remote.near(repository.name, wanted)
     blobs = [
         Blob(descriptor, partial(io.BytesIO, document), seen[descriptor.digest])
         for descriptor, document in content.configs

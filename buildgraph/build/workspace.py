@@ -163,6 +163,8 @@ def relocked(workspace: Workspace, lock: Lock) -> Workspace:
 
 
 def _wanted(model: Model, targets: tuple[str, ...], want: Want) -> frozenset[str]:
+    if not any(base.kind == "image" for base in model.bases.values()):
+        return frozenset()
     match want:
         case "all":
             return frozenset(model.bases)

@@ -133,6 +133,8 @@ class Placements:
 
     def place(self, stack: Stack) -> tuple[PlacedLayer, ...]:
         """Bottom first; every step of the stack must be settled."""
+        if stack not in self._placed:
+            self._learn_dirs(stack)
         with self._lock:
             if stack not in self._placed:
                 known = len(stack)
@@ -144,6 +146,13 @@ class Placements:
                     self._placed[stack[:count]] = placed
                 self._placed[stack] = placed
             return self._placed[stack]
+
+    def _learn_dirs(self, stack: Stack) -> None:
+        """Of bases that recipes lie on: what takes time holds up nobody who places other stacks."""
+        steps = [self._graph.steps[step] for step in stack]
+        if any(isinstance(step, RecipeStep) for step in steps):
+            below = [layer for step in steps if isinstance(step, BaseStep) for layer in step.layers]
+            self._bases.learn_dirs(layer for layer in below if layer not in self._dirs)
 
     def _layers(self, stack: Stack, below: tuple[PlacedLayer, ...]) -> tuple[PlacedLayer, ...]:
         step = self._graph.steps[stack[-1]]

@@ -1,9 +1,9 @@
 """Base images in a registry: pushed by our own client, and what was asked of the registry afterwards."""
 
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from support.packed import PackedImage, directory, file, gone, link
 from support.registry import Registry
@@ -41,38 +41,35 @@ def base(folder: Path, platform: Platform = HERE, text: str = "one\n", codec: st
     return PackedImage(folder, [base_items(), second, third], config, codec)
 
 
-def repository(registries: Registries, name: str) -> Repository:
-    return registries.repository(Reference.parse(name))
-
-
-def push(registry: Registry, name: str, tag: str, *images: PackedImage, index: bool = False) -> str:
+def push(
+    registry: Registry,
+    name: str,
+    tag: str,
+    *images: PackedImage,
+    index: bool = False,
+    environ: Mapping[str, str] | None = None,
+    ca: Path | None = None,
+) -> str:
     """The digest that the tag now names: the one image's manifest, or an index of all."""
-    with Registries(Settings.load({}), Credentials.load({})) as registries:
-        there = repository(registries, f"{registry.host}/{name}")
+    settings, credentials = Settings.load({}, ca), Credentials.load(environ or {})
+    with Registries(settings, credentials) as registries:
+        there = registries.repository(Reference.parse(f"{registry.host}/{name}"))
         for image in images:
             _upload(there, image.source)
         if not index:
             (image,) = images
             return there.put_manifest(image.source.manifest_bytes, MANIFEST, tag)
         for image in images:
-            there.put_manifest(
-                image.source.manifest_bytes, MANIFEST, image.source.descriptor.digest
-            )
-        return there.put_manifest(
-            index_of([image.source.descriptor for image in images]), INDEX, tag
-        )
+            digest = image.source.descriptor.digest
+            there.put_manifest(image.source.manifest_bytes, MANIFEST, digest)
+        made = index_of([image.source.descriptor for image in images])
+        return there.put_manifest(made, INDEX, tag)
 
 
 def _upload(there: Repository, source: ImageSource) -> None:
     for layer in source.manifest.layers:
         there.upload(layer, lambda layer=layer: source.open_layer(layer))
-    there.upload(source.manifest.config, lambda: _bytes(source.config_bytes))
-
-
-def _bytes(content: bytes) -> BinaryIO:
-    import io
-
-    return io.BytesIO(content)
+    there.upload(source.manifest.config, lambda: io.BytesIO(source.config_bytes))
 
 
 def fetched(registry: Registry, wanted: Sequence[Descriptor | Digest]) -> list[str]:

@@ -3,7 +3,15 @@ import io
 import pytest
 from support.story import STORY
 
-from buildgraph.events import BuildStarted, StepFinished, StepOutput, StepStarted
+from buildgraph.events import (
+    BuildStarted,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    TransferFinished,
+    TransferProgressed,
+    TransferStarted,
+)
 from buildgraph.report.live import Live
 from buildgraph.report.terminal import Terminal
 
@@ -91,3 +99,20 @@ def test_the_terminal_is_given_back_when_a_build_breaks_off():
     with pytest.raises(KeyboardInterrupt):
         break_off(stream)
     assert "\x1b[?25h" in stream.getvalue()
+
+
+def test_a_transfer_stands_in_the_tree_while_it_lasts():
+    clock = Clock()
+    live = running(clock)
+    blob = "sha256:" + "a" * 64
+    live(TransferStarted("fetch", blob, "r.example/os", 2_000_000))
+    assert live.frame(80, 24).plain.splitlines()[-1] == (
+        "└─ sha256:aaaaaaaaaaaa  0 ms  fetches r.example/os"
+    )
+    clock.now += 1
+    live(TransferProgressed(blob, 500_000, 2_000_000))
+    assert live.frame(80, 24).plain.splitlines()[-1] == (
+        "└─ sha256:aaaaaaaaaaaa  1.0 s  500 kB of 2.00 MB"
+    )
+    live(TransferFinished("fetch", blob, "r.example/os", 2_000_000, 1.0))
+    assert len(live.frame(80, 24).plain.splitlines()) == 3

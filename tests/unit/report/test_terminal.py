@@ -11,6 +11,9 @@ from buildgraph.events import (
     StepFinished,
     StepOutput,
     StepStarted,
+    TransferFinished,
+    TransferProgressed,
+    TransferStarted,
 )
 from buildgraph.report.terminal import Terminal, render
 
@@ -180,3 +183,20 @@ def test_errors_are_coloured_where_there_is_colour():
     assert "\x1b[36mhelp:\x1b[0m h" in render(error, styled=True)
     group = ErrorGroup([error, UsageError("two", "n")])
     assert render(group, styled=False) == group.render()
+
+
+def test_a_transfer_is_told_when_it_ends():
+    events = [
+        TransferStarted("fetch", DIGEST, "r.example/os", 2_000_000),
+        TransferProgressed(DIGEST, 500_000, 2_000_000),
+        TransferFinished("fetch", DIGEST, "r.example/os", 2_000_000, 1.5),
+        TransferFinished("upload", DIGEST, "r.example/app", 450_000, 0.25),
+    ]
+    assert show("plain", events)[0].splitlines()[:2] == [
+        "fetched sha256:aaaaaaaaaaaa from r.example/os, 2.00 MB in 1.5 s",
+        "sent sha256:aaaaaaaaaaaa to r.example/app, 450 kB in 0.2 s",
+    ]
+    (first, *_) = (json.loads(line) for line in show("json", events)[0].splitlines())
+    assert (first["event"], first["direction"], first["size"]) == (
+        "transfer-started", "fetch", 2_000_000
+    )  # fmt: skip
