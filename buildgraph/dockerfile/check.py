@@ -97,6 +97,7 @@ def _reached(
         triggers = {node.stage.index: _triggers(node, configs) for node in nodes}
         for node in nodes:
             stages.fire(node, triggers)
+            list(stages.needs(node))  # for what it raises
         if everything or len(stages.needed(target)) == len(nodes):
             return nodes
 

@@ -27,8 +27,11 @@ from buildgraph.dockerfile.instructions import (
     Workdir,
     Written,
 )
+from buildgraph.dockerfile.mounts import read_mount
 from buildgraph.dockerfile.options import DEFAULT_PATH, NO_VARIABLES
+from buildgraph.dockerfile.ports import exposed_ports
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
+from buildgraph.dockerfile.state import check_signal
 from buildgraph.dockerfile.words import expansion
 from buildgraph.fs.moby import Patterns
 from buildgraph.oci.config import Config
@@ -131,6 +134,11 @@ class StageCheck:
                 self._check_sources(each, found, words)
             case Expose():
                 self._check_ports(each, found)
+            case Stopsignal():
+                check_signal(words[0])
+            case Run(mounts=mounts):
+                for flag in mounts:
+                    read_mount(flag, self._plain)
             case _:
                 pass
 
@@ -187,10 +195,15 @@ class StageCheck:
             if self._all_ignored if path == "." else self._ignore.matches(path):
                 found.tell(rules.COPY_IGNORED_FILE, verb, path)
 
+    def _plain(self, word: str) -> str:
+        return expansion(word, self._state.variables, self._stages.file.escape).text
+
     def _check_ports(self, each: Expose, found: "_Told") -> None:
         escape, variables = self._stages.file.escape, self._state.variables
         for word in each.ports:
-            for port in expansion(word, variables, escape).words:
+            ports = expansion(word, variables, escape).words
+            exposed_ports(ports)
+            for port in ports:
                 protocol = port.partition("/")[2]
                 if protocol != protocol.lower():
                     found.tell(rules.EXPOSE_PROTO_CASING, port)

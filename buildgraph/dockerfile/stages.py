@@ -113,7 +113,7 @@ class Stages:
         found = {target.stage.index}
         for node in reversed(self.nodes):  # what a stage needs stands before it
             if node.stage.index in found:
-                found.update(other.stage.index for other in self._needs(node))
+                found.update(other.stage.index for other in self.needs(node))
         return [node for node in self.nodes if node.stage.index in found]
 
     def fire(self, node: StageNode, triggers: Mapping[int, tuple[str, ...]]) -> None:
@@ -131,7 +131,8 @@ class Stages:
         with blaming(self.file, node.where):
             node.triggers = tuple(parse_trigger(text, self.file.source.name) for text in texts)
 
-    def _needs(self, node: StageNode) -> Iterator[StageNode]:
+    def needs(self, node: StageNode) -> Iterator[StageNode]:
+        """The stages that it begins with or takes files from. Raises as :meth:`find` does, at the line."""
         if node.replaced is not None:
             return
         if node.base is not None:

@@ -8,6 +8,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from support import dockerfile_oracles as oracles
 
+from buildgraph.dockerfile.check import check
+from buildgraph.dockerfile.convert import image_config
+from buildgraph.dockerfile.outline import outline, targets
 from buildgraph.dockerfile.parse import parse, read
 from buildgraph.dockerfile.words import expand, expand_words
 from buildgraph.errors import UsageError
@@ -48,6 +51,19 @@ def test_any_text_is_read_or_refused(text):
         for found in (stage.origin, *stage.instructions):
             assert last < found.where.first <= found.where.last <= len(file.source.lines)
             last = found.where.last
+
+
+@settings(max_examples=150)
+@given(ANY)
+def test_any_text_is_checked_outlined_and_configured_or_refused(text):
+    report = check(text) if "check" not in text else None
+    try:
+        targets(text)
+        outline(text)
+        image_config(text)
+    except UsageError:
+        return
+    assert report is None or report.error is None
 
 
 @settings(max_examples=200)

@@ -325,6 +325,21 @@ def test_mistakes_after_parsing_are_in_the_report():
     assert (report.error.code, report.error.where.line) == ("variable-required", 3)
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("EXPOSE 80/xyz", "bad-port"),
+        ("STOPSIGNAL NOPE", "bad-signal"),
+        ("RUN --mount=type=cache,size=1 x", "bad-mount"),
+        ("COPY --from=7 a b", "unknown-stage"),
+    ],
+)
+def test_what_would_fail_in_a_build_is_told(line, code):
+    report = check(f"FROM scratch\n{line}\n")
+    assert report.error is not None
+    assert (report.error.code, report.error.where.line) == (code, 2)
+
+
 def test_a_build_checks_what_it_needs():
     text = "FROM scratch AS a\nFROM a AS b\nENV x y\nFROM a AS c\nCMD z\n"
     assert len(told(text)) == 2
