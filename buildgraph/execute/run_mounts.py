@@ -93,6 +93,7 @@ class RunMounts:
             [(point.target, True) for point in grant.points],
             {name: value for name, value in grant.env.items() if name not in declared},
         )
+        self._lock_caches(step, undo)
         for mount in step.mounts:
             match mount:
                 case BindFiles():
@@ -189,14 +190,20 @@ class RunMounts:
 
     # -- caches
 
+    def _volume(self, step: RunStep, mount: CacheDir) -> str:
+        return "-".join(_plain(part) for part in (self._workspace, step.platform, mount.id))
+
+    def _lock_caches(self, step: RunStep, undo: ExitStack) -> None:
+        """In one order for all steps, so that none waits for another that waits for it."""
+        caches = (mount for mount in step.mounts if isinstance(mount, CacheDir))
+        for name in sorted({self._volume(step, c) for c in caches if c.sharing == "locked"}):
+            undo.enter_context(self._store.single_flight(f"volume-{name}"))
+
     def _cache(self, step: RunStep, mount: CacheDir, user: User, undo: ExitStack) -> Path:
-        name = "-".join(_plain(part) for part in (self._workspace, step.platform, mount.id))
-        folder = self._store.volumes / name
+        folder = self._store.volumes / self._volume(step, mount)
         if mount.sharing == "private":
             folder = self._store.tmp / f"cache-{random.token_hex(6)}"
             undo.callback(self._store.trash.remove, folder)
-        elif mount.sharing == "locked":
-            undo.enter_context(self._store.single_flight(f"volume-{name}"))
         elif step.dockerfile and self._renew:
             self._renewed(folder)
         if not folder.exists():

@@ -3,8 +3,8 @@
 import re
 from typing import Protocol
 
-_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=][rwxXst]*)+)")
-_ACTION = re.compile(r"([-+=])([rwxXst]*)")
+_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")
+_ACTION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 4, "w": 2, "x": 1}
 
@@ -62,7 +62,9 @@ def _bits(mode: int, people: str, letters: str, *, directory: bool) -> tuple[int
         shift = _SHIFTS[person]
         mask |= 0o7 << shift
         for letter in letters:
-            if letter in _BITS:
+            if letter in _SHIFTS:  # as these have it
+                bits |= (mode >> _SHIFTS[letter] & 0o7) << shift
+            elif letter in _BITS:
                 bits |= _BITS[letter] << shift
             elif letter == "X" and (directory or mode & 0o111):
                 bits |= 1 << shift

@@ -211,3 +211,13 @@ def test_what_a_stage_made_is_copied_as_it_is(docker):
     assert docker.tree(copy("d/*", to="/x/", ref=ref), on=(BOX,))["x/l"][0] == "file"
     with pytest.raises(UsageError, match='"/gone": not found'):
         docker.build(copy("gone", to="/x", ref=ref))
+
+
+def test_locked_caches_in_any_order_do_not_wait_for_each_other(docker):
+    one = m.CacheMount("one", text("/c"), "locked", m.Owner(0, 0))
+    two = m.CacheMount("two", text("/d"), "locked", m.Owner(0, 0))
+    nested = m.CacheMount("two", text("/c/d"), "locked", m.Owner(0, 0))
+    first = docker.stage("first", run("echo 1 >> /c/x", mounts=(one, nested)))
+    second = docker.stage("second", run("echo 2 >> /c/x", mounts=(two, one, nested)))
+    docker.build(copy("/opt", to="/a", ref=first), copy("/opt", to="/b", ref=second))
+    assert docker.workspace.ran() == {"first-s0", "second-s0", "main-s0", "main-s1"}
