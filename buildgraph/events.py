@@ -25,12 +25,16 @@ class BuildStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A step began to do work; ``reason`` says why in one sentence, ``expected`` is its last duration in seconds."""
+    """A step began to do work; ``reason`` says why in one sentence, ``expected`` is its last duration in seconds.
+
+    ``title`` is the instruction of a Dockerfile, ``[build 2/7] RUN make``; other steps have none.
+    """
 
     step: str
     kind: str
     reason: str
     expected: float | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

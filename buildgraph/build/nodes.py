@@ -97,7 +97,10 @@ class Nodes:
             return
         assert not isinstance(step, BaseStep)
         decision = self.progress.decisions[step.id]
-        self._observe(StepStarted(_bare(step.id), kind_of(step), str(decision.reason)))
+        table = self._session.workspace.model.steps.get(_bare(step.id))
+        title = table.title if table else ""
+        reason = str(decision.reason)
+        self._observe(StepStarted(_bare(step.id), kind_of(step), reason, title=title))
         began = time.monotonic()
         try:
             with blaming(step.where):

@@ -4,6 +4,7 @@ Nothing is recorded unless the command succeeded. The upper directory becomes th
 walk that packs it; it is compressed in the same pass when an image of this build names the layer.
 """
 
+import os
 import threading
 import time
 from collections import deque
@@ -37,6 +38,7 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
 _KEPT_LINES = 20
+_LONGEST = 200
 _NETWORK_SIGNS = (
     b"Temporary failure resolving",
     b"Temporary failure in name resolution",
@@ -266,11 +268,35 @@ def _failure(step: RunStep, outcome: Outcome, secrets: Secrets) -> StepFailedErr
     hint = f"look around with: buildgraph build {name} --shell-on-failure"
     if step.network == "none" and outcome.network:
         hint = 'the step has no network: write network = "host" if it needs one'
+    if step.dockerfile:
+        return _of_instruction(step, outcome, secrets, last)
     return StepFailedError(
         "step-failed",
         f"step {name} {said or f'failed with exit code {outcome.exit.code}'}",
         hint=hint,
         where=_lines_of(step),
+        detail=last,
+    )
+
+
+def _of_instruction(
+    step: RunStep, outcome: Outcome, secrets: Secrets, last: list[str]
+) -> StepFailedError:
+    """As docker says it: the command, and what became of it. All its lines are in the excerpt."""
+    text = secrets.mask(os.fsencode(" ".join(step.argv))).decode("utf-8", "replace")
+    shown = " ".join(text.split())
+    shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    hint = "look around with: --shell-on-failure"
+    if step.network == "none" and outcome.network:
+        hint = "the command has no network: leave out --network=none if it needs one"
+    ended = f"exit code: {outcome.exit.code}"
+    if outcome.exit.signal:
+        ended = f"killed by signal {outcome.exit.signal}"
+    return StepFailedError(
+        "step-failed",
+        f"{shown!r} did not complete: {ended}",
+        hint=hint,
+        where=step.where,
         detail=last,
     )
 

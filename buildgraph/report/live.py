@@ -169,7 +169,8 @@ class Live:
         if one.event.expected:
             passed += f" of {words.seconds(one.event.expected)}"
         text = Text.assemble((one.event.step.ljust(name), "cyan"), f"  {passed}")
-        return text.append(f"  {one.line or one.event.reason}", "dim")
+        doing = one.line or words.clean(one.event.title) or one.event.reason
+        return text.append(f"  {doing}", "dim")
 
     def _open(self) -> None:
         if self._screen is not None:

@@ -35,7 +35,8 @@ class Plain:
                 self._waiting[event.step] = []
                 self._held[event.step] = 0
                 self._floor = self._floor or event.step
-                self._say(event.step, self._dim(f"{event.kind}: {event.reason}"))
+                head = words.clean(event.title) or event.kind
+                self._say(event.step, self._dim(f"{head}: {event.reason}"))
             case StepOutput():
                 self._say(event.step, words.clean(event.line))
             case StepFinished():

@@ -9,6 +9,7 @@ from support.dockerbuilds import Docker
 from support.workspace import Workspace
 
 from buildgraph.errors import StepFailedError, UsageError
+from buildgraph.events import StepStarted
 
 
 @pytest.fixture
@@ -164,7 +165,17 @@ def test_a_failing_run_shows_all_its_lines(docker: Docker) -> None:
     assert where is not None
     assert (where.file, where.line, where.last) == ("ctx/Dockerfile", 2, 3)
     assert where.excerpt.count(">>>") == 2
-    assert "3" in caught.value.message
+    assert caught.value.message.startswith("'/bin/sh -c echo one && exit 3'")
+    assert caught.value.message.endswith("exit code: 3")
+    with pytest.raises(StepFailedError, match="exit code: 127"):
+        docker.build("FROM box\nRUN invalidcmd\n")
+
+
+def test_progress_tells_instructions(docker: Docker) -> None:
+    docker.write("f", "1")
+    docker.build("FROM box AS one\nENV A=1\nRUN  echo $A \\\n  > /x\nFROM one\nCOPY f /\n")
+    told = [e.title for e in docker.workspace.events if isinstance(e, StepStarted)]
+    assert sorted(told) == ["[one 2/2] RUN echo $A > /x", "[stage-1 1/1] COPY f /"]
 
 
 def test_mistakes_name_file_and_line(docker: Docker) -> None:
