@@ -2,13 +2,11 @@
 
 from buildgraph.dockerfile.flags import Flags
 from buildgraph.dockerfile.heredoc import Heredoc, parse_mark
-from buildgraph.dockerfile.instructions import Command
+from buildgraph.dockerfile.instructions import Command, Place
 from buildgraph.dockerfile.lex import LogicalLine
-from buildgraph.dockerfile.source import SPACES, Lines, Source
+from buildgraph.dockerfile.source import SPACES, Source
 from buildgraph.dockerfile.split import Pair, blanks, json_strings, pairs, quoted
 from buildgraph.errors import UsageError
-
-Place = tuple[Lines, str, str, tuple[str, ...]]
 
 
 class Arguments:
@@ -26,9 +24,8 @@ class Arguments:
 
     @property
     def place(self) -> Place:
-        """The fields of :class:`Written`."""
         line = self._line
-        return line.where, line.text.strip(SPACES), line.command.keyword, line.comments
+        return Place(line.where, line.text.strip(SPACES), line.command.keyword, line.comments)
 
     @property
     def heredocs(self) -> tuple[Heredoc, ...]:

@@ -6,12 +6,12 @@ what variables add to a word is limited, so that ones that double each other end
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from buildgraph.dockerfile.source import SPACES
 from buildgraph.dockerfile.trimming import PatternError, replace, trim_prefix, trim_suffix
+from buildgraph.dockerfile.wordlist import WordList
 from buildgraph.errors import UsageError
+from buildgraph.values import dataclass, field
 
 _MOST_ADDED: Final = 1 << 22
 """Characters that a word may grow by: variables that double each other end here."""
@@ -23,42 +23,9 @@ _PLAIN: Final = {
 _IN_QUOTES: Final = {
     escape: re.compile(rf"""[^$"{re.escape(escape)}]+""") for escape in ("\\", "`")
 }
-_BLANKS: Final = re.compile(f"[{re.escape(SPACES)}]+")
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 _DIGITS: Final = re.compile(r"\d+")
 _AFTER_HEREDOC: Final = re.compile(r"<?[\t\r ]*")
-
-
-class _Words:
-    """The words of the outermost level, as they come to light."""
-
-    __slots__ = ("_word", "words")
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self._word: list[str] = []
-
-    def plain(self, text: str) -> None:
-        """Text whose blanks part words."""
-        pieces = _BLANKS.split(text)
-        for number, piece in enumerate(pieces):
-            if number:
-                self._end()
-            if piece:
-                self._word.append(piece)
-
-    def quoted(self, text: str) -> None:
-        if text:
-            self._word.append(text)
-
-    def _end(self) -> None:
-        if self._word:
-            self.words.append("".join(self._word))
-            self._word.clear()
-
-    def finish(self) -> tuple[str, ...]:
-        self._end()
-        return tuple(self.words)
 
 
 @dataclass(slots=True)
@@ -75,7 +42,7 @@ class _Frame:
     operator: str = ""
     pattern: str | None = None
     out: list[str] = field(default_factory=list)
-    split: _Words = field(default_factory=_Words)
+    split: WordList = field(default_factory=WordList)
 
 
 class Expander:

@@ -4,30 +4,52 @@ Words are not expanded (:mod:`buildgraph.dockerfile.words` does that, when the v
 not to be expanded at all, the field says so. ``Instruction`` is the closed union of what stands in a stage.
 """
 
-from dataclasses import dataclass
-
 from buildgraph.dockerfile.heredoc import Heredoc
 from buildgraph.dockerfile.lex import Directive
 from buildgraph.dockerfile.source import Lines, Source
 from buildgraph.dockerfile.split import Pair
 from buildgraph.errors import Location, UsageError
+from buildgraph.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Place:
     """How an instruction stands in the file: ``text`` is its joined line, ``keyword`` in the case it was written in.
 
-    ``comments`` are the lines of comment above it.
+    ``comments`` are the lines of comment right above it.
     """
 
     where: Lines
     text: str
     keyword: str
-    comments: tuple[str, ...]
+    comments: tuple[str, ...] = ()
+
+
+class Written:
+    """What every instruction has; the values below declare ``at`` as their first field."""
+
+    __slots__ = ()
+    at: Place
+
+    @property
+    def where(self) -> Lines:
+        return self.at.where
+
+    @property
+    def text(self) -> str:
+        return self.at.text
+
+    @property
+    def keyword(self) -> str:
+        return self.at.keyword
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        return self.at.comments
 
     @property
     def name(self) -> str:
-        return self.keyword.upper()
+        return self.at.keyword.upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,7 @@ class ArgPair:
 class From(Written):
     """``stage`` is lower case and empty without ``AS``; ``stage_written`` and ``as_written`` are as they stand."""
 
+    at: Place
     base: str
     stage: str = ""
     platform: str = ""
@@ -83,6 +106,7 @@ class From(Written):
 
 @dataclass(frozen=True, slots=True)
 class Arg(Written):
+    at: Place
     pairs: tuple[ArgPair, ...]
 
 
@@ -90,11 +114,13 @@ class Arg(Written):
 class Env(Written):
     """Keys and values are expanded, with the variables from before the line."""
 
+    at: Place
     pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Label(Written):
+    at: Place
     pairs: tuple[Pair, ...]
 
 
@@ -102,6 +128,7 @@ class Label(Written):
 class Run(Written):
     """Never expanded, but for the options of ``mounts``."""
 
+    at: Place
     command: Command
     mounts: tuple[MountFlag, ...] = ()
     network: str = ""
@@ -116,6 +143,7 @@ class Copy(Written):
     ``chown``, ``chmod``, ``exclude``, ``to`` and the sources are.
     """
 
+    at: Place
     sources: tuple[str | Heredoc, ...]
     to: str
     origin: str = ""
@@ -130,6 +158,7 @@ class Copy(Written):
 class Add(Written):
     """As :class:`Copy`; ``unpack`` is None where nothing is said."""
 
+    at: Place
     sources: tuple[str | Heredoc, ...]
     to: str
     chown: str = ""
@@ -143,26 +172,31 @@ class Add(Written):
 
 @dataclass(frozen=True, slots=True)
 class Cmd(Written):
+    at: Place
     command: Command
 
 
 @dataclass(frozen=True, slots=True)
 class Entrypoint(Written):
+    at: Place
     command: Command
 
 
 @dataclass(frozen=True, slots=True)
 class Shell(Written):
+    at: Place
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Workdir(Written):
+    at: Place
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class User(Written):
+    at: Place
     user: str
 
 
@@ -170,16 +204,19 @@ class User(Written):
 class Expose(Written):
     """Each of ``ports`` is expanded to words; sorted as written."""
 
+    at: Place
     ports: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Volume(Written):
+    at: Place
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Stopsignal(Written):
+    at: Place
     signal: str
 
 
@@ -187,6 +224,7 @@ class Stopsignal(Written):
 class Healthcheck(Written):
     """``command`` is None for ``NONE``; times in nanoseconds, 0 where nothing is said. Nothing is expanded."""
 
+    at: Place
     command: Command | None
     interval: int = 0
     timeout: int = 0
@@ -199,12 +237,14 @@ class Healthcheck(Written):
 class Onbuild(Written):
     """``expression`` is the trigger's text, heredocs with it; ``trigger`` its keyword in upper case."""
 
+    at: Place
     expression: str
     trigger: str
 
 
 @dataclass(frozen=True, slots=True)
 class Maintainer(Written):
+    at: Place
     author: str
 
 
@@ -247,7 +287,7 @@ class Stage:
 class Dockerfile:
     """``args`` are the ARGs before the first FROM; ``empty_continuations`` are instructions with an empty line."""
 
-    source: Source
+    source: Source = field(compare=False)
     escape: str
     directives: tuple[Directive, ...]
     args: tuple[Arg, ...]

@@ -44,7 +44,7 @@ def _from(args: Arguments) -> From:
         raise args.bad(shown, "write FROM IMAGE or FROM IMAGE AS NAME")
     platform = args.flags.text("platform")
     if len(words) == 1:
-        return From(*args.place, words[0], platform=platform)
+        return From(args.place, words[0], platform=platform)
     base, as_written, written = words
     name = written.lower()
     if not _STAGE.fullmatch(name):
@@ -54,12 +54,12 @@ def _from(args: Arguments) -> From:
             "a letter, then letters, digits, '.', '_' and '-'",
         )
     described = _described(args, (name, written))
-    return From(*args.place, base, name, platform, written, as_written, described)
+    return From(args.place, base, name, platform, written, as_written, described)
 
 
 def _described(args: Arguments, names: tuple[str, ...]) -> str:
     """The comment ``# name description`` above."""
-    for comment in args.place[3]:
+    for comment in args.place.comments:
         name, _, rest = comment.partition(" ")
         if rest and name in names:
             return rest
@@ -73,21 +73,21 @@ def _arg(args: Arguments) -> Arg:
         if not name:
             raise args.bad("ARG has a blank name", "write ARG name=default")
         found.append(ArgPair(name, default if equals else None, _described(args, (name,))))
-    return Arg(*args.place, tuple(found))
+    return Arg(args.place, tuple(found))
 
 
 def _env(args: Arguments) -> Env:
-    return Env(*args.place, args.pairs())
+    return Env(args.place, args.pairs())
 
 
 def _label(args: Arguments) -> Label:
-    return Label(*args.place, args.pairs())
+    return Label(args.place, args.pairs())
 
 
 def _run(args: Arguments) -> Run:
     flags = args.flags
     return Run(
-        *args.place,
+        args.place,
         args.command(),
         flags.mounts(),
         flags.choice("network", NETWORKS),
@@ -100,7 +100,7 @@ def _copy(args: Arguments) -> Copy:
     sources, to = args.sources()
     flags = args.flags
     return Copy(
-        *args.place,
+        args.place,
         sources,
         to,
         origin=flags.text("from"),
@@ -116,7 +116,7 @@ def _add(args: Arguments) -> Add:
     sources, to = args.sources()
     flags = args.flags
     return Add(
-        *args.place,
+        args.place,
         sources,
         to,
         chown=flags.text("chown"),
@@ -130,11 +130,11 @@ def _add(args: Arguments) -> Add:
 
 
 def _cmd(args: Arguments) -> Cmd:
-    return Cmd(*args.place, args.command())
+    return Cmd(args.place, args.command())
 
 
 def _entrypoint(args: Arguments) -> Entrypoint:
-    return Entrypoint(*args.place, args.command())
+    return Entrypoint(args.place, args.command())
 
 
 def _shell(args: Arguments) -> Shell:
@@ -142,30 +142,30 @@ def _shell(args: Arguments) -> Shell:
     if not found.exec or not found.words:
         shown = f"SHELL wants a JSON array of strings, not '{args.rest}'"
         raise args.bad(shown, 'write SHELL ["/bin/bash", "-c"]')
-    return Shell(*args.place, found.words)
+    return Shell(args.place, found.words)
 
 
 def _workdir(args: Arguments) -> Workdir:
-    return Workdir(*args.place, args.one())
+    return Workdir(args.place, args.one())
 
 
 def _user(args: Arguments) -> User:
-    return User(*args.place, args.one())
+    return User(args.place, args.one())
 
 
 def _expose(args: Arguments) -> Expose:
-    return Expose(*args.place, tuple(sorted(args.split())))
+    return Expose(args.place, tuple(sorted(args.split())))
 
 
 def _volume(args: Arguments) -> Volume:
     paths = tuple(path.strip(SPACES) for path in args.words())
     if not all(paths):
         raise args.bad("VOLUME has an empty path", "leave it out")
-    return Volume(*args.place, paths)
+    return Volume(args.place, paths)
 
 
 def _stopsignal(args: Arguments) -> Stopsignal:
-    return Stopsignal(*args.place, args.one())
+    return Stopsignal(args.place, args.one())
 
 
 def _healthcheck(args: Arguments) -> Healthcheck:
@@ -176,13 +176,13 @@ def _healthcheck(args: Arguments) -> Healthcheck:
     if kind.upper() == "NONE":
         if given:
             raise args.bad("HEALTHCHECK NONE takes no arguments", "leave them out")
-        return Healthcheck(*args.place, None)
+        return Healthcheck(args.place, None)
     if kind.upper() != "CMD":
         raise args.bad(f"HEALTHCHECK has no type '{kind}'", "there are CMD and NONE")
     if not given:
         raise args.bad("HEALTHCHECK CMD has no command", "write HEALTHCHECK CMD command")
     return Healthcheck(
-        *args.place,
+        args.place,
         found,
         _interval(args, "interval"),
         _interval(args, "timeout"),
@@ -222,13 +222,13 @@ def _onbuild(args: Arguments) -> Onbuild:
         raise args.error(
             "bad-onbuild", f"{trigger} cannot be an ONBUILD trigger", "use another instruction"
         )
-    text = _ONBUILD.sub("", args.place[1], count=1)
+    text = _ONBUILD.sub("", args.place.text, count=1)
     docs = (f"\n{doc.content}{doc.name}" for doc in args.heredocs)
-    return Onbuild(*args.place, text + "".join(docs), trigger)
+    return Onbuild(args.place, text + "".join(docs), trigger)
 
 
 def _maintainer(args: Arguments) -> Maintainer:
-    return Maintainer(*args.place, args.one())
+    return Maintainer(args.place, args.one())
 
 
 READERS: Final[Mapping[str, Callable[[Arguments], Instruction | From]]] = {

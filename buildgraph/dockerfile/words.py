@@ -7,11 +7,11 @@ character quotes only ``$``, ``"`` and itself.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from buildgraph.dockerfile.expander import Expander
 from buildgraph.dockerfile.source import SPACES
+from buildgraph.values import dataclass
 
 _SPECIAL: Final = {escape: re.compile(rf"""[$'"<{re.escape(escape)}]""") for escape in ("\\", "`")}
 _BLANKS: Final = re.compile(f"[{re.escape(SPACES)}]+")

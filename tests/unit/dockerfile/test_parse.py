@@ -13,6 +13,7 @@ from buildgraph.dockerfile.instructions import (
     Label,
     MountOption,
     Onbuild,
+    Place,
     Run,
     Shell,
     Volume,
@@ -152,7 +153,7 @@ def test_the_syntax_directive_in_all_its_forms(text, image):
 
 def test_json_form():
     assert one('RUN ["a", "b\\u00e4"]\n').command == Command(("a", "bä"), exec=True)
-    assert one('VOLUME ["/a b"]\n') == Volume((2, 2), 'VOLUME ["/a b"]', "VOLUME", (), ("/a b",))
+    assert one('VOLUME ["/a b"]\n') == Volume(Place((2, 2), 'VOLUME ["/a b"]', "VOLUME"), ("/a b",))
     assert one('SHELL ["/bin/bash", "-c"]\n').words == ("/bin/bash", "-c")
 
 
@@ -315,3 +316,10 @@ def test_shell_and_volume_types():
 def test_copy_needs_a_destination():
     for text in ("COPY", "COPY a", 'COPY ["a"]', "ADD a"):
         refused(f"FROM box\n{text}\n", "bad-arguments")
+
+
+def test_equal_texts_are_equal_values():
+    text = "FROM box AS a\nRUN --mount=type=cache,target=/x <<E\ny\nE\nCOPY a b\n"
+    assert parse(text) == parse(text, "other")
+    assert parse(text) != parse(text + "CMD x\n")
+    assert len({*parse(text).stages, *parse(text).stages}) == 1
