@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Literal
 
 from buildgraph.build.dockerinput import ignore_lines, open_input
-from buildgraph.build.dockerworkspace import dockerfile_text, options_of, shown_name
+from buildgraph.build.dockerworkspace import dockerfile_text, options_of
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.dockerfile.check import Report, check
 from buildgraph.dockerfile.checkreport import report_document, report_text
@@ -36,7 +36,7 @@ def call(request: Request, asked: DockerRequest, name: Call, *, as_json: bool) -
         given = open_input(asked, request.directory, undo)
         facts = Facts(os.fsencode(given.root))
         text = dockerfile_text(given, facts)
-        file = shown_name(given, request.directory)
+        file = given.shown
         options = options_of(request, asked, "", facts)
         match name:
             case "check":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from buildgraph.dockerfile.check import check
+from buildgraph.dockerfile.checkbases import beginnings
 from buildgraph.dockerfile.convert import Converted, Known, Needs, convert
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.walk import main_context
@@ -129,11 +130,11 @@ class Dockerfiles:
 
     def _check(self, recipe: Recipe, found: Converted, configs: Mapping[m.Ref, Known]) -> None:
         """Tell what ``--check`` would tell of the stages that are built; what it finds may be fatal."""
-        named = {ref.name.removesuffix(":latest"): known.config for ref, known in configs.items()}
-        named |= {ref.name: known.config for ref, known in configs.items()}
+        origins = beginnings(recipe.text, recipe.options, file=recipe.shown)
+        known = {n: configs[o.ref].config for n, o in origins.items() if o.ref and o.ref in configs}
         ignore = recipe.ignore(found.contexts[main_context(recipe.options)])
         report = check(
-            recipe.text, recipe.options, named, ignore=ignore, file=recipe.shown, reached=True
+            recipe.text, recipe.options, known, ignore=ignore, file=recipe.shown, reached=True
         )
         for each in report.findings:
             message = f"{each.location}: {each.rule.name}: {each.message}"

@@ -26,10 +26,14 @@ _MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 @dataclass(frozen=True, slots=True)
 class DockerInput:
-    """``file`` is None for a Dockerfile that was read from standard input; ``text`` is then what it said."""
+    """``file`` is None for a Dockerfile that was read from standard input; ``text`` is then what it said.
+
+    ``shown`` is what the user calls it.
+    """
 
     root: Path
     file: Path | None
+    shown: str = NAMES[0]
     text: bytes | None = None
     repeatable: bool = True
 
@@ -53,8 +57,10 @@ def open_input(asked: DockerRequest, directory: Path, undo: ExitStack) -> Docker
         )
     if asked.file == "-":
         assert asked.stdin is not None
-        return DockerInput(root, None, asked.stdin.read(), repeatable=False)
-    return DockerInput(root, _file(asked.file, root, directory))
+        return DockerInput(root, None, text=asked.stdin.read(), repeatable=False)
+    file = _file(asked.file, root, directory)
+    shown = asked.file or os.path.normpath(os.path.join(asked.context, file.name))
+    return DockerInput(root, file, shown)
 
 
 def ignore_lines(given: DockerInput, facts: Facts) -> tuple[str, ...]:
@@ -110,12 +116,12 @@ def _of_stream(asked: DockerRequest, directory: Path, undo: ExitStack) -> Docker
                 "standard input is no archive, and -f names a file in it",
                 hint="a Dockerfile alone on standard input needs no -f",
             )
-        return DockerInput(root, None, content, repeatable=False)
+        return DockerInput(root, None, text=content, repeatable=False)
     _unpack(BytesIO(content), root)
     inside = root / asked.file
     file = inside if asked.file and inside.is_file() else None
     file = file or _file(asked.file, root, directory)
-    return DockerInput(root, file, repeatable=False)
+    return DockerInput(root, file, asked.file or file.name, repeatable=False)
 
 
 def _is_archive(content: bytes) -> bool:

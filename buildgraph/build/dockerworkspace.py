@@ -90,8 +90,7 @@ def _model(
 ) -> m.Model:
     name = image_name(given.root)
     platform = platform_of(request)
-    shown = shown_name(given, request.directory)
-    image = m.Image(name, (), Location(shown), annotations=asked.annotations)
+    image = m.Image(name, (), Location(given.shown), annotations=asked.annotations)
     model = m.Model(
         workspace=m.Workspace(name, (m.Ref("image", name),), platform),
         bases={},
@@ -102,7 +101,7 @@ def _model(
     )
     recipe = Recipe(
         dockerfile_text(given, facts),
-        shown,
+        given.shown,
         options_of(request, asked, f"{name}/", facts),
         lambda context: lines_for(context, given, facts),
     )
@@ -160,9 +159,3 @@ def dockerfile_text(given: DockerInput, facts: Facts) -> bytes:
         return given.text
     assert given.file is not None
     return facts.read(known(given.file, facts))
-
-
-def shown_name(given: DockerInput, directory: Path) -> str:
-    if given.file is None:
-        return "Dockerfile"
-    return os.path.relpath(given.file, directory)
