@@ -81,6 +81,8 @@ class Request:
     tags: tuple[str, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
+    ssh: Mapping[str, str] = field(default_factory=dict)
+    """Sockets of agents by id; an empty one is that of ``SSH_AUTH_SOCK``."""
     metadata_file: Path | None = None
     iidfile: Path | None = None
     shell_on_failure: bool = False

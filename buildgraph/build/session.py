@@ -16,6 +16,7 @@ from buildgraph.build.request import Request
 from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
 from buildgraph.events import Event, Observer
+from buildgraph.execute.agents import Agents
 from buildgraph.execute.archives import Archives
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
@@ -85,6 +86,7 @@ class Session:
             self.selections,
             secrets,
             authority,
+            Agents(request.ssh, request.environ),
             workspace.id,
             renew=request.no_cache,
         )

@@ -61,6 +61,13 @@ if TYPE_CHECKING:
     help="Give a secret of the Buildfile its value.",
 )
 @click.option(
+    "--ssh",
+    "agents",
+    metavar="ID[=SOCKET]",
+    multiple=True,
+    help="Let commands that mount it ask an ssh agent: the one of SSH_AUTH_SOCK, or that of SOCKET.",
+)
+@click.option(
     "--push",
     cls=Bare,
     bare="all",
@@ -92,6 +99,7 @@ def build(
     tags: tuple[str, ...],
     outputs: tuple[str, ...],
     secrets: tuple[str, ...],
+    agents: tuple[str, ...],
     metadata_file: str | None,
     iidfile: str | None,
     shell_on_failure: bool,
@@ -127,6 +135,7 @@ def build(
         tags=tags,
         outputs=tuple(options.output(text) for text in outputs),
         secrets=tuple(options.secret(text, os.environ) for text in secrets),
+        ssh=dict(map(options.ssh, agents)),
         metadata_file=_path(metadata_file),
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,

@@ -79,7 +79,6 @@ LATER_CACHE = frozenset({"export", "import"})
 LATER_OPTIONS: Mapping[str, bool] = {
     "--no-remote-cache": False,
     "--cache": True,
-    "--ssh": True,
     "--trace": True,
     "--report": True,
     "--on": True,

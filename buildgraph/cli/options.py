@@ -132,6 +132,18 @@ def output(text: str) -> "OutputSpec":
     return OutputSpec(kind, os.path.abspath(dest) if dest else "")
 
 
+def ssh(text: str) -> tuple[str, str]:
+    """``ID[=SOCKET]``: without a socket it is that of ``SSH_AUTH_SOCK``."""
+    name, _, path = text.partition("=")
+    if not name:
+        raise UsageError(
+            "bad-option-value",
+            f"--ssh {text!r} names no agent",
+            hint="write it as --ssh default or --ssh NAME=SOCKET",
+        )
+    return name, os.path.abspath(os.path.expanduser(path)) if path else ""
+
+
 def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
     """``id=ID`` alone means the environment variable of that name."""
     from buildgraph.build.request import SecretSpec

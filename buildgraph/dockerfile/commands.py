@@ -122,11 +122,7 @@ def _mounts(
         case "secret":
             return list(_secret(spec, state))
         case _:
-            raise UsageError(
-                "unsupported",
-                "--mount=type=ssh is not supported yet",
-                hint="give the key as a secret",
-            )
+            return [_ssh(spec, state)]
 
 
 def _selection(spec: MountSpec, origin: Origin | None, options: Options) -> m.Selection:
@@ -177,6 +173,14 @@ def _secret(spec: MountSpec, state: StageState) -> tuple[m.SecretMount, ...]:
         target = _text(_absolute(path, state))
         found.append(m.SecretMount(name, target, required=spec.required, owner=owner, mode=mode))
     return tuple(found)
+
+
+def _ssh(spec: MountSpec, state: StageState) -> m.SshMount:
+    name = spec.id or "default"
+    target = spec.target or f"/run/buildgraph/ssh-{basename(name)}.sock"
+    owner = m.Owner(spec.uid or 0, spec.gid or 0)
+    mode = m.Mode(0o600 if spec.mode is None else spec.mode)
+    return m.SshMount(name, _text(_absolute(target, state)), spec.required, owner, mode)
 
 
 def _target(spec: MountSpec, state: StageState) -> str:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
+from buildgraph.execute.agents import Agents, forwarded
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.secret import Secrets
 from buildgraph.execute.selection import Selections
@@ -31,6 +32,7 @@ from buildgraph.graph.step import (
     RunStep,
     ScriptFile,
     SecretFile,
+    SshSocket,
     StackFiles,
     TmpfsDir,
 )
@@ -68,6 +70,7 @@ class RunMounts:
         selections: Selections,
         secrets: Secrets,
         authority: Authority,
+        agents: Agents,
         workspace: str,
         *,
         renew: bool = False,
@@ -79,6 +82,7 @@ class RunMounts:
         self._selections = selections
         self._secrets = secrets
         self._authority = authority
+        self._agents = agents
         self._workspace = workspace
         self._renew = renew
         self._done: set[Path] = set()
@@ -112,6 +116,8 @@ class RunMounts:
                     uid, gid, mode = _owned(mount.owner, mount.mode, user, 0o1777)
                     mounted.points.append(TmpfsPoint(mount.target, mount.size, mode, uid, gid))
                     mounted.targets.append((mount.target, True))
+                case SshSocket():
+                    self._ssh(mount, user, undo, mounted)
                 case SecretFile():
                     self._secret(mount, user, undo, mounted)
                 case _:
@@ -236,6 +242,17 @@ class RunMounts:
             if folder not in self._done:
                 self._done.add(folder)
                 self._store.trash.remove(folder)
+
+    def _ssh(self, mount: SshSocket, user: User, undo: ExitStack, mounted: Mounted) -> None:
+        agent = self._agents.socket(mount.id, required=mount.required)
+        if not agent:
+            return
+        owned = _owned(mount.owner, mount.mode, user, 0o600)
+        folder = undo.enter_context(secret_dir(self._store.tmp))
+        path = undo.enter_context(forwarded(agent, folder, *owned))
+        mounted.points.append(BindPoint(path, mount.target, True))  # noqa: FBT003
+        mounted.targets.append((mount.target, False))
+        mounted.env.setdefault("SSH_AUTH_SOCK", mount.target)
 
     # -- secrets
 

@@ -23,6 +23,7 @@ from buildgraph.graph.step import (
     RunStep,
     ScriptFile,
     SecretFile,
+    SshSocket,
     Stack,
     StepId,
     StepMount,
@@ -213,6 +214,8 @@ def _mount(mount: StepMount, inputs: Inputs) -> Document:
         case TmpfsDir():
             owner, mode = _owner(mount.owner), _mode(mount.mode)
             return {"kind": "tmpfs", "target": mount.target, "owner": owner, "mode": mode}
+        case SshSocket():
+            return {"kind": "ssh", "id": mount.id, "target": mount.target}
         case SecretFile():
             return {"kind": "secret", "id": mount.id, "target": mount.target, "env": mount.env}
 

@@ -15,6 +15,7 @@ from buildgraph.graph.step import (
     RunStep,
     ScriptFile,
     SecretFile,
+    SshSocket,
     Stack,
     StepId,
     StepMount,
@@ -130,6 +131,9 @@ class RunLowering:
                 )
             case m.TmpfsMount():
                 return TmpfsDir(target, mount.size, mount.owner or self._owner, mount.mode)
+            case m.SshMount():
+                owner = mount.owner or self._owner
+                return SshSocket(mount.id, target, mount.required, owner, mount.mode)
             case m.SecretMount():
                 owner = mount.owner or self._owner
                 return SecretFile(mount.id, target, mount.env, mount.required, owner, mount.mode)

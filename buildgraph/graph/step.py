@@ -179,7 +179,16 @@ class SecretFile:
     mode: Mode | None
 
 
-StepMount = BindFiles | ScriptFile | CacheDir | TmpfsDir | SecretFile
+@dataclass(frozen=True, slots=True)
+class SshSocket:
+    id: str
+    target: str
+    required: bool
+    owner: Owner | None
+    mode: Mode | None
+
+
+StepMount = BindFiles | ScriptFile | CacheDir | TmpfsDir | SecretFile | SshSocket
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,18 @@ class SecretMount:
     mode: Mode | None = None
 
 
-Mount = BindMount | CacheMount | TmpfsMount | SecretMount
+@dataclass(frozen=True, slots=True)
+class SshMount:
+    """The socket of an ssh agent; ``SSH_AUTH_SOCK`` names it."""
+
+    id: str
+    target: Text
+    required: bool = False
+    owner: Owner | None = None
+    mode: Mode | None = None
+
+
+Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
 
 @dataclass(frozen=True, slots=True)
