@@ -60,7 +60,9 @@ def _host_file(path: str, missing: str) -> str:
 
 def private_network_problem() -> str | None:
     """Why there can be no private network on this machine, or None."""
-    return None if shutil.which("slirp4netns") else "slirp4netns is not installed"
+    if not shutil.which("slirp4netns"):
+        return "slirp4netns is not installed"
+    return None if os.path.exists("/dev/net/tun") else "there is no /dev/net/tun"
 
 
 def in_private_network(call: Callable[[], T]) -> T:
