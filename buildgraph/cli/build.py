@@ -133,7 +133,7 @@ def build(
         frozen=frozen,
         require_cached=require_cached,
         tags=tags,
-        outputs=tuple(options.output(text) for text in outputs),
+        outputs=tuple(options.output(text, docker=asked is not None) for text in outputs),
         secrets=tuple(options.secret(text, os.environ) for text in secrets),
         ssh=dict(map(options.ssh, agents)),
         metadata_file=_path(metadata_file),

@@ -104,9 +104,12 @@ def request(
     )
 
 
-def output(text: str) -> "OutputSpec":
+def output(text: str, *, docker: bool = False) -> "OutputSpec":
+    """``docker``: a path alone is a folder for the root filesystem."""
     from buildgraph.build.request import OutputSpec
 
+    if docker and text and "=" not in text and text != "-":
+        return OutputSpec("local", os.path.abspath(text))
     found = parse_fields("--output", text, ("type", "dest"))
     wanted, dest = found.get("type", ""), found.get("dest", "")
     kind = next((each for each in OUTPUT_TYPES if each == wanted), None)
@@ -145,10 +148,19 @@ def ssh(text: str) -> tuple[str, str]:
 
 
 def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
-    """``id=ID`` alone means the environment variable of that name."""
+    """``id=ID`` alone means the environment variable of that name; docker's ``type`` and ``source`` are understood."""
     from buildgraph.build.request import SecretSpec
 
-    found = parse_fields("--secret", text, ("id", "src", "env"), "id=NAME[,src=FILE|env=VARIABLE]")
+    known = ("id", "src", "env", "source", "type")
+    found = dict(parse_fields("--secret", text, known, "id=NAME[,src=FILE|env=VARIABLE]"))
+    if "source" in found:
+        found.setdefault("src", found.pop("source"))
+    if found.get("type", "file") not in ("file", "env"):
+        raise UsageError(
+            "bad-option-value",
+            f"--secret {text!r}: there is no type {found['type']!r}",
+            hint="the types are file and env",
+        )
     name = found.get("id", "")
     if not name or ("src" in found and "env" in found):
         raise UsageError(

@@ -71,6 +71,8 @@ def test_secrets(asked, monkeypatch):
     monkeypatch.setenv("TOKEN", "t")
     run("build", "--secret", "id=a,env=TOKEN", "--secret", "id=TOKEN")
     assert asked.request.secrets == (SecretSpec("a", env="TOKEN"), SecretSpec("TOKEN", env="TOKEN"))
+    run("build", "--secret", "type=env,id=a,env=TOKEN", "--secret", "id=b,type=file,source=/s")
+    assert asked.request.secrets == (SecretSpec("a", env="TOKEN"), SecretSpec("b", file="/s"))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_secrets(asked, monkeypatch):
     [
         "--secret id=nowhere",
         "--secret src=x",
+        "--secret id=a,type=vault",
         "--secret id=a,src=x,env=y",
         "--set novalue",
         "--set =x",

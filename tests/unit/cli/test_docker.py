@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.screen import Asked, run
 
-from buildgraph.build.request import DockerRequest, Summary
+from buildgraph.build.request import DockerRequest, OutputSpec, Summary
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,11 @@ def test_docker_s_options(asked, monkeypatch):
         shm_size=64 << 20,
         ulimits={"nofile": (5, 5), "core": (1, 2)},
     )
+
+
+def test_an_output_may_be_a_path_alone(asked, place):
+    docker(asked, "-f", "D", "-o", "out")
+    assert asked.request.outputs == (OutputSpec("local", str(place / "out")),)
 
 
 @pytest.mark.parametrize(("file", "context"), [("-", "."), ("", "-")])
