@@ -156,6 +156,7 @@ def _cache(
                 m.Mode(mode),
                 seed,
                 bool(spec.read_only),
+                "" if origin is not None else normpath(join("/", spec.source)).strip("/"),
             )
         case other:
             raise AssertionError(other)

@@ -23,6 +23,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.lay import Below, Listing, listing, place
 from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.pack import Item
+from buildgraph.fs.rooted import Rooted
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found
 from buildgraph.graph.step import (
@@ -109,7 +110,7 @@ class RunMounts:
                     mounted.points.append(BindPoint(source, mount.target))
                     mounted.targets.append((mount.target, False))
                 case CacheDir():
-                    folder = self._cache(step, mount, user, undo)
+                    folder = _inside(mount, self._cache(step, mount, user, undo), undo)
                     mounted.points.append(BindPoint(folder, mount.target, not mount.read_only))
                     mounted.targets.append((mount.target, True))
                 case TmpfsDir():
@@ -273,6 +274,23 @@ class RunMounts:
             os.fchmod(fd, mode)
         mounted.points.append(BindPoint(path, mount.target, False))  # noqa: FBT003
         mounted.targets.append((mount.target, False))
+
+
+def _inside(mount: CacheDir, folder: Path, undo: ExitStack) -> Path:
+    """The folder of a cache that is asked for, held open: other commands may plant links there meanwhile."""
+    if not mount.path:
+        return folder
+    try:
+        with Rooted(folder) as rooted:
+            found = rooted.open(os.fsencode(mount.path), os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise UsageError(
+            "source-missing",
+            f"the cache {mount.id} has no folder {mount.path}",
+            hint="a command must make it first; links that lead out of the cache lead nowhere",
+        ) from error
+    undo.callback(os.close, found)
+    return Path(f"/proc/self/fd/{found}")
 
 
 def _owned(

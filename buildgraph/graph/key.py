@@ -210,6 +210,8 @@ def _mount(mount: StepMount, inputs: Inputs) -> Document:
             }
             if mount.seed is not None:
                 cache["seed"] = _files(mount.seed, inputs)
+            if mount.path:
+                cache["path"] = mount.path
             return cache | ({"read_only": True} if mount.read_only else {})
         case TmpfsDir():
             owner, mode = _owner(mount.owner), _mode(mount.mode)

@@ -127,7 +127,14 @@ class RunLowering:
                 seed = self._around.files(mount.seed) if mount.seed else None
                 owner = mount.owner or self._owner
                 return CacheDir(
-                    mount.id, target, mount.sharing, owner, mount.mode, seed, mount.read_only
+                    mount.id,
+                    target,
+                    mount.sharing,
+                    owner,
+                    mount.mode,
+                    seed,
+                    mount.read_only,
+                    mount.path,
                 )
             case m.TmpfsMount():
                 return TmpfsDir(target, mount.size, mount.owner or self._owner, mount.mode)

@@ -148,7 +148,7 @@ class ScriptFile:
 
 @dataclass(frozen=True, slots=True)
 class CacheDir:
-    """``seed`` is what a new cache begins with."""
+    """``seed`` is what a new cache begins with; ``path`` the folder in it that is mounted."""
 
     id: str
     target: str
@@ -157,6 +157,7 @@ class CacheDir:
     mode: Mode | None
     seed: Files | None = None
     read_only: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

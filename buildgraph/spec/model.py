@@ -129,6 +129,8 @@ class CacheMount:
     seed: Selection | None = None
     """What a new cache begins with (``from=`` and ``source=`` in a Dockerfile)."""
     read_only: bool = False
+    path: str = ""
+    """The folder of the cache that is mounted; empty is all of it (``source=`` without ``from=``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,3 +221,13 @@ def test_locked_caches_in_any_order_do_not_wait_for_each_other(docker):
     second = docker.stage("second", run("echo 2 >> /c/x", mounts=(two, one, nested)))
     docker.build(copy("/opt", to="/a", ref=first), copy("/opt", to="/b", ref=second))
     assert docker.workspace.ran() == {"first-s0", "second-s0", "main-s0", "main-s1"}
+
+
+def test_a_folder_of_a_cache_is_looked_for_inside_it(docker):
+    making = "mkdir -p /c/in; echo I > /c/in/f; ln -s in /c/l; ln -s /etc /c/abs; ln -s ../../../etc /c/up"
+    docker.build(run(making, mounts=(cache("one"),)))
+    for path in ("in", "l"):
+        assert said(docker, run(f"cat /c/f # {path}", mounts=(cache("one", path=path),))) == ["I"]
+    for path in ("abs", "up", "none", "in/f"):
+        [failure] = docker.attempt(run("ls /c", mounts=(cache("one", path=path),))).failures
+        assert failure.code == "source-missing"
