@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from buildgraph.cli import catalog, failure, warm
-from buildgraph.cli.command import SETTINGS, Group
+from buildgraph.cli.command import Group
 from buildgraph.cli.session import Screen, Settings
 
 COMPLETE = "_BUILDGRAPH_COMPLETE"
@@ -38,15 +38,6 @@ def program() -> Group:
         places=places,
         later=catalog.LATER,
         headings={panel.title: tuple(panel.commands) for panel in catalog.PANELS},
-        context_settings={
-            **SETTINGS,
-            "rich_help_config": {
-                "theme": "default-nu",
-                "enable_theme_env_var": False,
-                "max_width": 100,
-                "text_markup": None,
-            },
-        },
     )
 
 

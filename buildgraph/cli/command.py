@@ -4,16 +4,12 @@ everywhere, near names for what does not exist, modules loaded when they are nee
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import click
-from rich_click import RichCommand, RichCommandPanel, RichGroup, RichOptionPanel
 
 from buildgraph.cli import session
 from buildgraph.errors import UsageError
-
-if TYPE_CHECKING:
-    from rich_click import RichContext, RichHelpFormatter
 
 P = ParamSpec("P")
 
@@ -23,25 +19,56 @@ Example = tuple[str, str]
 """A command line and what it does, in a few words."""
 
 
-class Command(RichCommand):
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+class Explained(click.Command):
+    """A command with examples; ``headings`` name the panels of the commands below it."""
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        headings: Mapping[str, Sequence[str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("context_settings", dict(SETTINGS))
-        kwargs.setdefault("panels", option_panels())
         super().__init__(*args, **kwargs)
         self.short_help = first_sentence(self.help)
         self.examples = tuple(examples)
+        self.headings = headings or {}
         self.params += session.options()
 
+    def get_help(self, ctx: click.Context) -> str:
+        from buildgraph.cli import helppage
+
+        return helppage.page(self, ctx)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+    @property
+    def panels(self) -> list[Any]:
+        """What rich_click asks a command for."""
+        from buildgraph.cli import helppage
+
+        return helppage.panels(self.headings)
+
+
+def _show_help(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    """Not by click's echo: whether colours are wanted has been decided."""
+    if value and not context.resilient_parsing:
+        click.echo(context.get_help(), color=True)
+        context.exit()
+
+
+class Command(Explained):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
         bare = [option for option in self.params if isinstance(option, Bare)]
         for option in bare:
             args[:end] = [option.spelled(argument) for argument in args[:end]]
         return super().parse_args(ctx, args)
-
-    def format_help(self, ctx: "RichContext", formatter: "RichHelpFormatter") -> None:  # type: ignore[override]
-        write_examples(self.examples, formatter)
-        super().format_help(ctx, formatter)
 
 
 class Bare(click.Option):
@@ -55,43 +82,27 @@ class Bare(click.Option):
         return f"{argument}={self.bare}" if argument in self.opts else argument
 
 
-def option_panels() -> list[RichOptionPanel]:
-    return [RichOptionPanel("Options"), RichOptionPanel(session.PANEL)]
-
-
 def first_sentence(text: str | None) -> str:
     words = " ".join((text or "").split())
     return words.partition(". ")[0].rstrip(".") + "."
 
 
-class Group(RichGroup):
+class Group(Explained, click.Group):
     """``places`` says where commands are (``module:attribute``), ``headings`` sorts them for the overview; those in
     ``later`` are not supported yet: refused, and listed nowhere."""
 
     def __init__(
         self,
         *args: Any,
-        examples: Sequence[Example] = (),
         places: Mapping[str, str] | None = None,
         later: frozenset[str] = frozenset(),
         headings: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("context_settings", dict(SETTINGS))
         kwargs.setdefault("no_args_is_help", False)
-        listed = headings or {"Commands": ()}
-        panels = [RichCommandPanel(name, commands=list(them)) for name, them in listed.items()]
-        kwargs.setdefault("panels", [*panels, *option_panels()])
-        super().__init__(*args, **kwargs)
-        self.short_help = first_sentence(self.help)
-        self.examples = tuple(examples)
+        super().__init__(*args, headings=headings or {"Commands": ()}, **kwargs)
         self.places = dict(places or {})
         self.later = later
-        self.params += session.options()
-
-    def format_help(self, ctx: "RichContext", formatter: "RichHelpFormatter") -> None:  # type: ignore[override]
-        write_examples(self.examples, formatter)
-        super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
@@ -138,21 +149,6 @@ def near(name: str, known: Sequence[str]) -> str:
 
     matches = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(matches)}?" if matches else ""
-
-
-def write_examples(examples: Sequence[Example], formatter: "RichHelpFormatter") -> None:
-    from rich.padding import Padding
-    from rich.table import Table
-
-    if not examples:
-        return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", overflow="fold")
-    table.add_column()
-    for row in examples:
-        table.add_row(*row)
-    formatter.write(Padding("Examples", (0, 1), style="bold"))
-    formatter.write(Padding(table, (0, 1, 1, 3)))
 
 
 def command(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import click
-from rich_click import RichOption
 
 from buildgraph.cli import warm
 from buildgraph.errors import BuildgraphError, UsageError
@@ -149,11 +148,15 @@ def _version(context: click.Context, _parameter: click.Parameter, value: object)
         context.exit()
 
 
+class Everywhere(click.Option):
+    panel = PANEL
+
+
 def options() -> list[click.Parameter]:
     """The options that every command has; new ones each time, because click binds them to their command."""
 
     def option(*names: str, field: str, **extra: Any) -> click.Option:
-        return RichOption(names, expose_value=False, callback=_keep(field), panel=PANEL, **extra)
+        return Everywhere(names, expose_value=False, callback=_keep(field), **extra)
 
     return [
         option("-C", field="directory", metavar="DIR", help="Work in this folder."),
@@ -179,13 +182,12 @@ def options() -> list[click.Parameter]:
             help="Colours on standard error (NO_COLOR turns them off).",
         ),
         option("-v", "--verbose", field="verbose", is_flag=True, help="Say more."),
-        RichOption(
+        Everywhere(
             ("--version",),
             is_flag=True,
             expose_value=False,
             is_eager=True,
             callback=_version,
-            panel=PANEL,
             help="Print the version.",
         ),
     ]

@@ -55,7 +55,7 @@ def test_plain_progress_of_other_commands_needs_no_rich(tmp_path):
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "click" in loaded
-    assert not loaded & {"rich", "networkx", "pydantic", "asyncio", "multiprocess"}
+    assert not loaded & {"rich", "rich_click", "networkx", "pydantic", "asyncio", "multiprocess"}
 
 
 def test_a_build_of_what_is_in_order_loads_only_what_it_uses(tmp_path):

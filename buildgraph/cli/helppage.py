@@ -1,0 +1,64 @@
+"""What does a command's help look like? Examples first, then usage, text, and panels of commands and options.
+
+rich_click draws it, and is loaded when a page is asked for: commands themselves are click's.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.padding import Padding
+from rich.table import Table
+from rich_click import RichCommandPanel, RichHelpConfiguration, RichHelpFormatter, RichOptionPanel
+from rich_click.rich_help_rendering import get_rich_help_text
+from rich_click.rich_panel import construct_panels
+
+from buildgraph.cli import session
+
+if TYPE_CHECKING:
+    import click
+    from rich_click import RichCommand, RichContext
+
+    from buildgraph.cli.command import Example, Explained
+
+_LOOK: Mapping[str, Any] = {
+    "theme": "default-nu",
+    "enable_theme_env_var": False,
+    "max_width": 100,
+    "text_markup": None,
+}
+
+
+def page(command: "Explained", context: "click.Context") -> str:
+    """Styled where standard output is to be; without a line break at its end."""
+    formatter = RichHelpFormatter(
+        width=context.terminal_width,
+        max_width=context.max_content_width,
+        config=RichHelpConfiguration.load_from_globals(**_LOOK),
+    )
+    _write_examples(command.examples, formatter)
+    command.format_usage(context, formatter)
+    asked = cast("RichCommand", command), cast("RichContext", context)
+    get_rich_help_text(*asked, formatter)
+    for panel in construct_panels(*asked, formatter):
+        drawn = panel.render(*asked, formatter)
+        if not isinstance(drawn.renderable, Table) or drawn.renderable.rows:
+            formatter.write(drawn)
+    return formatter.getvalue().rstrip("\n")
+
+
+def panels(headings: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Of the commands below each heading, then of options."""
+    commands = [RichCommandPanel(name, commands=list(them)) for name, them in headings.items()]
+    return [*commands, RichOptionPanel("Options"), RichOptionPanel(session.PANEL)]
+
+
+def _write_examples(examples: "Sequence[Example]", formatter: RichHelpFormatter) -> None:
+    if not examples:
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", overflow="fold")
+    table.add_column()
+    for row in examples:
+        table.add_row(*row)
+    formatter.write(Padding("Examples", (0, 1), style="bold"))
+    formatter.write(Padding(table, (0, 1, 1, 3)))
