@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from buildgraph.digest import Digest
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, blaming
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
 from buildgraph.fs.lay import Below, Listing, Outline, listing, place
@@ -160,7 +160,8 @@ class Placements:
             case BaseStep():
                 return tuple(PlacedLayer(step.id, layer, layer) for layer in step.layers)
             case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
-                return (self._placed_recipe(step.id, below),)
+                with blaming(step.where):
+                    return (self._placed_recipe(step.id, below),)
             case RunStep():
                 return (self._placed_run(step, below),)
             case PackagesStep() | FetchStep() | GitStep():
