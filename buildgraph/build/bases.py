@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.localbases import LocalBases, OpenBase, opened
 from buildgraph.build.registries import Access, RegistryLayers
+from buildgraph.build.storebases import StoreBases
 from buildgraph.errors import BuildgraphError
 from buildgraph.execute.bases import BaseLayer
 from buildgraph.graph.graph import BaseFacts
@@ -53,11 +54,17 @@ class OpenBases(Mapping[str, BaseFacts]):
 
 
 class BaseOpener:
-    """``platform`` is the one of bases that name none."""
+    """``platform`` is the one of bases that name none. Images are looked for in ``stored`` first, if there is one."""
 
     def __init__(
-        self, platform: Platform, local: LocalBases, images: BaseImages, access: Access
+        self,
+        platform: Platform,
+        local: LocalBases,
+        images: BaseImages,
+        access: Access,
+        stored: StoreBases | None = None,
     ) -> None:
+        self._stored = stored
         self._platform = platform
         self._local = local
         self._access = access
@@ -90,6 +97,17 @@ class BaseOpener:
     def platform(self, base: Base) -> Platform:
         return base.platform or self._platform
 
+    def stored(self, base: Base) -> OpenBase | None:
+        """The image that the store has under that name."""
+        if self._stored is None:
+            return None
+        return self._stored.open(base.reference, self.platform(base))
+
+    @property
+    def advice(self) -> str:
+        """For whoever meant an image that no registry gives."""
+        return self._stored.advice if self._stored else ""
+
     def pin(self, base: Base, lock: Lock) -> ImagePin | None:
         return lock.images.get((meaning(base.reference), str(self.platform(base))))
 
@@ -105,6 +123,8 @@ class BaseOpener:
             self._opened.layers[StepId(str(Ref("base", base.name)))] = made.layers
 
     def _known(self, base: Base, lock: Lock) -> OpenBase | None:
+        if (found := self.stored(base)) is not None:
+            return found
         pin = self.pin(base, lock)
         source = pin and self.images.known(base.reference, self.platform(base), pin)
         return self._image(base, source) if source else None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from buildgraph.build.bases import BaseOpener, OpenBases
 from buildgraph.build.imagepins import ImagePins
+from buildgraph.errors import BuildgraphError
 from buildgraph.spec.lock import Lock
 from buildgraph.spec.model import Model
 
@@ -32,9 +33,14 @@ class DockerBases:
         """Those of registries that are not known here only where ``wanted``."""
         wanted = wanted and not self._frozen
         images = [base for base in model.bases.values() if base.kind == "image"]
-        new = [base for base in images if self._opener.pin(base, self.lock) is None]
+        unpinned = [base for base in images if self._opener.pin(base, self.lock) is None]
+        new = [base for base in unpinned if self._opener.stored(base) is None]
         if new and wanted:
-            self.lock = ImagePins(self._opener, self.lock).pin(new, update=False)[0]
+            try:
+                self.lock = ImagePins(self._opener, self.lock).pin(new, update=False)[0]
+            except BuildgraphError as error:
+                error.hint = error.hint or self._opener.advice
+                raise
             self._keep(self.lock)
         names = frozenset(model.bases if wanted else ())
         return self._opener.open_all(model, self.lock, names, resolve=False)

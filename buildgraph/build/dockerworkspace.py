@@ -19,6 +19,7 @@ from buildgraph.build.localbases import LocalBases
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.build.sidecar import Sidecar
+from buildgraph.build.storebases import StoreBases
 from buildgraph.build.workspace import Workspace, graph_of
 from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
@@ -53,7 +54,8 @@ def open_docker_workspace(
     platform = platform_of(request)
     local = LocalBases(root, platform, store, cache, facts, undo)
     sidecar = Sidecar(root)
-    opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access)
+    stored = None if asked.pull else StoreBases(store, access)
+    opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access, stored)
     document = f"dockerfile-pins-{name[:16]}"
     pinned = None if asked.pull else store.records.document(document)
     bases = DockerBases(

@@ -33,13 +33,17 @@ def publish(
     for output in session.request.outputs:
         for target in targets:
             write_output(session, output, target, made, several=len(targets) > 1)
-    names = {}
+    names, implied = {}, set[str]()
     results = []
     for image in images:
         built = made[image.name].assembled
         tags = tags_of(session, image)
         for name in _names(image.name, tags):
             names[name] = built.descriptor
+            if tags:
+                implied.discard(name)
+            else:
+                implied.add(name)
         results.append(
             ImageResult(
                 image.name,
@@ -51,7 +55,7 @@ def publish(
             )
         )
     if names:
-        session.store.images.tag_all(names)
+        session.store.images.tag_all(names, implied)
     return tuple(results)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from buildgraph.store.local import LocalStore
 
 REF_NAME: Final = "org.opencontainers.image.ref.name"
+IMPLIED: Final = "buildgraph.implied"
+"""The annotation of an entry whose name nobody gave: it is that of a folder or a table."""
 
 
 class LocalImages:
@@ -30,12 +32,16 @@ class LocalImages:
         self._store = store
         self._file = store.home / "index.json"
 
-    def resolve(self, reference: str) -> Descriptor | None:
-        """The newest entry of that name. The manifest it names is kept while the session lasts."""
-        found = dict(self.list()).get(reference)
-        if found is not None:
-            self._store.lease.name(found.digest)
-        return found
+    def resolve(self, reference: str, *, given: bool = False) -> Descriptor | None:
+        """The newest entry of that name; only if somebody gave it, where ``given``.
+
+        The manifest it names is kept while the session lasts.
+        """
+        named = [e for e in self._read().manifests if e.annotations.get(REF_NAME) == reference]
+        if not named or (given and IMPLIED in named[-1].annotations):
+            return None
+        self._store.lease.name(named[-1].digest)
+        return _unnamed(named[-1])
 
     def list(self) -> "tuple[tuple[str, Descriptor], ...]":
         """(reference, descriptor) of every named entry, in the order in which they were named."""
@@ -48,20 +54,25 @@ class LocalImages:
     def tag(self, reference: str, descriptor: Descriptor) -> None:
         self.tag_all({reference: descriptor})
 
-    def tag_all(self, images: Mapping[str, Descriptor]) -> None:
-        """Name many images in one step; whatever had one of the names loses it."""
+    def tag_all(self, images: Mapping[str, Descriptor], implied: Collection[str] = ()) -> None:
+        """Name many images in one step; whatever had one of the names loses it.
+
+        The names in ``implied`` are not those of people.
+        """
         self._store.lease.name(*(descriptor.digest for descriptor in images.values()))
         self._store.blobs.sync()
         fresh = tuple(
-            replace(descriptor, annotations={**descriptor.annotations, REF_NAME: name})
-            for name, descriptor in images.items()
+            _named(descriptor, name, implied=name in implied) for name, descriptor in images.items()
         )
         with self._store.lock("index"):
             index = self._read(locked=True)
             kept = tuple(e for e in index.manifests if e.annotations.get(REF_NAME) not in images)
             if (*kept, *fresh) != index.manifests:
-                if any(entry not in fresh and entry not in kept for entry in index.manifests):
-                    self._store.raise_generation()  # a compiled plan may have given such a name
+                # A compiled plan may have given a name that moves, or looked for one that is new in vain.
+                gone = any(entry not in fresh and entry not in kept for entry in index.manifests)
+                new = len(images) > len(index.manifests) - len(kept) and len(implied) < len(images)
+                if gone or new:
+                    self._store.raise_generation()
                 self._write(replace(index, manifests=(*kept, *fresh)))
 
     def untag(self, references: Iterable[str]) -> "tuple[str, ...]":
@@ -123,6 +134,12 @@ class LocalImages:
         self._store.write(self._file, content)
 
 
+def _named(descriptor: Descriptor, name: str, *, implied: bool) -> Descriptor:
+    marked = {REF_NAME: name, **({IMPLIED: "true"} if implied else {})}
+    return replace(descriptor, annotations={**descriptor.annotations, **marked})
+
+
 def _unnamed(descriptor: Descriptor) -> Descriptor:
-    kept = {key: text for key, text in descriptor.annotations.items() if key != REF_NAME}
+    ours = (REF_NAME, IMPLIED)
+    kept = {key: text for key, text in descriptor.annotations.items() if key not in ours}
     return replace(descriptor, annotations=kept)

@@ -115,3 +115,21 @@ def test_the_descriptor_keeps_its_own_annotations(store, one):
     noted = Descriptor(one.media_type, one.digest, one.size, {"key": "value"})
     store.images.tag("a:1", noted)
     assert store.images.resolve("a:1") == noted
+
+
+def test_a_name_that_nobody_gave_is_told_apart(store, one, two):
+    store.images.tag_all({"a:1": one, "b:1": two}, implied={"b:1"})
+    assert dict(store.images.list()) == {"a:1": one, "b:1": two}
+    assert store.images.resolve("a:1", given=True) == one
+    assert store.images.resolve("b:1") == two
+    assert store.images.resolve("b:1", given=True) is None
+    store.images.tag("b:1", two)
+    assert store.images.resolve("b:1", given=True) == two
+
+
+def test_a_new_name_that_somebody_gave_raises_the_generation(store, one, two):
+    before = store.generation()
+    store.images.tag_all({"a:1": one}, implied={"a:1"})
+    assert store.generation() == before
+    store.images.tag_all({"b:1": two, "c:1": two}, implied={"b:1"})
+    assert store.generation() != before
