@@ -134,6 +134,7 @@ def options_of(request: Request, asked: DockerRequest, prefix: str, facts: Facts
             for name, value in asked.contexts.items()
         },
         platform=platform_of(request),
+        platform_asked=bool(request.platform),
         build_platform=Platform.of_machine(os.uname().machine),
         labels=asked.labels,
         network=network,

@@ -12,7 +12,7 @@ from buildgraph.dockerfile.origins import SCRATCH, Origin, resolve
 from buildgraph.dockerfile.parse import parse
 from buildgraph.dockerfile.source import Lines
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
-from buildgraph.dockerfile.state import StageState, empty_config, with_labels
+from buildgraph.dockerfile.state import StageState, empty_config, of_platform, with_labels
 from buildgraph.dockerfile.unused import unused_arguments
 from buildgraph.dockerfile.walk import Walk, main_context, stage_name
 from buildgraph.oci.config import Config, History
@@ -221,6 +221,8 @@ class _Conversion:
         options, fragment = self.stages.options, self.fragment
         state = self.states[target.stage.index]
         config = with_labels(_bare(state.config), options.labels)
+        if options.platform_asked:
+            config = of_platform(config, options.platform)
         context = main_context(options)
         fragment.contexts[context] = m.FileContext(options.context)
         return Converted(

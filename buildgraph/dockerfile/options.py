@@ -61,6 +61,8 @@ class Options:
     contexts: Mapping[str, NamedContext] = field(default_factory=dict)
     images: Mapping[str, Ref] = field(default_factory=dict)
     platform: Platform = Platform("linux", "amd64")
+    platform_asked: bool = False
+    """Whether a person said so: the image is then of it, whatever its base is."""
     build_platform: Platform = Platform("linux", "amd64")
     labels: Mapping[str, str] = field(default_factory=dict)
     network: Network = "private"

@@ -128,8 +128,18 @@ class Stages:
             texts = triggers.get(node.stage.index)
         if texts is None:
             return
-        with blaming(self.file, node.where):
-            node.triggers = tuple(parse_trigger(text, self.file.source.name) for text in texts)
+        node.triggers = tuple(self._trigger(text, node) for text in texts)
+
+    def _trigger(self, text: str, node: StageNode) -> Instruction:
+        try:
+            return parse_trigger(text, self.file.source.name)
+        except UsageError as error:
+            raise UsageError(
+                error.code,
+                f"{error.message}, in the trigger {text!r} of its base",
+                hint=error.hint,
+                where=self.file.location(node.where),
+            ) from error
 
     def needs(self, node: StageNode) -> Iterator[StageNode]:
         """The stages that it begins with or takes files from. Raises as :meth:`find` does, at the line."""
@@ -182,6 +192,8 @@ class Stages:
         node.base = None if node.replaced is not None else self._named(name)
         if node.base is not None:
             node.platform = node.base.platform
+        elif name == SCRATCH and node.replaced is None:
+            node.platform = self.options.platform  # nothing is there that another could be of
         return node
 
     def _platform(self, stage: Stage) -> Platform:

@@ -164,6 +164,14 @@ def empty_config(platform: Platform) -> Config:
     return replace(Config.empty(platform), env=(("PATH", DEFAULT_PATH),), workdir="/")
 
 
+def of_platform(config: Config, platform: Platform) -> Config:
+    """What is said of the base's platform beyond system and architecture stays where these do."""
+    same = (config.os, config.architecture) == (platform.os, platform.arch)
+    extra = {name: value for name, value in config.extra.items() if same or name != "os.version"}
+    variant = platform.variant or (config.variant if same else "")
+    return replace(config, os=platform.os, architecture=platform.arch, variant=variant, extra=extra)
+
+
 def with_labels(config: Config, labels: Mapping[str, str]) -> Config:
     return replace(config, labels={**config.labels, **labels}) if labels else config
 

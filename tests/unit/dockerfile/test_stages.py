@@ -7,7 +7,7 @@ from buildgraph.dockerfile.options import Folder, LayoutImage, RegistryImage
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
-from buildgraph.spec.model import DockerSource, Ref
+from buildgraph.spec.model import DockerSource, Ref, Text
 
 
 def wrong(text: str, **options: object) -> UsageError:
@@ -217,3 +217,59 @@ def test_many_stages_in_a_row() -> None:
     made = Asked(text)
     assert len(made.steps) == 1500
     assert made.found.on == (Ref("step", "s1500/1-run"),)
+
+
+def test_an_image_may_have_a_stage_s_number_or_its_own_stage_s_name() -> None:
+    made = Asked(
+        "FROM box AS box\nRUN 1\nFROM 0\nCOPY --from=box /a /\nFROM box\nCOPY --from=1 / /b\n"
+    )
+    assert made.asked == ["base:box:latest", "base:0:latest"]
+    assert made.found.steps["stage-2/1-copy"].on == (Ref("step", "box/2-run"),)
+
+
+def test_a_child_has_all_of_its_stage() -> None:
+    head = (
+        "ARG G=g\nFROM scratch AS a\nARG A=1 G\nENV E=2\nWORKDIR /w\nUSER u\nLABEL l=1\nEXPOSE 80\n"
+        'SHELL ["sh", "-x"]\nVOLUME /v\nSTOPSIGNAL INT\nENTRYPOINT ["e"]\nCMD ["c"]\nHEALTHCHECK NONE\n'
+    )
+    parent, child = Asked(head), Asked(f"{head}FROM a\nRUN 1\n")
+    assert child.config == parent.config
+    assert child.history[:-1] == parent.history
+    assert child.env("stage-1/1-run") == {"A": "1", "E": "2", "G": "g"}
+    assert child.argv("stage-1/1-run") == ["sh", "-x", "1"]
+    assert child.kind("stage-1/1-run").user == Text(("u",))
+    other = Asked(f"{head}FROM box\nRUN 1\nCOPY --from=a / /\n")
+    assert other.env("stage-1/2-run") == {}
+
+
+def test_a_stage_s_name_beats_an_image_s() -> None:
+    text = "FROM box AS tools\nRUN 1\nFROM box\nCOPY --from=TOOLS /a /\n"
+    made = Asked(text + "RUN --mount=from=tools,target=/t 2\n", images={"tools": Ref("image", "t")})
+    tools = Ref("step", "tools/2-run")
+    assert made.kind("stage-1/2-copy").sources[0].ref == tools
+    assert made.kind("stage-1/3-run").mounts[0].source.ref == tools
+
+
+def test_progress_shows_what_is_written_and_no_value() -> None:
+    text = (
+        "FROM box\nARG T=value\nRUN --mount=type=secret,id=k,env=K echo $K $T\nRUN <<E\na\nb\nE\n"
+    )
+    assert Asked(text).titles == [
+        "[2/3] RUN --mount=type=secret,id=k,env=K echo $K $T",
+        "[3/3] RUN <<E (a...)",
+    ]
+    many = "FROM scratch\n" + "RUN 1\n" * 10
+    assert Asked(many).titles[::9] == ["[ 1/10] RUN 1", "[10/10] RUN 1"]
+
+
+def test_a_base_that_is_blank_or_nothing_is_named() -> None:
+    for text, said in (
+        ("ARG A\nFROM box$A\nFROM $A\n", "the base of a stage is blank: FROM $A"),
+        ("ARG A=-x\nFROM box\nFROM ${A}\n", "'-x' is neither a stage nor an image reference"),
+        ("FROM box\nFROM box:a:b\n", "'box:a:b' is neither"),
+        ("ARG A=scratch\nFROM box\nFROM $A$A$A@sha256:12\n", "'scratchscratchscratch@sha256:12'"),
+    ):
+        error = wrong(text)
+        assert error.message.startswith(said)
+        assert error.where is not None
+        assert error.where.line >= 2
