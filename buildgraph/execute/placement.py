@@ -70,8 +70,8 @@ class Placements:
         self._bases = bases
         self.settled: dict[StepId, ActionResult] = {}
         self.recipes: dict[StepId, Recipe] = {}
-        self.sources: dict[Digest, tuple[StepId, Mapping[bytes, bytes] | None]] = {}
-        """Whose layer a placed one is, and the recipe's own paths where they are others."""
+        self.sources: dict[Digest, dict[StepId, Mapping[bytes, bytes] | None]] = {}
+        """Whose layers a placed one is, and the recipe's own paths where they are others."""
         self.objects: dict[Digest, bytes] = {}
         """Encoded trees of placed recipes, until somebody writes them."""
         self._trees: dict[Digest, Tree] = {}
@@ -191,7 +191,7 @@ class Placements:
         digest = Digest.blake3(content)
         self._trees.setdefault(digest, placed)
         self.objects[digest] = content
-        self.sources[digest] = (step, moved)
+        self.sources.setdefault(digest, {})[step] = moved
         return digest
 
     def _folders(self, layer: PlacedLayer) -> frozenset[bytes]:
@@ -217,7 +217,7 @@ class Placements:
         digest = made if spared == self.tree(made) else tree.digest(spared)
         if digest != made:
             self._trees.setdefault(digest, spared)
-            self.sources[digest] = (step.id, None)
+            self.sources.setdefault(digest, {})[step.id] = None
         return PlacedLayer(step.id, digest)
 
     def merged(self, stack: Stack) -> Merged:

@@ -2,10 +2,15 @@
 
 Placed layers are *materialized* only as asked: as a snapshot that can be mounted, as a compressed blob, or both in one
 pass over the files.
+
+Layers are kept by their trees, and one tree may be the layer of several steps: a copy of all that another step made has
+the same. So where a layer's files come from must not lead back to it; another step has them first then. Nothing is held
+while files are looked for, since that may materialize other layers.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -51,6 +56,21 @@ class Ready:
     file: Path
 
 
+class _CircularError(Exception):
+    """The files of ``tree`` were looked for among those of ``tree``."""
+
+    def __init__(self, tree: Digest) -> None:
+        super().__init__(tree)
+        self.tree = tree
+
+
+class _Busy(threading.local):
+    """Whose files this thread is looking for."""
+
+    def __init__(self) -> None:
+        self.trees: set[Digest] = set()
+
+
 class Stacks:
     """Safe to ask from several threads."""
 
@@ -77,6 +97,7 @@ class Stacks:
         self.ready: dict[StepId, Ready] = {}
         self.new_blobs: dict[Digest, int] = {}
         self._squashes: dict[Digest, list[Item]] = {}
+        self._busy = _Busy()
         self._here: dict[PlacedLayer, Path | None] = {}
         """Snapshots that this build has leased and seen: they stay. None of an empty layer."""
 
@@ -132,11 +153,12 @@ class Stacks:
         found = self._snapshots.path(layer.snapshot)
         if found is not None:
             return found
+        items = self._made_from(layer)
         with self._flight(layer.snapshot):
             found = self._snapshots.path(layer.snapshot)
             if found is not None:
                 return found
-            self._materialize(layer, snapshot=True, codec=self._wanted(layer))
+            self._materialize(layer, items, snapshot=True, codec=self._wanted(layer))
         made = self._snapshots.path(layer.snapshot)
         if made is None:
             raise ContentError("snapshot-missing", f"the snapshot {layer.snapshot} vanished")
@@ -148,11 +170,16 @@ class Stacks:
         if not layer.own:
             return LayerForm(layer.tree, self._bases.blob(layer.step, layer.tree))
         found = self._form(layer, codec)
+        if found is None and layer.step in self.ready:
+            with self._forming(layer, codec):
+                if self._is_ready(layer, codec):
+                    found = self._form(layer, codec)
         if found is None:
-            with self._flight(f"{layer.snapshot}-{codec.identity}"):
+            items = self._made_from(layer)
+            with self._forming(layer, codec):
                 found = self._form(layer, codec)
                 if found is None:
-                    self._materialize(layer, snapshot=False, codec=codec)
+                    self._materialize(layer, items, snapshot=False, codec=codec)
                     found = self._form(layer, codec)
         if found is None:
             raise ContentError(
@@ -172,13 +199,18 @@ class Stacks:
         codec = self.codecs.get(layer.step)
         return codec if codec is not None and self._form(layer, codec) is None else None
 
+    def _forming(self, layer: PlacedLayer, codec: Codec) -> AbstractContextManager[object]:
+        return self._flight(f"{layer.snapshot}-{codec.identity}")
+
     def _flight(self, key: str) -> AbstractContextManager[object]:
         return self._store.single_flight(key)
 
-    def _materialize(self, layer: PlacedLayer, *, snapshot: bool, codec: Codec | None) -> None:
-        if not snapshot and codec is not None and self._is_ready(layer, codec):
-            return
-        items = self.items(layer)
+    def _materialize(
+        self, layer: PlacedLayer, items: list[Item] | None, *, snapshot: bool, codec: Codec | None
+    ) -> None:
+        """``items`` are None for what must be unpacked."""
+        if items is None:
+            items = self._unpacked(layer, self.placed.tree(layer.tree))
         if snapshot and codec is None and self._snapshots.path(layer.snapshot) is not None:
             return  # to find the items was to restore it
         temp = self._store.blobs.temp() if codec is not None else None
@@ -235,17 +267,43 @@ class Stacks:
             self._store.layers.put_recipe(made, "", packed.diff_id)
             self._store.layers.put_facts(packed.diff_id, LayerFacts(made, packed.size))
 
-    def items(self, layer: PlacedLayer) -> list[Item]:
-        """The layer's entries with where each file's bytes are."""
-        found = self._snapshots.path(layer.snapshot)
+    # -- where files are
+
+    def _made_from(self, layer: PlacedLayer) -> list[Item] | None:
+        """The layer's entries with where each file's bytes are; None if they are in a blob alone."""
         content = self.placed.tree(layer.tree)
         if layer.tree in self._squashes:
             return self._squashes[layer.tree]
+        found = self._snapshots.path(layer.snapshot)
         if found is not None:
             return _from_folder(content, found)
-        if layer.tree not in self.placed.sources:
-            return self._unpacked(layer, content)
-        step, moved = self.placed.sources[layer.tree]
+        if layer.tree in self._busy.trees:
+            raise _CircularError(layer.tree)
+        self._busy.trees.add(layer.tree)
+        try:
+            return self._of_a_step(layer.tree, content)
+        finally:
+            self._busy.trees.discard(layer.tree)
+
+    def _of_a_step(self, made: Digest, content: Tree) -> list[Item] | None:
+        """Of the first that has the files from elsewhere; to look at one may find others."""
+        tried: set[StepId] = set()
+        circle: _CircularError | None = None
+        while step := next(
+            (s for s in list(self.placed.sources.get(made, ())) if s not in tried), None
+        ):
+            tried.add(step)
+            try:
+                return self._of_step(step, self.placed.sources[made][step], content)
+            except _CircularError as error:
+                circle = error
+        if circle is not None and circle.tree != made:
+            raise circle
+        return None
+
+    def _of_step(
+        self, step: StepId, moved: Mapping[bytes, bytes] | None, content: Tree
+    ) -> list[Item]:
         recipe = self.placed.recipes.get(step) or self.remake(step)
         if recipe is None:
             made = PlacedLayer(step, self.placed.settled[step].tree)
