@@ -33,11 +33,11 @@ class Called:
 def call(request: Request, asked: DockerRequest, name: Call, *, as_json: bool) -> Called:
     """Raises UsageError, but for ``check``, which tells it."""
     with ExitStack() as undo:
-        given = open_input(asked, request.directory, undo)
+        given = open_input(request, asked, undo)
         facts = Facts(os.fsencode(given.root))
         text = dockerfile_text(given, facts)
         file = given.shown
-        options = options_of(request, asked, "", facts)
+        options = options_of(request, asked, facts, undo)
         match name:
             case "check":
                 ignore = ignore_lines(given, facts)

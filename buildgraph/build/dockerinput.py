@@ -1,34 +1,33 @@
-"""Where do a Dockerfile and its context come from? A folder, a file beside or outside of it, standard input.
+"""Where do a Dockerfile and its context come from? A folder, a file in or outside of it, standard input, an address.
 
-A context on standard input is an archive (compressed or not), unpacked into a folder for as long as the build lasts, or
-a Dockerfile alone, whose context is empty. Nothing of the network is fetched here.
+What does not lie in a folder of this machine becomes one for as long as the build lasts.
 """
 
 import os
-import tempfile
 from contextlib import ExitStack
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
-from buildgraph.build.request import DockerRequest
-from buildgraph.errors import ContentError, UsageError
-from buildgraph.fs.compress import open_decompressor
+from buildgraph.build.request import DockerRequest, Request
+from buildgraph.errors import UsageError
 from buildgraph.fs.facts import Facts
-from buildgraph.fs.unpack import unpack
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from buildgraph.build.dockerfetch import Context
 
 NAMES = ("Dockerfile", "dockerfile")
 IGNORE = ".dockerignore"
-_REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
-_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+KEEP_GIT_ARG = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 
 
 @dataclass(frozen=True, slots=True)
 class DockerInput:
     """``file`` is None for a Dockerfile that was read from standard input; ``text`` is then what it said.
 
-    ``shown`` is what the user calls it.
+    ``shown`` is what the user calls it. ``address`` is where a context came from that did not lie in a folder, ``time``
+    what it says of its age, in seconds since 1970.
     """
 
     root: Path
@@ -36,18 +35,16 @@ class DockerInput:
     shown: str = NAMES[0]
     text: bytes | None = None
     repeatable: bool = True
+    address: str = ""
+    time: int | None = None
 
 
-def open_input(asked: DockerRequest, directory: Path, undo: ExitStack) -> DockerInput:
+def open_input(request: Request, asked: DockerRequest, undo: ExitStack) -> DockerInput:
     """Raises UsageError ``no-context``, ``no-dockerfile``. ``undo`` removes what was unpacked."""
-    if asked.context == "-":
-        return _of_stream(asked, directory, undo)
-    if asked.context.startswith(_REMOTE):
-        raise UsageError(
-            "unsupported",
-            f"the context {asked.context} is not local, which is not supported yet",
-            hint="download it, and name the folder",
-        )
+    directory = request.directory
+    local = (directory / asked.context).is_dir()
+    if asked.context == "-" or (asked.context.startswith(REMOTE) and not local):
+        return _of_elsewhere(asked, _arrived(request, asked, undo), directory)
     root = Path(os.path.normpath(directory / asked.context))
     if not root.is_dir():
         raise UsageError(
@@ -105,36 +102,41 @@ def _missing(name: str) -> UsageError:
     )
 
 
-def _of_stream(asked: DockerRequest, directory: Path, undo: ExitStack) -> DockerInput:
-    assert asked.stdin is not None
-    content = asked.stdin.read()
-    root = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="buildgraph-context-")))
-    if not _is_archive(content):
+def _arrived(request: Request, asked: DockerRequest, undo: ExitStack) -> "Context":
+    from buildgraph.build.dockerfetch import fetch_context, read_context
+    from buildgraph.execute.archive import Surroundings
+
+    if asked.context == "-":
+        assert asked.stdin is not None
+        return read_context(asked.stdin.read(), undo)
+    around = Surroundings(request.directory, request.environ)
+    keep = asked.args.get(KEEP_GIT_ARG, "").lower() in ("1", "true")
+    return fetch_context(asked.context, around, undo, keep_git=keep)
+
+
+def _of_elsewhere(asked: DockerRequest, arrived: "Context", directory: Path) -> DockerInput:
+    """The Dockerfile in what arrived, or else one of this machine."""
+    given = DockerInput(
+        arrived.root,
+        None,
+        NAMES[0],
+        arrived.text,
+        repeatable=False,
+        address=asked.context,
+        time=arrived.time,
+    )
+    if asked.file == "-":
+        assert asked.stdin is not None
+        return replace(given, text=asked.stdin.read())
+    if arrived.text is not None:
         if asked.file:
             raise UsageError(
                 "no-context",
-                "standard input is no archive, and -f names a file in it",
-                hint="a Dockerfile alone on standard input needs no -f",
+                f"the context {asked.context} is no archive, and -f names a file in it",
+                hint="a Dockerfile alone needs no -f",
             )
-        return DockerInput(root, None, text=content, repeatable=False)
-    _unpack(BytesIO(content), root)
-    inside = root / asked.file
+        return given
+    inside = arrived.root / asked.file
     file = inside if asked.file and inside.is_file() else None
-    file = file or _file(asked.file, root, directory)
-    return DockerInput(root, file, asked.file or file.name, repeatable=False)
-
-
-def _is_archive(content: bytes) -> bool:
-    return content.startswith(_MAGICS) or content[257:262] == b"ustar"
-
-
-def _unpack(stream: BinaryIO, root: Path) -> None:
-    try:
-        with open_decompressor(stream) as plain:
-            unpack(plain, root, whiteouts=False)
-    except ContentError as error:
-        raise ContentError(
-            "bad-context",
-            f"the context on standard input cannot be unpacked: {error.message}",
-            hint=error.hint,
-        ) from error
+    file = file or _file(asked.file, arrived.root, directory)
+    return replace(given, file=file, shown=asked.file or file.name)

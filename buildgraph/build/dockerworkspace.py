@@ -7,13 +7,13 @@ context, until ``--pull`` asks again.
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from posixpath import basename
 
 from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.bases import BaseOpener
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerfiles import Dockerfiles, Recipe
-from buildgraph.build.dockerinput import DockerInput, known, open_input
+from buildgraph.build.dockerinput import REMOTE, DockerInput, known, open_input
 from buildgraph.build.dockeroptions import lines_for, named_context, private_network
 from buildgraph.build.localbases import LocalBases
 from buildgraph.build.registries import Access
@@ -24,18 +24,21 @@ from buildgraph.build.workspace import Workspace, graph_of
 from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,
+    NamedContext,
     Network,
     Options,
 )
 from buildgraph.dockerfile.origins import familiar
 from buildgraph.errors import Location
 from buildgraph.events import Observer
+from buildgraph.execute.archive import Surroundings
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.names import Platform
 from buildgraph.spec import model as m
 from buildgraph.spec.lock import Lock, parse
 from buildgraph.store.local import LocalStore
+from buildgraph.values import replace
 
 
 def open_docker_workspace(
@@ -47,8 +50,8 @@ def open_docker_workspace(
     undo: ExitStack,
 ) -> Workspace:
     """Raises UsageError; ``undo`` closes what stays open."""
-    given = open_input(asked, request.directory, undo)
-    root, name = given.root, blake3_hex(os.fsencode(given.root))
+    given = open_input(request, asked, undo)
+    root, name = given.root, blake3_hex(os.fsencode(given.address or given.root))
     facts = Facts(os.fsencode(root))
     cache = StatCache.load(store.stat / name[:32], root)
     platform = platform_of(request)
@@ -63,7 +66,8 @@ def open_docker_workspace(
         Lock() if pinned is None else parse("what tags named before", pinned),
         keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
     )
-    model = _model(request, asked, given, facts, bases, observer)
+    options = options_of(request, asked, facts, undo)
+    model = _model(options, asked, given, facts, bases, observer)
     opened = bases.open(model)
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
@@ -76,22 +80,23 @@ def open_docker_workspace(
         frozenset(model.bases),
         bases.lock,
         facts,
-        given.repeatable,
+        given.repeatable and not any(map(_is_remote, asked.contexts.values())),
         cache,
         sidecar,
+        given.address,
     )
 
 
 def _model(
-    request: Request,
+    options: Options,
     asked: DockerRequest,
     given: DockerInput,
     facts: Facts,
     bases: DockerBases,
     observer: Observer,
 ) -> m.Model:
-    name = image_name(given.root)
-    platform = platform_of(request)
+    name = image_name(given)
+    platform = options.platform
     image = m.Image(name, (), Location(given.shown), annotations=asked.annotations)
     model = m.Model(
         workspace=m.Workspace(name, (m.Ref("image", name),), platform),
@@ -104,7 +109,7 @@ def _model(
     recipe = Recipe(
         dockerfile_text(given, facts),
         given.shown,
-        options_of(request, asked, f"{name}/", facts),
+        replace(options, prefix=f"{name}/", context_time=given.time),
         lambda context: lines_for(context, given, facts),
     )
     return Dockerfiles(model, {name: recipe}, bases.open, observer, (name,)).converted()
@@ -115,24 +120,23 @@ def platform_of(request: Request) -> Platform:
     return Platform.parse(request.platform) if request.platform else here
 
 
-def image_name(root: Path) -> str:
-    """The folder's name, as far as it can stand in a reference."""
-    letters = [c if c.isascii() and c.isalnum() else "-" for c in root.name.lower()]
+def image_name(given: DockerInput) -> str:
+    """The folder's or the address's name, as far as it can stand in a reference."""
+    path = given.address.partition("#")[0].partition("?")[0].rstrip("/").removesuffix(".git")
+    name = basename(path) if given.address else given.root.name
+    letters = [c if c.isascii() and c.isalnum() else "-" for c in name.lower()]
     return "-".join(part for part in "".join(letters).split("-") if part) or "image"
 
 
-def options_of(request: Request, asked: DockerRequest, prefix: str, facts: Facts) -> Options:
+def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitStack) -> Options:
+    """Raises UsageError for what means nothing. ``undo`` removes named contexts that were fetched."""
     default = private_network()
     network: Network = default if asked.network == "default" else asked.network
     return Options(
         context=".",
         target=asked.target,
-        prefix=prefix,
         args=_arguments(request, asked, facts),
-        contexts={
-            familiar(name): named_context(name, value, request.directory)
-            for name, value in asked.contexts.items()
-        },
+        contexts=_contexts(request, asked, undo),
         platform=platform_of(request),
         platform_asked=bool(request.platform),
         build_platform=Platform.of_machine(os.uname().machine),
@@ -145,6 +149,27 @@ def options_of(request: Request, asked: DockerRequest, prefix: str, facts: Facts
         shm_size=asked.shm_size,
         ulimits=asked.ulimits,
     )
+
+
+def _contexts(
+    request: Request, asked: DockerRequest, undo: ExitStack
+) -> Mapping[str, NamedContext]:
+    """Those of other machines are fetched when somebody needs them."""
+    far = {familiar(n): value for n, value in asked.contexts.items() if _is_remote(value)}
+    near = {
+        familiar(name): named_context(name, value, request.directory)
+        for name, value in asked.contexts.items()
+        if not _is_remote(value)
+    }
+    if not far:
+        return near
+    from buildgraph.build.dockerfetch import NamedContexts
+
+    return NamedContexts(near, far, Surroundings(request.directory, request.environ), undo)
+
+
+def _is_remote(value: str) -> bool:
+    return value.startswith(REMOTE)
 
 
 def _arguments(request: Request, asked: DockerRequest, facts: Facts) -> Mapping[str, str]:

@@ -56,6 +56,8 @@ class Workspace:
     """Whether an answer may be remembered: nothing was asked that no stat can prove."""
     cache: StatCache
     sidecar: Sidecar
+    address: str = ""
+    """Where the files came from, if ``root`` is theirs for this build only."""
 
     @property
     def unknown(self) -> tuple[Ref, ...]:
@@ -68,7 +70,7 @@ class Workspace:
     @property
     def id(self) -> str:
         """Names the workspace in this machine's history and cache mounts."""
-        return blake3_hex(os.fsencode(self.root))[:16]
+        return blake3_hex(os.fsencode(self.address or self.root))[:16]
 
     def surroundings(self, environ: Mapping[str, str]) -> "Surroundings":
         from buildgraph.execute.archive import Surroundings

@@ -52,6 +52,7 @@ class Options:
     ``images``: tags that images of the workspace have. ``prefix`` stands before every name that conversion makes up.
     ``network``: what a RUN without ``--network`` gets; ``private``:
     what ``--network=default`` means on this machine. ``allow_host``, ``allow_insecure``: what a RUN may ask for.
+    ``context_time`` is what ``SOURCE_DATE_EPOCH=context`` means, in seconds since 1970.
     """
 
     context: str = "."
@@ -73,6 +74,7 @@ class Options:
     hostname: str = ""
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    context_time: int | None = None
 
 
 def predefined(options: Options, target: str) -> dict[str, str]:
@@ -102,11 +104,11 @@ def proxies(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def epoch_of(value: str) -> int | None:
-    """Seconds since 1970; None for nothing, and for a context that has no time of its own.
+    """Seconds since 1970; None for nothing.
 
     Raises UsageError ``bad-epoch``.
     """
-    if value in ("", "context"):
+    if not value:
         return None
     digits = value.removeprefix("-")
     if digits.isascii() and digits.isdigit() and len(digits) < 16:

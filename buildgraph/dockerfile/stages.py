@@ -169,11 +169,14 @@ class Stages:
                 f"{EPOCH_ARG}={value}: the time of a stage is not supported yet",
                 hint="write seconds since 1970",
             )
-        self.epoch = epoch_of(value)
+        if value == "context":
+            self.epoch = self.options.context_time
+        elif value and find_context(self.options, value, self.options.platform) is None:
+            self.epoch = epoch_of(value)
         if self.epoch is None:
             self.arguments.pop(EPOCH_ARG, None)
         elif EPOCH_ARG in self.arguments:
-            self.arguments[EPOCH_ARG] = value
+            self.arguments[EPOCH_ARG] = str(self.epoch)
 
     def _node(self, stage: Stage) -> StageNode:
         origin, escape = stage.origin, self.file.escape

@@ -6,7 +6,7 @@ from buildgraph.dockerfile import instructions as i
 from buildgraph.dockerfile.commands import command_of, history_argv, run_of
 from buildgraph.dockerfile.copies import copy_of
 from buildgraph.dockerfile.fragment import Fragment
-from buildgraph.dockerfile.options import Options
+from buildgraph.dockerfile.options import EPOCH_ARG, Options
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.ports import exposed_ports
 from buildgraph.dockerfile.source import Lines
@@ -100,8 +100,8 @@ class Walk:
         found = []
         for pair in arg.pairs:
             value = given.get(pair.name)
-            if pair.name == "SOURCE_DATE_EPOCH" and self.stages.epoch is None:
-                value = None
+            if pair.name == EPOCH_ARG and value is not None:
+                value = None if self.stages.epoch is None else str(self.stages.epoch)
             if value is None and pair.default is not None:
                 value = self._word(pair.default)
             elif value is None:

@@ -27,11 +27,12 @@ _NO_HEAD: Final = (400, 403, 404, 405, 501)
 
 
 class Fetched(NamedTuple):
-    """``content`` is the hex BLAKE3 of the bytes."""
+    """``content`` is the hex BLAKE3 of the bytes, ``modified`` the server's Last-Modified."""
 
     content: str
     size: int
     version: str
+    modified: str = ""
 
 
 class Fetching:
@@ -148,7 +149,8 @@ def _received(response: "Response", checksum: str, to: Path) -> Fetched:
             f"{response.request.url.shown} is {algorithm}:{checked.hexdigest()}, and {checksum} was asked for",
             hint="somebody changed the file, or the checksum is that of another one",
         )
-    return Fetched(hashed.hexdigest(), size, _version(response))
+    modified = response.header("Last-Modified")
+    return Fetched(hashed.hexdigest(), size, _version(response), modified)
 
 
 def _refused(response: "Response") -> RemoteError:

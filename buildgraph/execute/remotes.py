@@ -20,7 +20,7 @@ from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.archive import Surroundings
 from buildgraph.execute.fetching import Fetching
 from buildgraph.execute.placement import PlacedLayer
-from buildgraph.execute.repository import Repository, is_commit
+from buildgraph.execute.repository import Repository
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.pack import Item
@@ -68,7 +68,7 @@ class Remotes:
             case FetchStep():
                 return step.checksum or self._fetching.version(step.url)
             case GitStep():
-                return self._commit(step)
+                return self._repository(step).commit(step.ref, step.checksum)
 
     def execute(self, step: RemoteStep, key: ActionKey, now: int) -> ActionResult:
         """Raises RemoteError, ContentError, MachineError of what it fetches."""
@@ -115,21 +115,6 @@ class Remotes:
         return [Item(entry, os.fsencode(file))]
 
     # -- git
-
-    def _commit(self, step: GitStep) -> str:
-        if is_commit(step.checksum) and (not step.ref or is_commit(step.ref)):
-            commit = step.ref or step.checksum
-        elif is_commit(step.ref):
-            commit = step.ref
-        else:
-            commit = self._repository(step).resolve("" if step.ref == step.checksum else step.ref)
-        if not commit.startswith(step.checksum):
-            raise ContentError(
-                "checksum-mismatch",
-                f"{step.ref or 'HEAD'} is the commit {commit}, and {step.checksum} was asked for",
-                hint="somebody moved it, or the checksum is that of another commit",
-            )
-        return commit
 
     def _repository(self, step: GitStep) -> Repository:
         return Repository(step.url, self._around, self._store.tmp)

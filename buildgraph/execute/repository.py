@@ -54,6 +54,29 @@ class Repository:
             hint="name a branch, a tag, or a whole commit",
         )
 
+    def commit(self, ref: str, checksum: str) -> str:
+        """The commit that is meant by both together; ``checksum`` is one, the beginning of one, or empty.
+
+        Raises ContentError ``checksum-mismatch``.
+        """
+        if is_commit(checksum) and (not ref or is_commit(ref)):
+            commit = ref or checksum
+        elif is_commit(ref):
+            commit = ref
+        else:
+            commit = self.resolve("" if ref == checksum else ref)
+        if not commit.startswith(checksum):
+            raise ContentError(
+                "checksum-mismatch",
+                f"{ref or 'HEAD'} is the commit {commit}, and {checksum} was asked for",
+                hint="somebody moved it, or the checksum is that of another commit",
+            )
+        return commit
+
+    def time(self, folder: Path) -> int:
+        """When what is checked out was committed, in seconds since 1970."""
+        return int(self._git(folder, "show", "-s", "--format=%ct", "HEAD"))
+
     def check_out(self, ref: str, commit: str, folder: Path, *, submodules: bool) -> None:
         """Exactly ``commit`` in ``folder``, which is empty."""
         kind = ("--object-format=sha256",) if len(commit) == 64 else ()

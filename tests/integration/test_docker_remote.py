@@ -2,36 +2,14 @@
 
 import hashlib
 import io
-import os
-import subprocess
 import tarfile
 
 import pytest
 from support.dockered import Dockered, add, run
-from support.webserver import Exchange, Web
+from support.gitserver import Files, Repository
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.spec import model as m
-
-
-class Files(Web):
-    """``files`` by path; ``tags`` says which have an ETag. ``/to/X`` leads to ``/X``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: dict[str, bytes] = {}
-        self.tagged = True
-
-    def respond(self, exchange: Exchange) -> None:
-        if exchange.at.startswith("/to/"):
-            exchange.answer(302, b"", {"Location": exchange.at.removeprefix("/to")})
-            return
-        content = self.files.get(exchange.at)
-        if content is None:
-            exchange.answer(404, b"no such thing")
-            return
-        etag = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:8]}"'} if self.tagged else {}
-        exchange.answer(200, content, etag)
 
 
 @pytest.fixture
@@ -123,46 +101,9 @@ def test_an_archive_of_a_url_is_unpacked_only_if_asked(docker, web):
 # -- git
 
 
-class Repo:
-    def __init__(self, folder, web):
-        self.folder, self.web = folder, web
-        folder.mkdir()
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *words):
-        env = {
-            **os.environ, "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
-            "GIT_COMMITTER_EMAIL": "a@b", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_ALLOW_PROTOCOL": "file:http",
-        }  # fmt: skip
-        done = subprocess.run(
-            ["git", "-C", self.folder, *words], env=env, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, **files):
-        for name, text in files.items():
-            path = self.folder / name.replace("__", "/")
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        self.git("add", "-A")
-        self.git("commit", "-q", "-m", "x")
-        self.serve()
-        return self.git("rev-parse", "HEAD")
-
-    def serve(self, name="r.git"):
-        """By plain files, as any web server could."""
-        self.git("repack", "-adq")
-        self.git("update-server-info")
-        for path in (self.folder / ".git").rglob("*"):
-            if path.is_file():
-                self.web.files[f"/{name}/{path.relative_to(self.folder / '.git')}"] = (
-                    path.read_bytes()
-                )
-
-
 @pytest.fixture
 def repo(tmp_path, web):
-    return Repo(tmp_path / "repo", web)
+    return Repository(tmp_path / "repo", web)
 
 
 def tree_of(web, ref="", **more):
@@ -233,7 +174,7 @@ def test_what_a_repository_lacks_is_said(docker, web, repo):
 
 
 def test_submodules(docker, web, repo, tmp_path):
-    inner = Repo(tmp_path / "inner", web)
+    inner = Repository(tmp_path / "inner", web)
     inner.commit(i="inner")
     inner.serve("inner.git")
     repo.git("submodule", "add", "-q", "--", f"{web.url}/inner.git", "sub")

@@ -1,0 +1,122 @@
+"""Contexts that do not lie in a folder: git repositories, archives and Dockerfiles at an address, streams."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from support.dockerbuilds import Docker
+from support.gitserver import Files, Repository
+
+from buildgraph.errors import BuildgraphError, UsageError
+
+FILE = "FROM box\nCOPY . /c/\nRUN cat /c/a > /a\n"
+
+
+@pytest.fixture
+def web() -> Iterator[Files]:
+    with Files() as web:
+        yield web
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    return Docker.make(tmp_path)
+
+
+def archive(mode: str = "w", **files: str) -> bytes:
+    """Each file is a day older than the one before it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as tar:
+        for at, (name, text) in enumerate(files.items()):
+            member = tarfile.TarInfo(name.replace("__", "/"))
+            member.size, member.mtime = len(text), 864000 - at * 86400
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def test_a_repository_at_a_ref_and_a_folder_of_it(
+    docker: Docker, web: Files, tmp_path: Path
+) -> None:
+    repo = Repository(tmp_path / "repo", web)
+    repo.commit(Dockerfile=FILE, a="1", sub__Dockerfile=FILE, sub__a="2", x__f=FILE)
+    repo.git("tag", "v1")
+    repo.commit(a="3")
+    url = f"{web.url}/r.git"
+    found = docker.files(context=f"{url}#v1")
+    assert (found["a"], "c/.git/HEAD" in found) == ("1", False)
+    assert docker.counts() == {"executed": 2}
+    assert docker.files(context=url)["a"] == "3"
+    assert docker.files(context=f"{url}?branch=main&subdir=sub")["a"] == "2"
+    assert docker.files(context=f"{url}#main:sub", file="Dockerfile")["a"] == "2"
+    assert docker.files(context=url, file="x/f")["a"] == "3"
+    docker.build(context=f"{url}#v1")
+    assert docker.counts() == {"reused": 2}
+    kept = docker.tree(context=url, args={"BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"})
+    assert "c/.git/HEAD" in kept
+    for wrong in ("#none", "#main:none", "#main:../.."):
+        with pytest.raises(BuildgraphError) as caught:
+            docker.build(context=url + wrong)
+        assert caught.value.code in ("git-ref-missing", "no-context")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_an_archive_at_an_address(docker: Docker, web: Files, mode: str) -> None:
+    web.files["/any.name"] = archive(mode, Dockerfile=FILE, a="1", d__f="FROM scratch\nCOPY a /b\n")
+    assert docker.files(context=f"{web.url}/any.name")["a"] == "1"
+    assert docker.files(context=f"{web.url}/to/any.name", file="d/f") == {"b": "1"}
+    docker.workspace.write("own/File", "FROM scratch\nCOPY a /own\n")
+    assert docker.files(context=f"{web.url}/any.name", file="own/File") == {"own": "1"}
+
+
+def test_a_dockerfile_at_an_address(docker: Docker, web: Files) -> None:
+    web.files["/some.txt"] = b"FROM box\nRUN echo 1 > /a\n"
+    assert docker.files(context=f"{web.url}/some.txt") == {"a": "1\n"}
+    with pytest.raises(UsageError) as caught:
+        docker.build(context=f"{web.url}/some.txt", file="x")
+    assert caught.value.code == "no-context"
+    with pytest.raises(BuildgraphError) as caught:
+        docker.build(context=f"{web.url}/none")
+    assert caught.value.code == "fetch-failed"
+
+
+def test_the_time_of_a_context(docker: Docker, web: Files, tmp_path: Path) -> None:
+    repo = Repository(tmp_path / "repo", web)
+    repo.commit(Dockerfile=FILE, a="1")
+    web.files["/a.tar"] = archive(Dockerfile="FROM scratch\nCOPY a /\n", a="1")
+
+    def created(**asked: object) -> object:
+        args = {"SOURCE_DATE_EPOCH": "context"}
+        return docker.config(docker.build(args=args, **asked))["created"]
+
+    docker.write("Dockerfile", "FROM scratch\nCOPY a /\n")
+    docker.write("a", "1")
+    assert created() == docker.config(docker.build())["created"]
+    assert created(context=f"{web.url}/a.tar") == "1970-01-11T00:00:00Z"
+    stream = io.BytesIO(web.files["/a.tar"])
+    assert created(context="-", stdin=stream) == "1970-01-11T00:00:00Z"
+    web.modified = formatdate(86400, usegmt=True)
+    assert created(context=f"{web.url}/a.tar") == "1970-01-02T00:00:00Z"
+    assert created(context=f"{web.url}/r.git") == "2001-09-09T01:46:40Z"
+
+
+def test_named_contexts_are_fetched_when_they_are_needed(
+    docker: Docker, web: Files, tmp_path: Path
+) -> None:
+    repo = Repository(tmp_path / "repo", web)
+    repo.commit(a="1", sub__b="2")
+    web.files["/a.tar"] = archive(f="3")
+    contexts = {
+        "git": f"{web.url}/r.git#main:sub",
+        "tar": f"{web.url}/a.tar",
+        "no": f"{web.url}/no",
+    }
+    text = "FROM scratch\nCOPY --from=git b /\nCOPY --from=tar . /t/\n"
+    assert docker.files(text, contexts=contexts) == {"b": "2", "t/f": "3"}
+    repo.commit(sub__b="4")
+    assert docker.files(text, contexts=contexts)["b"] == "4"
+    web.seen.clear()
+    docker.build("FROM scratch\nCOPY Dockerfile /\n", contexts=contexts)
+    assert web.seen == []
