@@ -25,7 +25,7 @@ test:
 	$(PYTEST) -n auto tests/unit tests/contracts tests/properties tests/golden
 
 integration:
-	$(PYTEST) tests/integration tests/conformance
+	$(PYTEST) -n 2 tests/integration tests/conformance
 
 golden:
 	UPDATE_GOLDEN=1 $(PYTEST) tests/golden
