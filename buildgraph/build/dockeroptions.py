@@ -1,9 +1,11 @@
 """What conversions are told, whoever asks for them: named contexts, ignore rules, this machine's network."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from buildgraph.build.dockerinput import IGNORE, DockerInput, ignore_lines, read_lines
+from buildgraph.build.request import OutputSpec
 from buildgraph.dockerfile.options import (
     Folder,
     LayoutImage,
@@ -12,10 +14,23 @@ from buildgraph.dockerfile.options import (
     RegistryImage,
 )
 from buildgraph.errors import UsageError
+from buildgraph.fs.compress import Codec
 from buildgraph.fs.facts import Facts
 from buildgraph.names import Reference
 from buildgraph.sandbox.network import private_network_problem
 from buildgraph.spec.model import FileContext
+
+
+def codec_of(outputs: Sequence[OutputSpec]) -> Codec:
+    """How outputs ask for layers to be compressed; they are one image, so they must agree."""
+    asked = {Codec.nearest(each.compression, each.level) for each in outputs if each.compression}
+    if len(asked) > 1:
+        raise UsageError(
+            "output-compressions",
+            "the outputs ask for different compressions, and they hold one image",
+            hint="build once for each compression",
+        )
+    return asked.pop() if asked else Codec()
 
 
 def private_network() -> Network:

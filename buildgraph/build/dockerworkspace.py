@@ -14,7 +14,7 @@ from buildgraph.build.bases import BaseOpener
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerfiles import Dockerfiles, Recipe
 from buildgraph.build.dockerinput import REMOTE, DockerInput, known, open_input
-from buildgraph.build.dockeroptions import lines_for, named_context, private_network
+from buildgraph.build.dockeroptions import codec_of, lines_for, named_context, private_network
 from buildgraph.build.localbases import LocalBases
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
@@ -32,6 +32,7 @@ from buildgraph.dockerfile.origins import familiar
 from buildgraph.errors import Location
 from buildgraph.events import Observer
 from buildgraph.execute.archive import Surroundings
+from buildgraph.fs.compress import Codec
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.names import Platform
@@ -67,7 +68,8 @@ def open_docker_workspace(
         keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
     )
     options = options_of(request, asked, facts, undo)
-    model = _model(options, asked, given, facts, bases, observer)
+    codec = codec_of(request.outputs)
+    model = _model(options, asked, given, facts, bases, codec, observer)
     opened = bases.open(model)
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
@@ -93,11 +95,19 @@ def _model(
     given: DockerInput,
     facts: Facts,
     bases: DockerBases,
+    codec: Codec,
     observer: Observer,
 ) -> m.Model:
     name = image_name(given)
     platform = options.platform
-    image = m.Image(name, (), Location(given.shown), annotations=asked.annotations)
+    image = m.Image(
+        name,
+        (),
+        Location(given.shown),
+        annotations=asked.annotations,
+        compression=codec.name,
+        level=codec.level,
+    )
     model = m.Model(
         workspace=m.Workspace(name, (m.Ref("image", name),), platform),
         bases={},

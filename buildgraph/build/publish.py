@@ -1,8 +1,11 @@
 """Where results go: names in the store, outputs on disk, and the documents that say what was built."""
 
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from buildgraph.build.request import ImageResult, OutputSpec
 from buildgraph.build.session import Session
@@ -15,6 +18,7 @@ from buildgraph.image.layout import write_layout
 from buildgraph.image.output import appearing, reporting
 from buildgraph.image.source import ImageSource
 from buildgraph.names import Reference
+from buildgraph.values import replace
 
 
 def tags_of(session: Session, image: ImageTarget) -> tuple[str, ...]:
@@ -131,6 +135,9 @@ def write_output(
             f"dest={output.dest} would be written by several targets",
             hint="put {name} into dest",
         )
+    if output.dest == "-":
+        _write_to_stdout(session, output, target, made)
+        return
     dest = session.request.directory / output.dest.replace("{name}", name)
     if output.type in ("tar", "local"):
         _write_files(session, output, target, dest)
@@ -158,6 +165,20 @@ def write_output(
                 write_archive(dest, [(source, names)], "oci")
             case _:
                 write_archive(dest, [(source, names)], "docker")
+
+
+def _write_to_stdout(
+    session: Session, output: OutputSpec, target: str, made: Mapping[str, BuiltImage]
+) -> None:
+    """The file is made first, so that nothing is sent of one that cannot be."""
+    stdout = session.request.stdout
+    assert stdout is not None
+    with TemporaryDirectory(dir=session.store.tmp) as folder:
+        file = Path(folder) / "output"
+        write_output(session, replace(output, dest=os.fspath(file)), target, made, several=False)
+        with file.open("rb") as stream:
+            shutil.copyfileobj(stream, stdout)
+        stdout.flush()
 
 
 def _write_files(session: Session, output: OutputSpec, target: str, dest: Path) -> None:

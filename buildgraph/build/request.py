@@ -13,10 +13,15 @@ OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """``dest`` is a file or folder; with several targets it holds ``{name}``."""
+    """``dest`` is a file or folder; with several targets it holds ``{name}``. ``-`` is the request's ``stdout``.
+
+    ``compression`` and ``level`` say how layers of a Dockerfile's image are compressed; empty: as ever.
+    """
 
     type: OutputType
     dest: str = ""
+    compression: Literal["", "gzip", "zstd", "none"] = ""
+    level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Request:
     """``all``: one release; ``each``: every image that was built, by itself."""
     docker: DockerRequest | None = None
     """Set where a Dockerfile is built; then there is no Buildfile, and its image is the one target."""
+    stdout: BinaryIO | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
@@ -17,7 +17,7 @@ from buildgraph.errors import UsageError
 from buildgraph.values import replace
 
 if TYPE_CHECKING:
-    from buildgraph.build.request import Request, Summary
+    from buildgraph.build.request import OutputSpec, Request, Summary
 
 
 @command(
@@ -117,6 +117,7 @@ def build(
     asked = docker.request_of(session, targets, given)
     if asked is not None:
         targets = ()
+    written = tuple(options.output(text, docker=asked is not None) for text in outputs)
     if shell_on_failure:
         session = _with_terminal(session)
     request = options.request(
@@ -133,7 +134,7 @@ def build(
         frozen=frozen,
         require_cached=require_cached,
         tags=tags,
-        outputs=tuple(options.output(text, docker=asked is not None) for text in outputs),
+        outputs=written,
         secrets=tuple(options.secret(text, os.environ) for text in secrets),
         ssh=dict(map(options.ssh, agents)),
         metadata_file=_path(metadata_file),
@@ -141,6 +142,7 @@ def build(
         shell_on_failure=shell_on_failure,
         push=push or "",
         docker=asked,
+        stdout=_stdout(written),
     )
     call, as_json = docker.call_of(given)
     if call is not None:
@@ -170,6 +172,19 @@ def _with_terminal(session: Session) -> Session:
             hint="run it by hand, without a pipe",
         )
     return replace(session, progress="plain")
+
+
+def _stdout(outputs: "Sequence[OutputSpec]") -> BinaryIO | None:
+    """Set where an output goes there. Raises UsageError ``bad-option-value`` if that is a terminal."""
+    if not any(output.dest == "-" for output in outputs):
+        return None
+    if sys.stdout.isatty():
+        raise UsageError(
+            "bad-option-value",
+            "an output goes to standard output, which is a terminal",
+            hint="send it to a file or a pipe: … > image.tar",
+        )
+    return sys.stdout.buffer
 
 
 def _path(text: str | None) -> Path | None:

@@ -79,6 +79,9 @@ LATER_CACHE = frozenset({"export", "import"})
 LATER_OPTIONS: Mapping[str, bool] = {
     "--no-remote-cache": False,
     "--cache": True,
+    "--cache-from": True,
+    "--cache-to": True,
+    "--timestamps": True,
     "--trace": True,
     "--report": True,
     "--on": True,

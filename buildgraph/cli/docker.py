@@ -80,12 +80,26 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
 )
 
+_ATTESTATIONS = ("--provenance", "--sbom")
+"""Only to be turned off, as scripts do; they are not supported yet."""
+
 
 def options(function: F) -> F:
     """They arrive as keywords; :func:`request_of` reads them."""
     for name, extra in reversed(_OPTIONS):
         function = click.option(name, **extra)(function)
+    for name in _ATTESTATIONS:
+        function = click.option(name, hidden=True, expose_value=False, callback=_off)(function)
     return function
+
+
+def _off(_context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value not in (None, "false", "0"):
+        raise UsageError(
+            "unsupported",
+            f"{option.opts[0]}={value}: attestations are not supported yet",
+            hint=f"write {option.opts[0]}=false, or leave it out",
+        )
 
 
 def request_of(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from buildgraph.build.request import OutputSpec, OutputType, Request, SecretSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_STREAMED = ("tar", "oci-archive", "docker")
+"""The types of output that are one file."""
+
+_COMPRESSION = ("compression", "compression-level")
+_LEVELS: 'Mapping[str, tuple[Literal["", "gzip", "zstd", "none"], range]]' = {
+    "": ("", range(0)),
+    "gzip": ("gzip", range(10)),
+    "zstd": ("zstd", range(1, 23)),
+    "uncompressed": ("none", range(0)),
+}
 
 OUTPUT_TYPES: "tuple[OutputType, ...]" = ("store", "oci", "oci-archive", "docker", "tar", "local")
 
@@ -93,6 +104,12 @@ def request(
     """What the user asked for, paths made absolute. A Dockerfile needs ``docker``."""
     from buildgraph.build.request import Request
 
+    if "," in (rest.get("platform") or ""):
+        raise UsageError(
+            "unsupported",
+            f"--platform {rest['platform']}: several platforms at once are not supported yet",
+            hint="build for one after the other; what they share is not built twice",
+        )
     return Request(
         directory=session.directory,
         file=None if rest.get("docker") else session.file,
@@ -105,34 +122,56 @@ def request(
 
 
 def output(text: str, *, docker: bool = False) -> "OutputSpec":
-    """``docker``: a path alone is a folder for the root filesystem."""
+    """``docker``: a path alone is a folder for the root filesystem, ``-`` alone its archive on standard output."""
     from buildgraph.build.request import OutputSpec
 
-    if docker and text and "=" not in text and text != "-":
-        return OutputSpec("local", os.path.abspath(text))
-    found = parse_fields("--output", text, ("type", "dest"))
+    if docker and text and "=" not in text:
+        return OutputSpec("tar", "-") if text == "-" else OutputSpec("local", os.path.abspath(text))
+    found = parse_fields("--output", text, ("type", "dest", *(_COMPRESSION if docker else ())))
     wanted, dest = found.get("type", ""), found.get("dest", "")
     kind = next((each for each in OUTPUT_TYPES if each == wanted), None)
     if kind is None:
-        raise UsageError(
-            "bad-option-value",
-            f"--output {text!r}: there is no type {wanted!r}",
-            hint=f"the types are {', '.join(OUTPUT_TYPES)}",
+        raise _bad_output(
+            text, f"there is no type {wanted!r}", f"the types are {', '.join(OUTPUT_TYPES)}"
         )
     if (kind == "store") == bool(dest):
         message = "takes no dest" if kind == "store" else "needs a dest"
-        raise UsageError(
-            "bad-option-value",
-            f"--output {text!r}: type {kind} {message}",
-            hint=f"write it as --output type={kind}{'' if kind == 'store' else ',dest=PATH'}",
+        raise _bad_output(
+            text,
+            f"type {kind} {message}",
+            f"write it as --output type={kind}{'' if kind == 'store' else ',dest=PATH'}",
         )
-    if dest == "-":
-        raise UsageError(
-            "bad-option-value",
-            f"--output {text!r}: standard output is no place for an image",
-            hint="name a file; ./- is one that is called so",
+    if dest == "-" and kind not in _STREAMED:
+        raise _bad_output(
+            text,
+            f"type {kind} is a folder, which standard output cannot be",
+            f"the types of one file are {', '.join(_STREAMED)}; ./- is a folder that is called so",
         )
-    return OutputSpec(kind, os.path.abspath(dest) if dest else "")
+    compression, level = _compression(text, found)
+    place = dest if dest in ("", "-") else os.path.abspath(dest)
+    return OutputSpec(kind, place, compression, level)
+
+
+def _compression(
+    text: str, found: Mapping[str, str]
+) -> 'tuple[Literal["", "gzip", "zstd", "none"], int | None]':
+    """As docker names them."""
+    name = found.get("compression", "gzip" if "compression-level" in found else "")
+    if name not in _LEVELS:
+        known = ", ".join(each for each in _LEVELS if each)
+        raise _bad_output(text, f"the compression {name!r} is not supported", f"there are {known}")
+    compression, levels = _LEVELS[name]
+    written = found.get("compression-level", "")
+    if not written:
+        return compression, None
+    if not (written.isdecimal() and int(written) in levels):
+        why = f"{levels[0]} to {levels[-1]}" if levels else "not there"
+        raise _bad_output(text, f"the level is {written}", f"that of {name} is {why}; leave it out")
+    return compression, int(written)
+
+
+def _bad_output(text: str, why: str, hint: str) -> UsageError:
+    return UsageError("bad-option-value", f"--output {text!r}: {why}", hint=hint)
 
 
 def ssh(text: str) -> tuple[str, str]:

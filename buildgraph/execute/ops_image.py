@@ -102,7 +102,7 @@ class ImageOp:
 
 
 def codec_of(target: ImageTarget) -> Codec:
-    return Codec(target.compression, target.level)
+    return Codec.nearest(target.compression, target.level)
 
 
 def _bare(step: StepId) -> str:

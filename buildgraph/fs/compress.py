@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, BinaryIO, Final, Literal, Protocol, cast
+from typing import Any, BinaryIO, Final, Literal, Protocol, Self, cast
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, MachineError, UsageError
@@ -47,6 +47,11 @@ class Codec:
                 f"{self.name} has no level {self.level}",
                 hint=f"choose {levels[0]} to {levels[-1]}, or leave the level out",
             )
+
+    @classmethod
+    def nearest(cls, name: Literal["gzip", "zstd", "none"], level: int | None) -> Self:
+        """Levels higher than ours mean the highest: other programs count gzip's to 9 and zstd's to 22."""
+        return cls(name, level if level is None else min(level, _LEVELS[name][-1]))
 
     @property
     def block(self) -> int:

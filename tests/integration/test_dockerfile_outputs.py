@@ -1,5 +1,6 @@
 """What building a Dockerfile leaves: outputs of every type, times, documents; one failure of several."""
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from support.dockerbuilds import Docker
 
 from buildgraph.build.request import OutputSpec
+from buildgraph.errors import UsageError
 
 TEXT = "FROM box AS a\nRUN echo 1 > /x\nFROM box\nCOPY --from=a /x /\nENV A=1\n"
 
@@ -62,3 +64,32 @@ def test_of_two_failing_stages_one_is_told(docker: Docker) -> None:
     summary = docker.workspace.attempt(**docker.request(jobs=1))
     assert len(summary.failures) == 1
     assert summary.failures[0].where is not None
+
+
+@pytest.mark.parametrize("kind", ["tar", "oci-archive", "docker"])
+def test_an_output_can_be_the_standard_one(docker: Docker, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "same.tar"
+    stdout = io.BytesIO()
+    outputs = (OutputSpec(kind, "-"), OutputSpec(kind, str(file)))
+    docker.build(TEXT, outputs=outputs, stdout=stdout)
+    assert stdout.getvalue() == file.read_bytes()
+    assert list((docker.workspace.home / "tmp").iterdir()) == []
+
+
+def test_layers_are_compressed_as_an_output_asks(docker: Docker, tmp_path: Path) -> None:
+    magics = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "none": b""}
+    for name, magic in magics.items():
+        place = tmp_path / name
+        docker.build(TEXT, outputs=(OutputSpec("oci", str(place), name),))
+        [entry] = json.loads((place / "index.json").read_text())["manifests"]
+        manifest = json.loads((place / "blobs/sha256" / entry["digest"][7:]).read_text())
+        own = manifest["layers"][-1]
+        suffix = "" if name == "none" else f"+{name}"
+        assert own["mediaType"] == f"application/vnd.oci.image.layer.v1.tar{suffix}"
+        content = (place / "blobs/sha256" / own["digest"][7:]).read_bytes()
+        assert content.startswith(magic)
+        assert name != "none" or content[257:262] == b"ustar"
+    several = (OutputSpec("oci", str(place), "zstd"), OutputSpec("tar", str(place), "none"))
+    with pytest.raises(UsageError) as caught:
+        docker.build(outputs=several)
+    assert caught.value.code == "output-compressions"

@@ -10,7 +10,7 @@ from support.workspace import Workspace
 from buildgraph.build.request import DockerRequest, OutputSpec, Summary
 from buildgraph.store.local import LocalStore
 
-_REQUEST = ("outputs", "tags", "platform", "secrets", "no_cache", "jobs", "push")
+_REQUEST = ("outputs", "stdout", "tags", "platform", "secrets", "no_cache", "jobs", "push")
 _BASE = ("usr/", "opt/", "etc/", "bin/")
 
 

@@ -122,3 +122,39 @@ def test_other_commands_want_a_buildfile(command):
     said = run("-f", "Dockerfile", command)
     assert said.code == 2
     assert "error[not-a-buildfile]" in said.err
+
+
+@pytest.mark.parametrize(
+    ("word", "output"),
+    [
+        ("-", OutputSpec("tar", "-")),
+        ("type=docker,dest=-", OutputSpec("docker", "-")),
+        ("type=oci-archive,dest=-,compression=zstd", OutputSpec("oci-archive", "-", "zstd")),
+        ("type=store,compression=uncompressed", OutputSpec("store", "", "none")),
+        ("type=store,compression-level=9", OutputSpec("store", "", "gzip", 9)),
+        ("type=store,compression=zstd,compression-level=5", OutputSpec("store", "", "zstd", 5)),
+    ],
+)
+def test_outputs_as_docker_writes_them(asked, word, output):
+    docker(asked, "-f", "Dockerfile", "-o", word, "--provenance=false", "--sbom=false")
+    assert asked.request.outputs == (output,)
+    assert (asked.request.stdout is not None) == (output.dest == "-")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-f D -o type=oci,dest=-",
+        "-f D -o type=store,compression=estargz",
+        "-f D -o type=store,compression=uncompressed,compression-level=1",
+        "-f D -o type=store,compression=zstd,compression-level=99",
+        "-o type=store,compression=zstd",
+        "-f D --platform linux/amd64,linux/arm64 .",
+        "-f D --provenance=mode=max",
+        "-f D --sbom=true",
+    ],
+)
+def test_outputs_that_cannot_be(asked, words):
+    said = run("build", *words.split())
+    assert said.code == 2, words
+    assert "error[bad-option-value]" in said.err or "error[unsupported]" in said.err

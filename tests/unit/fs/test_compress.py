@@ -164,3 +164,10 @@ def test_a_missing_package_is_an_error_with_its_fix(monkeypatch, package, name, 
         Codec(name).compressor()
     assert caught.value.code == code
     assert "pip install" in caught.value.hint
+
+
+def test_levels_of_other_programs_mean_the_nearest():
+    assert Codec.nearest("gzip", 9) == Codec("gzip", 3)
+    assert Codec.nearest("zstd", 22) == Codec("zstd", 19)
+    assert Codec.nearest("zstd", 2) == Codec("zstd", 2)
+    assert Codec.nearest("none", None) == Codec("none")
