@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from posixpath import basename
 
+from buildgraph.build.authorities import authority_file, with_authority
 from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.bases import BaseOpener
 from buildgraph.build.dockerbases import DockerBases
@@ -69,7 +70,11 @@ def open_docker_workspace(
     )
     options = options_of(request, asked, facts, undo)
     codec = codec_of(request.outputs)
-    model = _model(options, asked, given, facts, bases, codec, observer)
+    called = image_name(given)
+    told = m.Workspace(called, (m.Ref("image", called),), options.platform)
+    told = with_authority(told, request.environ)
+    access.ca = authority_file(told, root)
+    model = _model(options, asked, given, facts, bases, codec, observer, told)
     opened = bases.open(model)
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
@@ -97,9 +102,9 @@ def _model(
     bases: DockerBases,
     codec: Codec,
     observer: Observer,
+    workspace: m.Workspace,
 ) -> m.Model:
-    name = image_name(given)
-    platform = options.platform
+    name = workspace.name
     image = m.Image(
         name,
         (),
@@ -109,7 +114,7 @@ def _model(
         level=codec.level,
     )
     model = m.Model(
-        workspace=m.Workspace(name, (m.Ref("image", name),), platform),
+        workspace=workspace,
         bases={},
         steps={},
         images={name: image},

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from buildgraph.build.authorities import authority_file, with_authority
 from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.bases import BaseOpener, OpenBases
 from buildgraph.build.localbases import LocalBases
@@ -117,7 +118,8 @@ def open_workspace(
     lock = _lock(facts)
     cache = StatCache.load(store.stat / blake3_hex(os.fsencode(root))[:32], root)
     model = loaded.model
-    access.ca = root / model.workspace.ca if model.workspace.ca not in ("", "host") else None
+    model = replace(model, workspace=with_authority(model.workspace, request.environ))
+    access.ca = authority_file(model.workspace, root)
     platform = model.workspace.platform
     local = LocalBases(root, platform, store, cache, facts, undo)
     sidecar = Sidecar(root, writable=not resolve and not request.frozen)

@@ -48,7 +48,7 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """``ca`` as the workspace writes it: empty, ``host``, or a file relative to ``root``."""
+    """``ca`` as the workspace or config.toml writes it: empty, ``host``, or a file relative to ``root``."""
 
     ca: str
     root: Path
@@ -80,7 +80,7 @@ class Authority:
             raise UsageError(
                 "ca-unreadable",
                 f"the CA bundle {source} cannot be read: {error.strerror}",
-                hint='workspace.ca is "host" or a file with certificates, relative to the Buildfile',
+                hint='ca is "host" or a file with certificates, relative to the Buildfile or to config.toml',
             ) from error
         option = f'Acquire::https::CaInfo "{FOLDER}/{_BUNDLE}";\n'
         for name, text in ((_BUNDLE, content), (_APT, option.encode())):
@@ -98,7 +98,7 @@ class Authority:
                 return Path(candidate)
         raise MachineError(
             "no-ca-bundle",
-            'workspace.ca is "host", and this machine has no CA bundle',
+            'ca is "host", and this machine has no CA bundle',
             hint="apt-get install ca-certificates, or name the file in SSL_CERT_FILE",
         )
 

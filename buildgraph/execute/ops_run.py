@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,6 +50,22 @@ _NETWORK_SIGNS = (
     b"bad address",
 )
 """What commands say when the network, not the step, is to blame."""
+_TRUST_SIGNS = (
+    b"SSL certificate problem",
+    b"CERTIFICATE_VERIFY_FAILED",
+    b"certificate verify failed",
+    b"server certificate verification failed",
+    b"self-signed certificate in certificate chain",
+    b"SELF_SIGNED_CERT_IN_CHAIN",
+    b"certificate signed by unknown authority",
+    b"unable to get local issuer certificate",
+)
+"""What they say when they do not know who signed what the other side shows."""
+
+_DISTRUST = (
+    'behind an authority of your own, write ca = "host" below [workspace] of the Buildfile, or below [build] of '
+    "~/.config/buildgraph/config.toml"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,14 @@ class Outcome:
 
     @property
     def network(self) -> bool:
-        return any(sign in line for line in self.last for sign in _NETWORK_SIGNS)
+        return self._said(_NETWORK_SIGNS)
+
+    @property
+    def distrust(self) -> bool:
+        return self._said(_TRUST_SIGNS)
+
+    def _said(self, signs: Iterable[bytes]) -> bool:
+        return any(sign in line for line in self.last for sign in signs)
 
 
 class RunOp:
@@ -268,6 +291,8 @@ def _failure(step: RunStep, outcome: Outcome, secrets: Secrets) -> StepFailedErr
     hint = f"look around with: buildgraph build {name} --shell-on-failure"
     if step.network == "none" and outcome.network:
         hint = 'the step has no network: write network = "host" if it needs one'
+    elif outcome.distrust:
+        hint = _DISTRUST
     if step.dockerfile:
         return _of_instruction(step, outcome, secrets, last)
     return StepFailedError(
@@ -289,6 +314,8 @@ def _of_instruction(
     hint = "look around with: --shell-on-failure"
     if step.network == "none" and outcome.network:
         hint = "the command has no network: leave out --network=none if it needs one"
+    elif outcome.distrust:
+        hint = _DISTRUST
     ended = f"exit code: {outcome.exit.code}"
     if outcome.exit.signal:
         ended = f"killed by signal {outcome.exit.signal}"

@@ -1,6 +1,9 @@
-"""What do ``/etc/buildgraph/config.toml`` and the user's own say about registries?
+"""What do ``/etc/buildgraph/config.toml`` and the user's own say about registries, and about builds on this machine?
 
 ::
+
+    [build]
+    ca = "host"                      # what commands with a network trust, where the workspace says nothing
 
     [registry."docker.io"]
     mirrors = ["mirror.example.com", "cache.example.com/hub"]   # asked first, for reading only
@@ -11,20 +14,22 @@
     client-cert = "me.pem"           # who this machine is, both or neither
     client-key = "me.key"
 
-A registry's table in a later file takes the place of that in an earlier one. All mistakes of a file are told together.
+A table in a later file takes the place of that in an earlier one. All mistakes of a file are told together.
 """
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildgraph.errors import UsageError
+from buildgraph.registry.configplaces import Places
 from buildgraph.registry.hosts import PATTERN, canonical
 from buildgraph.spec.parse import parse
 from buildgraph.spec.problems import Problems, mean
 
+_TABLES = ("registry", "build")
 _KEYS = ("plain-http", "ca", "client-cert", "client-key", "mirrors")
 _HOST = re.compile(PATTERN)
 _MIRROR = re.compile(rf"{PATTERN}(?:/[a-z0-9._/-]+)?")
@@ -41,40 +46,71 @@ class HostTable:
     mirrors: tuple[str, ...] = ()
 
 
-def load_tables(files: Iterable[Path], named: Path | None = None) -> Mapping[str, HostTable]:
-    """By canonical host; later files win. One that the user ``named`` stands alone and must be there."""
-    tables: dict[str, HostTable] = {}
-    for file in [named] if named else files:
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """``hosts`` by canonical host; ``ca`` is empty, ``host``, or an absolute path."""
+
+    hosts: Mapping[str, HostTable]
+    ca: str = ""
+
+
+def load_tables(where: Places) -> Tables:
+    """Later files win. Raises what is wrong with them, all of it (UsageError)."""
+    hosts: dict[str, HostTable] = {}
+    ca = ""
+    for file in where.files:
         try:
             content = file.read_bytes()
         except OSError as error:
-            if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not named:
+            if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not where.named:
                 continue
             raise UsageError(
                 "config-unreadable",
                 f"{file} cannot be read: {error.strerror}",
                 hint="correct its permissions, or name another file in BUILDGRAPH_CONFIG",
             ) from error
-        tables |= _read(file, content)
-    return tables
+        found = _read(file, content)
+        hosts |= found.hosts
+        ca = found.ca or ca
+    return Tables(hosts, ca)
 
 
-def _read(file: Path, content: bytes) -> dict[str, HostTable]:
+def _read(file: Path, content: bytes) -> Tables:
     document, positions = parse(str(file), content)
     problems = Problems(positions)
     for key in document:
-        if key != "registry":
-            problems.add("bad-config", f"unknown table {key!r}", (key,), hint="there is [registry]")
-    registries = document.get("registry", {})
-    if not isinstance(registries, dict):
-        problems.add("bad-config", "registry must be a table", ("registry",))
-        registries = {}
-    tables = {
+        if key not in _TABLES:
+            hint = mean(problems.near(key, _TABLES)) or "there are [registry] and [build]"
+            problems.add("bad-config", f"unknown table {key!r}", (key,), hint=hint)
+    registries, build = (_table(document, name, problems) for name in _TABLES)
+    hosts = {
         canonical(host): _Table(file, host, table, problems).read()
         for host, table in registries.items()
     }
+    ca = _authority(file, build, problems)
     problems.raise_all()
-    return tables
+    return Tables(hosts, ca)
+
+
+def _table(document: Mapping[str, object], name: str, problems: Problems) -> Mapping[str, object]:
+    found = document.get(name, {})
+    if isinstance(found, dict):
+        return found
+    problems.add("bad-config", f"{name} must be a table", (name,))
+    return {}
+
+
+def _authority(file: Path, build: Mapping[str, object], problems: Problems) -> str:
+    for key in build:
+        if key != "ca":
+            problems.add(
+                "bad-config", f"unknown key {key!r}", ("build", key), hint="there is only ca"
+            )
+    ca = build.get("ca", "")
+    if not isinstance(ca, str):
+        problems.add("bad-config", 'ca must be "host" or a file', ("build", "ca"))
+        return ""
+    return ca if ca in ("", "host") else os.path.abspath(file.parent / os.path.expanduser(ca))
 
 
 class _Table:

@@ -12,9 +12,9 @@ from pathlib import Path
 from threading import Lock
 
 from buildgraph.registry.authfile import HUB_SERVER, AuthFile, Credential
+from buildgraph.registry.configplaces import config_home
 from buildgraph.registry.credhelper import TOKEN_USER, Answer, Helper
 from buildgraph.registry.hosts import DOCKER_HUB, canonical
-from buildgraph.registry.settings import config_home
 
 
 class Credentials:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from buildgraph.errors import UsageError
 from buildgraph.registry.configfile import HostTable, load_tables
+from buildgraph.registry.configplaces import config_home, places
 from buildgraph.registry.hosts import canonical, is_loopback
 from buildgraph.registry.proxy import Proxies
 
@@ -57,9 +58,8 @@ class Settings:
         cls, environ: Mapping[str, str], ca: Path | None = None, *, system: Path = Path("/etc")
     ) -> "Settings":
         """``ca`` is the workspace's bundle. Raises what is wrong with a config file, all of it (UsageError)."""
-        named = environ.get("BUILDGRAPH_CONFIG", "")
         return cls(
-            hosts=load_tables(_config_files(environ, system), Path(named) if named else None),
+            hosts=load_tables(places(environ, system)).hosts,
             folders=tuple(_certificate_folders(environ, system)),
             ca=(ca,) if ca else (),
             proxies=Proxies.of(environ),
@@ -96,21 +96,6 @@ class Settings:
                 continue
             return _from_folder(folder / host, names)
         return HostSettings()
-
-
-def config_home(environ: Mapping[str, str]) -> Path | None:
-    """``$XDG_CONFIG_HOME``, or where it is by default; None without a home."""
-    named = environ.get("XDG_CONFIG_HOME", "")
-    if named.startswith("/"):  # the XDG specification: relative paths are to be ignored
-        return Path(named)
-    home = environ.get("HOME", "")
-    return Path(home, ".config") if home else None
-
-
-def _config_files(environ: Mapping[str, str], system: Path) -> list[Path]:
-    home = config_home(environ)
-    own = [home / "buildgraph" / "config.toml"] if home else []
-    return [system / "buildgraph" / "config.toml", *own]
 
 
 def _certificate_folders(environ: Mapping[str, str], system: Path) -> Iterator[Path]:

@@ -2,9 +2,11 @@
 
 import pytest
 from support.capability import require_root
+from support.dockerbuilds import Docker
 from support.workspace import Workspace
 
 from buildgraph.build.request import OutputSpec
+from buildgraph.errors import StepFailedError
 
 STEPS = """
 [workspace]
@@ -58,3 +60,27 @@ def test_they_are_in_no_layer_and_in_no_key(space, tmp_path):
     space.environ = {}
     space.build()
     assert space.ran() == set()
+
+
+def test_a_dockerfile_trusts_whom_the_machine_trusts(tmp_path):
+    require_root()
+    docker = Docker.make(tmp_path)
+    (tmp_path / "own.pem").write_text("certificates\n")
+    (tmp_path / "config.toml").write_text('[build]\nca = "own.pem"\n')
+    text = 'FROM box\nRUN cat "$SSL_CERT_FILE" 2>/dev/null || echo nothing\n'
+    assert docker.said(text, network="host") == ["nothing"]
+    docker.workspace.environ = {"BUILDGRAPH_CONFIG": str(tmp_path / "config.toml")}
+    assert docker.said(text, network="host", no_cache=True) == ["certificates"]
+    docker.workspace.environ = {}
+    docker.build(text, network="host")
+    assert docker.counts() == {"reused": 1}
+
+
+@pytest.mark.parametrize(
+    "said", ["SSL certificate problem: self-signed", "x: CERTIFICATE_VERIFY_FAILED"]
+)
+def test_a_command_that_trusts_nobody_is_told_how(tmp_path, said):
+    docker = Docker.make(tmp_path)
+    with pytest.raises(StepFailedError) as caught:
+        docker.build(f"FROM box\nRUN echo '{said}'; exit 60\n", network="host")
+    assert "config.toml" in caught.value.hint

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from buildgraph.errors import ErrorGroup, UsageError
+from buildgraph.registry.configfile import load_tables
+from buildgraph.registry.configplaces import places
 from buildgraph.registry.settings import HostSettings, Settings
 
 
@@ -70,6 +72,16 @@ def test_tables_of_the_config_file(machine):
     assert settings.for_host("a.example") == HostSettings()
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [('"host"', "host"), ('"/own.pem"', "/own.pem"), ('"own.pem"', "FOLDER/own.pem"), ('""', "")],
+)
+def test_whom_builds_trust(machine, said, meant):
+    file = machine.config(f"[build]\nca = {said}\n")
+    found = load_tables(places(machine.environ, machine.etc))
+    assert found.ca == meant.replace("FOLDER", str(file.parent))
+
+
 def test_the_users_file_wins_table_by_table(machine):
     machine.write(
         machine.etc / "buildgraph/config.toml",
@@ -95,13 +107,13 @@ def test_a_named_file_stands_alone_and_must_be_there(machine, tmp_path):
 def test_all_mistakes_are_told_with_their_lines(machine):
     file = machine.config(
         '[registri]\n[registry."a"]\nplain-htp = true\nmirrors = ["http://m"]\nca = 5\n'
-        'client-cert = "x"\n[registry."b/c"]\n'
+        'client-cert = "x"\n[registry."b/c"]\n[build]\nca = 1\ncb = ""\n'
     )
     found = machine.refused()
     assert {error.code for error in found} == {"bad-config"}
     assert all(error.where.file == str(file) for error in found)
     lines = {error.where.line: error.message for error in found if error.where}
-    assert sorted(lines) == [1, 2, 3, 4, 5, 7]
+    assert sorted(lines) == [1, 2, 3, 4, 5, 7, 9, 10]
     assert "did you mean" in next(e.hint for e in found if "plain-htp" in e.message)
 
 
