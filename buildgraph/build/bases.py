@@ -70,6 +70,7 @@ class BaseOpener:
         self._access = access
         self._opened = OpenBases()
         self.images = images
+        self.stop = access.stop
 
     def open_all(
         self, model: Model, lock: Lock, wanted: Collection[str], *, resolve: bool
@@ -135,10 +136,12 @@ class BaseOpener:
             return
         from concurrent.futures import ThreadPoolExecutor
 
+        from buildgraph.execute.interrupt import interruptible
+
         def ask(base: Base) -> None:
             self._attempt(base, lambda base: self._asked(base, lock))
 
-        with ThreadPoolExecutor(_AT_ONCE, "bases") as pool:
+        with interruptible(self.stop.set), ThreadPoolExecutor(_AT_ONCE, "bases") as pool:
             list(pool.map(ask, bases))
 
     def _asked(self, base: Base, lock: Lock) -> OpenBase:

@@ -11,6 +11,7 @@ from buildgraph.build.registries import Access
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, ContentError, RemoteError
 from buildgraph.execute.keeping import keep
+from buildgraph.registry.stopping import StoppedError
 from buildgraph.store.local import LocalStore
 from buildgraph.store.origins import Origin
 
@@ -41,12 +42,17 @@ class Blobs:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(_AT_ONCE, "blobs") as pool:
+        from buildgraph.execute.interrupt import interruptible
+
+        stop = self._access.stop
+        with interruptible(stop.set), ThreadPoolExecutor(_AT_ONCE, "blobs") as pool:
             for done in [pool.submit(self._fetch, digest) for digest in missing]:
                 done.result()
 
     def _fetch(self, digest: Digest) -> None:
-        with self._store.single_flight(f"blob-{digest}"):
+        with self._store.single_flight(f"blob-{digest}", self._access.stop) as held:
+            if not held:
+                raise StoppedError
             origin = None if self._store.blobs.has(digest) else self._store.origins.find(digest)
             if origin is not None:
                 self._from_any(origin)

@@ -16,7 +16,7 @@ from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
-from buildgraph.execute.local import CancelledError, drive
+from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import BuiltImage, codec_of
 from buildgraph.execute.scheduler import Claim, Node, Scheduler
 from buildgraph.fs.facts import Facts
@@ -32,6 +32,7 @@ from buildgraph.graph.step import (
     inputs_of,
     is_pinned,
 )
+from buildgraph.registry.stopping import StoppedError
 
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 
@@ -176,7 +177,7 @@ def _errors(failures: Mapping[Node, BaseException]) -> tuple[BuildgraphError, ..
     for error in failures.values():
         if isinstance(error, BuildgraphError):
             errors.append(error)
-        elif not isinstance(error, CancelledError):
+        elif not isinstance(error, StoppedError):
             raise error
     return tuple(errors)
 

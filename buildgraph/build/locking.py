@@ -5,7 +5,6 @@ holds the workspace's lock file among all processes and reads it again first, so
 Images come first: what stands on them is no part of the graph until they are known.
 """
 
-import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import PackagesStep, StepId
 from buildgraph.names import Platform
+from buildgraph.registry.stopping import Stop
 from buildgraph.spec.linking import meaning
 from buildgraph.spec.lock import NAME, Lock, write
 from buildgraph.spec.model import Base, Packages
@@ -119,14 +119,14 @@ class _Locking:
     workspace: Workspace
     store: LocalStore
     observer: Observer
-    cancelled: threading.Event
+    cancelled: Stop
 
     @classmethod
     @contextmanager
     def of(
         cls, request: Request, workspace: Workspace, store: LocalStore, observer: Observer
     ) -> Iterator["_Locking"]:
-        cancelled = threading.Event()
+        cancelled = workspace.opener.stop
         with (
             interruptible(cancelled.set),
             store.single_flight(f"lock {workspace.root}", cancelled) as held,

@@ -28,6 +28,7 @@ from buildgraph.graph.step import (
     kind_of,
 )
 from buildgraph.plan.plan import Execute, Reuse, decide, expired
+from buildgraph.registry.stopping import StoppedError
 from buildgraph.store.base import ActionResult
 from buildgraph.values import dataclass, field
 
@@ -106,7 +107,7 @@ class Nodes:
             with blaming(step.where):
                 result, made = self._result(step, decision)
         except BaseException as error:
-            outcome: Outcome = "cancelled" if isinstance(error, CancelledError) else "failed"
+            outcome: Outcome = "cancelled" if isinstance(error, StoppedError) else "failed"
             self._tell(step, outcome, time.monotonic() - began)
             raise
         self._settle(step, result, "executed" if made else "reused", time.monotonic() - began)

@@ -4,14 +4,16 @@ Nothing is imported and no credential read before that: most builds need no netw
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.events import Observer
+from buildgraph.execute.local import CancelledError
 from buildgraph.names import Reference
+from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 class Access:
     """Safe to use from several threads. ``undo`` closes the connections.
 
-    ``ca`` is a bundle that is trusted besides the system's; it may be set until the first use. ``check`` is called
-    while bytes come, and raises to stop them.
+    ``ca`` is a bundle that is trusted besides the system's; it may be set until the first use. Setting ``stop`` ends
+    what is waited for and read.
     """
 
     def __init__(
@@ -36,13 +38,13 @@ class Access:
         environ: Mapping[str, str],
         observer: Observer,
         undo: ExitStack,
-        check: Callable[[], None] = lambda: None,
+        stop: Stop | None = None,
     ) -> None:
         self._store = store
         self._environ = environ
         self._observer = observer
         self._undo = undo
-        self._check = check
+        self.stop = stop or Stop()
         self._lock = threading.Lock()
         self._remote: Remote | None = None
         self.ca: Path | None = None
@@ -54,7 +56,7 @@ class Access:
                 from buildgraph.build.remote import Remote
 
                 self._remote = Remote(
-                    self._store, self._environ, self._observer, self._undo, self.ca
+                    self._store, self._environ, self._observer, self._undo, self.stop, self.ca
                 )
             return self._remote
 
@@ -66,6 +68,10 @@ class Access:
     def repository(self, name: str) -> "Repository":
         """``name`` is a reference; only its host and path count."""
         return self.remote.repository(Reference.parse(name))
+
+    def _check(self) -> None:
+        if self.stop.is_set():
+            raise CancelledError
 
     @contextmanager
     def fetch(self, place: str, blob: Compressed) -> Iterator[BinaryIO]:

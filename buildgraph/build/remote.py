@@ -24,6 +24,7 @@ from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.registry.client import Fetched, Registries, Repository
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.settings import Settings
+from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
 from buildgraph.store.remotes import LocalKnown
@@ -38,6 +39,7 @@ class Remote:
         environ: Mapping[str, str],
         observer: Observer,
         undo: ExitStack,
+        stop: Stop,
         ca: Path | None = None,
     ) -> None:
         self._store = store
@@ -46,7 +48,7 @@ class Remote:
         self.known = LocalKnown(store.index)
         undo.callback(self.known.save)
         self._registries = undo.enter_context(
-            Registries(settings, credentials, observer, self.known)
+            Registries(settings, credentials, observer, self.known, stop=stop)
         )
         self._counting = threading.Lock()
         self.fetched = 0

@@ -21,7 +21,6 @@ from buildgraph.execute.archives import Archives
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
-from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.placement import Placements
@@ -32,6 +31,7 @@ from buildgraph.execute.selection import Selections
 from buildgraph.execute.stacks import Stacks
 from buildgraph.execute.workers import Packers
 from buildgraph.fs.context import Context
+from buildgraph.registry.stopping import Stop
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Snapshots
@@ -60,7 +60,7 @@ class Session:
     context: Context
     contexts: Contexts
     conflicts: Conflicts
-    cancelled: threading.Event
+    cancelled: Stop
     beside: Executor
     bases: BaseLayers
     access: Access
@@ -132,17 +132,13 @@ def open_session(
 ) -> Iterator[Session]:
     """A session with no target chosen yet. ``want`` says which images of registries are to be known."""
     observer = _one_at_a_time(observer)
-    cancelled = threading.Event()
-
-    def check() -> None:
-        if cancelled.is_set():
-            raise CancelledError
+    cancelled = Stop()
 
     with ExitStack() as undo:
         privilege = enter_private_mounts()
         store = undo.enter_context(LocalStore.open(request.home, observer))
         store.bind_ids(privilege.mapping)
-        access = Access(store, request.environ, observer, undo, check)
+        access = Access(store, request.environ, observer, undo, cancelled)
         workspace = open_workspace(
             request, store, access, observer, undo, want=want, resolve=pins == "resolved"
         )

@@ -4,7 +4,6 @@ Whatever the way, digests stay: manifests, indexes, configs and layers are moved
 docker-archive, a form without manifests. What the other side has already is not moved again.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.release import Release
+from buildgraph.registry.stopping import Stop
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
@@ -57,8 +57,8 @@ class Transfer:
     ) -> None:
         self._store = store
         self.observer = observer
-        self._stopped = threading.Event()
-        access = Access(store, environ, observer, undo, self._check)
+        self._stopped = Stop()
+        access = Access(store, environ, observer, undo, self._stopped)
         self.remote = access.remote
         self.blobs = Blobs(store, access)
         self._opener = Opener(store, self.remote, self.blobs, undo)

@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from buildgraph.errors import ContentError, RemoteError
 from buildgraph.execute.archive import Surroundings
+from buildgraph.registry.stopping import Stop
 
 if TYPE_CHECKING:
     from buildgraph.registry.transport import Response, Transport
@@ -38,8 +39,9 @@ class Fetched(NamedTuple):
 class Fetching:
     """Safe to use from several threads; :meth:`close` ends its connections."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, stop: Stop) -> None:
         self._around = around
+        self._stop = stop
         self._transport: Transport | None = None
 
     def close(self) -> None:
@@ -92,7 +94,7 @@ class Fetching:
         if self._transport is None:
             from buildgraph.registry.transport import Transport
 
-            self._transport = Transport(_settings(self._around))
+            self._transport = Transport(_settings(self._around), stop=self._stop)
         return self._transport
 
 

@@ -27,9 +27,10 @@ from buildgraph.execute.scheduler import (
     Skip,
     Start,
 )
+from buildgraph.registry.stopping import StoppedError
 
 
-class CancelledError(Exception):
+class CancelledError(StoppedError):
     """Raised by work that noticed the cancellation."""
 
 

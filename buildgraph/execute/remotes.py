@@ -26,6 +26,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.pack import Item
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.step import FetchStep, GitStep, RemoteStep, StepId, kind_of
+from buildgraph.registry.stopping import Stop
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.base import ActionResult
 from buildgraph.store.local import LocalStore
@@ -41,7 +42,7 @@ class Remotes:
         stacks: Stacks,
         around: Surroundings,
         observer: Observer,
-        cancelled: threading.Event,
+        cancelled: Stop,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -49,7 +50,7 @@ class Remotes:
         self._around = around
         self._observe = observer
         self._cancelled = cancelled
-        self._fetching = Fetching(around)
+        self._fetching = Fetching(around, cancelled)
         self._versions: dict[StepId, str] = {}
         self._lock = threading.Lock()
 

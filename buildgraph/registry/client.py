@@ -26,7 +26,7 @@ from buildgraph.registry.download import open_blob
 from buildgraph.registry.endpoint import Endpoints, Place
 from buildgraph.registry.failure import CutError, RegistryError
 from buildgraph.registry.listing import tags
-from buildgraph.registry.patience import ATTEMPTS, SYSTEM, Clock
+from buildgraph.registry.patience import ATTEMPTS, Clock
 from buildgraph.registry.referrers import (
     enlist,
     fallback_tag,
@@ -35,6 +35,7 @@ from buildgraph.registry.referrers import (
     subject_of,
 )
 from buildgraph.registry.settings import Settings
+from buildgraph.registry.stopping import Stop
 from buildgraph.registry.transport import Request, Response, Transport
 from buildgraph.registry.upload import BlobUpload, Uploaded, blob_exists
 
@@ -77,7 +78,7 @@ def _unheard(_event: Event) -> None:
 
 
 class Registries(AbstractContextManager["Registries"]):
-    """All registries, over connections that are kept until the end."""
+    """All registries, over connections that are kept until the end, or until ``stop`` is set (StoppedError)."""
 
     def __init__(
         self,
@@ -85,9 +86,10 @@ class Registries(AbstractContextManager["Registries"]):
         credentials: Credentials,
         observer: Observer = _unheard,
         known: Known | None = None,
-        clock: Clock = SYSTEM,
+        clock: Clock | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        self._transport = Transport(settings, clock)
+        self._transport = Transport(settings, clock, stop)
         self._endpoints = Endpoints(self._transport, credentials)
         self._observer = observer
         self._known = known or _Session()

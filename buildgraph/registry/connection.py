@@ -21,6 +21,7 @@ from buildgraph.registry.failure import CutError, RegistryError, one_line
 from buildgraph.registry.location import Origin
 from buildgraph.registry.patience import Pace
 from buildgraph.registry.settings import HostSettings, Settings
+from buildgraph.registry.stopping import Stop
 
 _MOST_IDLE: Final = 8
 _READ: Final = 64 << 10
@@ -86,8 +87,11 @@ class Connection(http.client.HTTPConnection):
 
     response_class = _PacedResponse
 
-    def __init__(self, origin: Origin, settings: Settings, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, origin: Origin, settings: Settings, tls: ssl.SSLContext | None, stop: Stop
+    ) -> None:
         self.origin = origin
+        self._stop = stop
         self.used = False
         self._tls = tls
         self._patience = settings.timeouts
@@ -117,7 +121,7 @@ class Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         try:
-            super().connect()
+            self.sock = self._reached()
             if self._tunneled:
                 self._open_tunnel()
         except FAILURES as error:
@@ -125,8 +129,34 @@ class Connection(http.client.HTTPConnection):
             failure.reached = False
             raise failure from error
         if self._tls:
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.origin.host)
+            self.sock = self._tls.wrap_socket(
+                self.sock, server_hostname=self.origin.host, do_handshake_on_connect=False
+            )
+            self._stop.watch(self.sock)
+            self.sock.do_handshake()
         self.sock.settimeout(self._patience.idle)
+
+    def _reached(self) -> socket.socket:
+        """A connection to the first of the host's addresses that answers; it can be stopped while it is made."""
+        failure = OSError("it has no address")
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self._patience.connect)
+                self._stop.watch(sock)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                sock.close()
+                failure = error
+                self._stop.check()
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise failure
 
     def _open_tunnel(self) -> None:
         """Have the proxy connect us. (The standard library's way leaves the answer's socket open when refused.)"""
@@ -178,8 +208,9 @@ class Connection(http.client.HTTPConnection):
 class Pool:
     """Idle connections by origin. Safe to use from several threads and after a fork that does not use it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
+        self._stop = stop
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[Connection]] = {}
         self._hosts: dict[str, HostSettings] = {}
@@ -194,7 +225,8 @@ class Pool:
             return found
 
     def take(self, origin: Origin, *, fresh: bool = False) -> Connection:
-        """Raises RegistryError (``registry-plain-http``), UsageError for unusable settings."""
+        """Raises RegistryError (``registry-plain-http``), UsageError for unusable settings, StoppedError."""
+        self._stop.check()
         while not fresh:
             with self._lock:
                 idle = self._idle.get(origin)
@@ -211,7 +243,7 @@ class Pool:
                 f"{origin.authority} would be asked without encryption",
                 hint=f'if that is meant, set plain-http = true in [registry."{origin.authority}"] of config.toml',
             )
-        return Connection(origin, self._settings, self._context(origin, host))
+        return Connection(origin, self._settings, self._context(origin, host), self._stop)
 
     def give_back(self, connection: Connection) -> None:
         connection.used = True

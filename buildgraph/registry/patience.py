@@ -6,7 +6,6 @@ clients do not come back together) or after what ``Retry-After`` says, at most :
 """
 
 import random
-import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -30,9 +29,6 @@ class Clock(Protocol):
     def time(self) -> float: ...
 
     def sleep(self, seconds: float, /) -> None: ...
-
-
-SYSTEM: Final[Clock] = time
 
 
 @dataclass(slots=True)

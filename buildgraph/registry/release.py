@@ -18,10 +18,14 @@ from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.client import RegistryError, Repository
+from buildgraph.registry.stopping import Stop, StoppedError
 from buildgraph.values import dataclass, field
 
 _AT_ONCE: Final = 6
 """Connections to registries; they, not we, are the limit."""
+
+_GRACE: Final = 5.0
+"""Seconds that putting tags back may take once the release is told to stop."""
 
 T = TypeVar("T")
 
@@ -79,9 +83,9 @@ def _unrecorded(_behind: Sequence[Shipped]) -> None:
 
 
 class Release:
-    """``deliver`` once. ``stopped`` is looked at between requests and while a blob is read."""
+    """``deliver`` once. ``stopped`` is that of the repositories' registries, so that no request is waited for."""
 
-    def __init__(self, shipments: Sequence[Shipment], stopped: threading.Event) -> None:
+    def __init__(self, shipments: Sequence[Shipment], stopped: Stop) -> None:
         self.shipped = tuple(Shipped(shipment) for shipment in shipments)
         self._stopped = stopped
         self._counting = threading.Lock()
@@ -159,7 +163,8 @@ class Release:
                     moved.append((one, tag))  # a put that fails may still have been carried out
                     self._tag(one, tag)
         except BaseException as error:
-            stuck = [left for one, tag in reversed(moved) if (left := self._put_back(one, tag))]
+            with self._stopped.grace(_GRACE):
+                stuck = [left for one, tag in reversed(moved) if (left := self._put_back(one, tag))]
             if stuck and isinstance(error, BuildgraphError):
                 error.detail += ("these tags could not be put back:", *stuck)
             raise
@@ -189,6 +194,8 @@ class Release:
                 repository.put_manifest(old.content, old.descriptor.media_type, tag)
         except BuildgraphError as error:
             return f"{repository.name}:{tag}: {error.message}"
+        except StoppedError:
+            return f"{repository.name}:{tag}: it took too long"
         one.moved = [m for m in one.moved if m.reference != f"{repository.name}:{tag}"]
         return ""
 
@@ -207,10 +214,6 @@ class Release:
     def _check(self) -> None:
         if self._stopped.is_set():
             raise StoppedError
-
-
-class StoppedError(Exception):
-    """The release was told to stop."""
 
 
 def _all(pool: ThreadPoolExecutor, work: Callable[[T], None], things: Iterable[T]) -> None:

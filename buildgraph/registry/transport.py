@@ -24,8 +24,9 @@ from buildgraph.registry.failure import (
     unreachable,
 )
 from buildgraph.registry.location import FOLLOWED, MOST_REDIRECTS, Origin, Url
-from buildgraph.registry.patience import ATTEMPTS, RETRIED, SYSTEM, Clock, Retries, retry_after
+from buildgraph.registry.patience import ATTEMPTS, RETRIED, Clock, Retries, retry_after
 from buildgraph.registry.settings import Settings
+from buildgraph.registry.stopping import Stop
 from buildgraph.values import dataclass, field, replace
 
 _AGENT: Final = f"buildgraph/{__version__}"
@@ -157,10 +158,13 @@ class Response:
 class Transport:
     """Safe to use from several threads."""
 
-    def __init__(self, settings: Settings, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, stop: Stop | None = None
+    ) -> None:
         self.settings = settings
-        self.clock = clock
-        self.pool = Pool(settings)
+        stop = stop or Stop()
+        self.clock: Clock = clock or stop
+        self.pool = Pool(settings, stop)
         self._lock = threading.Lock()
         self._answered: set[Origin] = set()
 

@@ -42,6 +42,14 @@ class Stored:
         self.tags[name] = digest_of(content)
         return digest_of(content)
 
+    def delete(self, reference: str) -> None:
+        """A tag alone, or a manifest with its tags, or a blob."""
+        self.blobs.pop(reference, None)
+        self.manifests.pop(reference, None)
+        gone = (reference, *(tag for tag, digest in self.tags.items() if digest == reference))
+        for tag in gone:
+            self.tags.pop(tag, None)
+
 
 class Asked(NamedTuple):
     """``kind`` is one of ping, token, blob, head-blob, manifest, tags, referrers, begin, patch, finish, status, put-manifest,
@@ -136,6 +144,9 @@ class BadRegistry(Web):
                 finish(exchange, asked, stored)
             case "put-manifest":
                 put_manifest(exchange, asked, stored)
+            case "delete":
+                stored.delete(asked.rest)
+                exchange.answer(202)
             case _:
                 refuse(exchange, 404, "UNSUPPORTED", "not here")
 

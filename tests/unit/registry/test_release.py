@@ -10,6 +10,7 @@ from buildgraph.errors import RemoteError
 from buildgraph.oci.descriptor import LAYER, MANIFEST, Descriptor
 from buildgraph.registry.client import RegistryError
 from buildgraph.registry.release import Blob, Release, Shipment, StoppedError
+from buildgraph.registry.stopping import Stop
 
 
 class Registry:
@@ -90,7 +91,7 @@ def shipment(registry, path, layers, *tags):
 
 
 def deliver(*shipments, begin=lambda _: None):
-    return Release(shipments, threading.Event()).deliver(begin)
+    return Release(shipments, Stop()).deliver(begin)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_what_the_registry_lost_is_sent_again(registry):
 
 
 def test_a_release_that_is_stopped_moves_no_tag(registry):
-    stopped = threading.Event()
+    stopped = Stop()
     release = Release([shipment(registry, "a", ["x"], "1")], stopped)
     with pytest.raises(StoppedError):
         release.deliver(lambda _: stopped.set())
