@@ -39,7 +39,7 @@ SCHEMAS: Mapping[str, int] = dict.fromkeys(
 )
 """Raised, for one kind alone, when equal documents would no longer mean equal results."""
 
-SANDBOX_PROFILE = 1
+SANDBOX_PROFILE = 2
 """Raised when commands see another machine: devices, masks, host name, umask, resource files."""
 
 

@@ -5,6 +5,9 @@ bubblewrap has no masks of its own: they are binds of /dev/null and of an empty 
 is (:mod:`~buildgraph.sandbox.stage`); the rest is in this order::
 
     root with all that is mounted on it ─ /proc ─ its masks ─ capabilities ─ seccomp ─ exec
+
+It sets no bounding set either, and a network of its own would come too late for ``/sys``: the thread that starts it has
+both already (:mod:`~buildgraph.sandbox.apart`).
 """
 
 import json
@@ -17,8 +20,9 @@ from functools import cache
 from pathlib import Path
 
 from buildgraph.sandbox import profile, seccomp
+from buildgraph.sandbox.apart import apart, bound_capabilities
 from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit, environment
-from buildgraph.sandbox.network import in_private_network
+from buildgraph.sandbox.network import in_private_network, leave_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
 from buildgraph.sandbox.process import Ended, attend, nothing, supervise
 from buildgraph.sandbox.room import Rooms
@@ -64,9 +68,18 @@ class Bubblewrap:
             meanwhile()
             self._rooms.furnish()
 
+        def inside() -> Exit:
+            try:
+                if command.network == "none":
+                    leave_network()
+                bound_capabilities()
+            except OSError as error:
+                raise sandbox_failed(self.name, command, str(error)) from error
+            return self._run(command, on_output, cancelled, beside)
+
         if command.network == "private":
-            return in_private_network(lambda: self._run(command, on_output, cancelled, beside))
-        return self._run(command, on_output, cancelled, beside)
+            return in_private_network(inside)
+        return apart(inside)
 
     def _run(
         self,
@@ -145,8 +158,6 @@ _RIGHTS = (
 
 def _options(command: Command, stage: Stage, files: _Files) -> list[str]:
     options = [*_NAMESPACES, "--hostname", command.hostname]
-    if command.network == "none":
-        options.append("--unshare-net")
     if not command.interactive:
         options.append("--new-session")
     empty = str(stage.empty)

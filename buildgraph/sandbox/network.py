@@ -111,8 +111,7 @@ class _Inside(Generic[T]):
 
     def _run(self) -> None:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-            _raise_loopback()
+            leave_network()
             self.namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             self.made.set()
             self.go.wait()
@@ -122,6 +121,12 @@ class _Inside(Generic[T]):
             self.error = error
         finally:
             self.made.set()
+
+
+def leave_network() -> None:
+    """From now on the calling thread, and what it starts and mounts, knows of loopback alone; raises OSError."""
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    _raise_loopback()
 
 
 def _raise_loopback() -> None:

@@ -7,7 +7,7 @@ run step's key.
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 CAPABILITIES: Final = (
     "CAP_AUDIT_WRITE",

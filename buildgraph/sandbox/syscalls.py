@@ -36,6 +36,10 @@ _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_RECURSIVE: Final = 0x8000
 
+_CAPABILITY_VERSION: Final = 0x2008_0522
+_PR_CAPBSET_READ: Final = 23
+_PR_CAPBSET_DROP: Final = 24
+
 _OPEN_TREE: Final = 428
 _MOVE_MOUNT: Final = 429
 _FSOPEN: Final = 430
@@ -66,6 +70,24 @@ def _checked(result: int, what: bytes | str) -> int:
 def unshare(flags: int) -> None:
     """For the calling thread alone (CLONE_NEWUSER: refused with EINVAL when there are others)."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def bound_capabilities(kept: frozenset[int], every: range) -> None:
+    """Let programs that the calling thread starts, and theirs, gain none of ``every`` but ``kept``, for good.
+
+    The thread keeps what it has; it hands that on to a program that it starts (by its inheritable set), which can
+    give it up in turn.
+    """
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    sets = (
+        ctypes.c_uint32 * 6
+    )()  # effective, permitted, inheritable: the low halves, then the high ones
+    _checked(_libc.capget(header, sets), "capget")
+    sets[2], sets[5] = sets[1], sets[4]
+    _checked(_libc.capset(header, sets), "capset")
+    for number in every:
+        if number not in kept and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+            _checked(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
 
 
 def mount(source: bytes, target: bytes, kind: bytes | None, flags: int, options: bytes) -> None:

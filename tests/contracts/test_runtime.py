@@ -163,7 +163,7 @@ class RuntimeContract:
         text = bed.sh("grep Cap /proc/self/status; grep NoNewPrivs /proc/self/status")
         found = dict(line.split(":\t") for line in text.splitlines())
         assert len(profile.CAPABILITIES) == 14
-        assert found["CapEff"] == found["CapPrm"] == "00000000a80425fb"
+        assert {found[f"Cap{name}"] for name in ("Eff", "Prm", "Bnd")} == {"00000000a80425fb"}
         assert found["NoNewPrivs"] == "1"
 
     @pytest.mark.parametrize(
@@ -264,6 +264,9 @@ class RuntimeContract:
         assert bed.sh("! touch /x 2>/dev/null; echo ok", readonly_root=True) == "ok\n"
 
     # Network
+
+    def test_without_a_network_the_machine_s_is_not_seen(self, bed: Bed) -> None:
+        assert bed.sh("ls /sys/class/net; tail -n +3 /proc/net/dev | wc -l") == "lo\n1\n"
 
     def test_no_network(self, bed: Bed) -> None:
         text = bed.sh(
