@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from buildgraph.build.images import StoredImages
+from buildgraph.build.observing import one_at_a_time
 from buildgraph.build.transfer import Transfer, Transferred
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
@@ -46,6 +47,7 @@ def rebase_image(
 ) -> Transferred:
     """Raises UsageError: ``rebase-no-base`` and those of :func:`buildgraph.image.rebase.rebase`; RemoteError."""
     with ExitStack() as undo:
+        observer = one_at_a_time(observer)
         store = undo.enter_context(LocalStore.open(home, observer))
         return _Rebase(store, Transfer(store, environ, observer, undo), asked).carry_out()
 

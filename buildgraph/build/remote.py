@@ -6,16 +6,15 @@ streamed; nothing of them is kept here.
 
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from buildgraph.build.counted import Counted
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
-from buildgraph.events import Observer, TransferFinished, TransferStarted
+from buildgraph.events import Observer
 from buildgraph.image.content import Content, narrowed
 from buildgraph.image.source import ImageSource, OpenBlob, load_image
 from buildgraph.names import Platform, Reference
@@ -23,6 +22,7 @@ from buildgraph.oci.descriptor import Descriptor
 from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.registry.client import Fetched, Registries, Repository
 from buildgraph.registry.credentials import Credentials
+from buildgraph.registry.progress import Progress
 from buildgraph.registry.settings import Settings
 from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
@@ -81,16 +81,22 @@ class Remote:
     def fetch(self, place: str, blob: Compressed, check: Callable[[], None]) -> Iterator[BinaryIO]:
         """A blob of the repository ``place``, checked while it is read, told and counted; ``check`` may stop it."""
         descriptor = Descriptor(blob.media_type, blob.digest, blob.size)
-        began = time.monotonic()
-        with self.repository(Reference.parse(place)).open_blob(descriptor) as stream:
-            self._observer(TransferStarted("fetch", blob.digest, place, blob.size))
-            counted = Counted(stream, blob, self._observer, check)
-            try:
-                yield counted.stream()
-            finally:
-                self.count(counted.done)
-                seconds = time.monotonic() - began
-                self._observer(TransferFinished("fetch", blob.digest, place, counted.done, seconds))
+        repository = self.repository(Reference.parse(place))
+        with (
+            repository.open_blob(descriptor) as stream,
+            self.progress(place, descriptor) as progress,
+        ):
+            yield Counted(stream, progress, check).stream()
+
+    @contextmanager
+    def progress(self, place: str, blob: Descriptor) -> Iterator[Progress]:
+        """Of a blob that comes from ``place``."""
+        progress = Progress(self._observer, "fetch", blob.digest, place, blob.size)
+        try:
+            with progress:
+                yield progress
+        finally:
+            self.count(progress.done)
 
     def near(self, repository: str, digests: Sequence[Digest]) -> dict[Digest, tuple[str, ...]]:
         """For each digest the paths of other repositories of the same registry to mount it from: those that were seen
@@ -122,13 +128,17 @@ class _Blobs:
         self._remote = remote
         self._repository = repository
         self._documents: dict[Digest, bytes] = {}
-        self._blobs: dict[Digest, Descriptor] = {}
+        self._configs: dict[Digest, Descriptor] = {}
+        self._layers: dict[Digest, Descriptor] = {}
         self._keep(root)
 
     def open(self, digest: Digest) -> BinaryIO:
-        if digest in self._blobs:
-            stream = self._repository.open_blob(self._blobs[digest])
-            return cast("BinaryIO", io.BufferedReader(_Counted(stream, self._remote), 1 << 20))
+        if digest in self._layers:
+            return _Layer(self._remote, self._repository, self._layers[digest]).stream()
+        if digest in self._configs:
+            config = self._configs[digest]
+            self._remote.count(config.size)
+            return self._repository.open_blob(config)
         if digest not in self._documents:
             found = self._repository.manifest(digest)
             if found is None:
@@ -145,26 +155,19 @@ class _Blobs:
         self._documents[descriptor.digest] = content
         document = parse(content, descriptor.media_type, self._repository.name)
         if isinstance(document, Manifest):
-            for blob in (document.config, *document.layers):
-                self._blobs[blob.digest] = blob
+            self._configs[document.config.digest] = document.config
+            self._layers |= {layer.digest: layer for layer in document.layers}
 
 
-class _Counted(io.RawIOBase):
-    def __init__(self, stream: BinaryIO, remote: Remote) -> None:
-        self._stream = stream
-        self._remote = remote
+class _Layer(Counted):
+    """Closing it closes what it comes from, and ends its telling."""
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        content = self._stream.read(len(view))
-        view[: len(content)] = content
-        self._remote.count(len(content))
-        return len(content)
+    def __init__(self, remote: Remote, repository: Repository, layer: Descriptor) -> None:
+        self._undo = ExitStack()
+        stream = self._undo.enter_context(repository.open_blob(layer))
+        progress = self._undo.enter_context(remote.progress(repository.name, layer))
+        super().__init__(stream, progress)
 
     def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
+        self._undo.close()
         super().close()

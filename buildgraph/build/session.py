@@ -1,7 +1,6 @@
 """The parts of one build, put together: store, snapshots, sandbox, stacks, selections and look-ups."""
 
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -11,11 +10,12 @@ from buildgraph.build.blobs import Blobs
 from buildgraph.build.contexts import Contexts
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
+from buildgraph.build.observing import one_at_a_time
 from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
 from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
-from buildgraph.events import Event, Observer
+from buildgraph.events import Observer
 from buildgraph.execute.agents import Agents
 from buildgraph.execute.archives import Archives
 from buildgraph.execute.authority import Authority
@@ -131,7 +131,7 @@ def open_session(
     request: Request, observer: Observer, *, pins: Pins = "resolved", want: Want = "targets"
 ) -> Iterator[Session]:
     """A session with no target chosen yet. ``want`` says which images of registries are to be known."""
-    observer = _one_at_a_time(observer)
+    observer = one_at_a_time(observer)
     cancelled = Stop()
 
     with ExitStack() as undo:
@@ -183,17 +183,6 @@ def open_session(
             access,
             remotes,
         )
-
-
-def _one_at_a_time(observer: Observer) -> Observer:
-    """What every :data:`Observer` is promised, whichever threads things happen in."""
-    lock = threading.Lock()
-
-    def observe(event: Event) -> None:
-        with lock:
-            observer(event)
-
-    return observe
 
 
 def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from buildgraph.build.blobs import Blobs
 from buildgraph.build.images import StoredImages
+from buildgraph.build.observing import one_at_a_time
 from buildgraph.build.places import FilePlace, Opener, Place, RegistryPlace, StorePlace, parse_place
 from buildgraph.build.registries import Access
 from buildgraph.build.ship import shipment
@@ -186,6 +187,7 @@ def _transferring(
     home: Path, environ: Mapping[str, str], observer: Observer = _silent
 ) -> Iterator[Transfer]:
     with ExitStack() as undo:
+        observer = one_at_a_time(observer)
         store = undo.enter_context(LocalStore.open(home, observer))
         yield Transfer(store, environ, observer, undo)
 

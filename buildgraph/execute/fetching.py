@@ -39,7 +39,7 @@ class Fetched(NamedTuple):
 class Fetching:
     """Safe to use from several threads; :meth:`close` ends its connections."""
 
-    def __init__(self, around: Surroundings, stop: Stop) -> None:
+    def __init__(self, around: Surroundings, stop: Stop | None = None) -> None:
         self._around = around
         self._stop = stop
         self._transport: Transport | None = None

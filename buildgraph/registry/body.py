@@ -26,13 +26,14 @@ _ONCE: Final = 1 << 30
 class Slice:
     """``size`` bytes from ``offset`` of what ``open`` opens; opened anew for every try, closed by whoever sends it.
 
-    ``name`` is what messages call it.
+    ``name`` is what messages call it; ``told`` hears up to which byte of the source all is on the connection.
     """
 
     open: Callable[[], BinaryIO]
     offset: int
     size: int
     name: str
+    told: Callable[[int], None] = lambda _: None
 
 
 Body = bytes | Slice
@@ -72,6 +73,7 @@ def _send_slice(out: "_Outlet", stream: BinaryIO, body: Slice) -> bool:
         left -= len(block)
         if not out.write(memoryview(block)):
             return False
+        body.told(body.offset + body.size - left)
     return True
 
 
@@ -140,6 +142,7 @@ class _Outlet:
                 raise _short(body, end - at)
             self._pace.add(0.0, count)
             at += count
+            body.told(at)
         return True
 
     def _ready(self) -> bool:

@@ -27,6 +27,7 @@ from buildgraph.registry.endpoint import Endpoints, Place
 from buildgraph.registry.failure import CutError, RegistryError
 from buildgraph.registry.listing import tags
 from buildgraph.registry.patience import ATTEMPTS, Clock
+from buildgraph.registry.progress import Progress
 from buildgraph.registry.referrers import (
     enlist,
     fallback_tag,
@@ -156,14 +157,17 @@ class Repository:
         the same registry (``shop/base``) that may have it."""
         if self._known.has(self.name, descriptor.digest):
             return "present"
-        upload = BlobUpload(self._transport, self._place, descriptor, open_blob)
+        digest, size = descriptor.digest, descriptor.size
+        progress = Progress(self._observer, "upload", digest, self.name, size)
+        upload = BlobUpload(self._transport, self._place, descriptor, open_blob, progress.at)
         result: Uploaded = "uploaded"
         if upload.exists():
             result = "present"
         elif upload.mount(mount_from):
             result = "mounted"
         else:
-            upload.send()
+            with progress:
+                upload.send()
         self._known.add(self.name, descriptor.digest)
         return result
 

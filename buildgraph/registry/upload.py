@@ -39,7 +39,7 @@ _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})")
 
 
 class BlobUpload:
-    """One blob on its way to one repository."""
+    """One blob on its way to one repository; ``told`` hears how many of its bytes are on their way."""
 
     def __init__(
         self,
@@ -47,11 +47,13 @@ class BlobUpload:
         place: Place,
         descriptor: Descriptor,
         open_blob: Callable[[], BinaryIO],
+        told: Callable[[int], None],
     ) -> None:
         self._transport = transport
         self._place = place
         self._descriptor = descriptor
         self._open = open_blob
+        self._told = told
         self._retries = transport.retries(_TRIES)
         self._location: Url | None = None
         self._at = 0
@@ -177,7 +179,7 @@ class BlobUpload:
 
     def _slice(self, offset: int, size: int) -> Slice:
         name = f"the blob {self._descriptor.digest}"
-        return Slice(self._open, offset, size, name)
+        return Slice(self._open, offset, size, name, self._told)
 
     def _take_up(self) -> None:
         """Ask what has arrived; without a useful answer the upload begins anew."""

@@ -71,7 +71,9 @@ class Live:
         with self._lock:
             self._note(event)
         match event:
-            case StepStarted() | TransferStarted():
+            case StepStarted():
+                self._open()
+            case TransferStarted() if event.size >= words.WORTH_SHOWING:
                 self._open()
             case StepFinished() if self._worth_a_line(event):
                 self._above(self._ending(event))
@@ -154,8 +156,9 @@ class Live:
 
         passed = now - self._began
         text = Text()
-        text.append(f"{self._done}/{self._started.steps}", "bold")
-        text.append(f"  {words.seconds(passed)}")
+        if self._started.targets:  # else images are moved, not built
+            text.append(f"{self._done}/{self._started.steps}  ", "bold")
+        text.append(words.seconds(passed))
         expected = self._started.remaining
         if expected is not None and expected > passed:
             text.append(f", about {words.seconds(expected - passed)} left")

@@ -41,7 +41,7 @@ class Plain:
                 self._say(event.step, words.clean(event.line))
             case StepFinished():
                 self._finish(event)
-            case TransferFinished():
+            case TransferFinished() if self._verbose or event.size >= words.WORTH_SHOWING:
                 self._write(self._dim(transferred(event)))
             case Warned():
                 mark = words.paint("warning", "yellow", on=self._styled)

@@ -2,6 +2,9 @@
 
 import re
 
+WORTH_SHOWING = 1_000_000
+"""Bytes that a person sees moving; smaller blobs are over before anybody has read their digest."""
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 

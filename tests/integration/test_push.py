@@ -11,7 +11,7 @@ from support.registry import running
 from support.workspace import Workspace
 
 from buildgraph.errors import RemoteError, UsageError
-from buildgraph.events import ImagePushed
+from buildgraph.events import ImagePushed, TransferFinished, TransferStarted
 
 SERVICES = """
 [step.lib]
@@ -70,6 +70,17 @@ def test_every_byte_goes_once_and_the_second_push_sends_none(space, registry):
     assert moved(again) == {"fetched": 0, "uploaded": 0, "mounted": 0}
     assert methods(registry, "PUT", "POST", "PATCH") == []
     assert len(releases(space)) == 1
+
+
+def test_uploads_are_told_one_by_one(space, registry):
+    summary = space.build(push="all")
+    started = {e.blob: e for e in space.events if isinstance(e, TransferStarted)}
+    ended = [e for e in space.events if isinstance(e, TransferFinished)]
+    assert len(ended) == len({e.blob for e in ended})
+    assert {e.blob for e in ended} >= {f"sha256:{layer}" for layer in _layers(summary)}
+    assert {e.direction for e in ended} == {"upload"}
+    assert {e.place for e in ended} <= {f"{registry.host}/shop/{name}" for name in ("one", "two")}
+    assert {e.blob: e.size for e in ended} == {blob: e.size for blob, e in started.items()}
 
 
 def test_after_one_change_the_one_layer_goes(space, registry):

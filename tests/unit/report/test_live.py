@@ -52,6 +52,18 @@ def test_the_tree_of_running_steps():
     ]
 
 
+def test_without_a_build_nothing_is_counted():
+    clock = Clock()
+    live = Live(io.StringIO(), styled=False, verbose=False, clock=clock)
+    live._open = lambda: None
+    clock.now += 2
+    live(TransferStarted("upload", "sha256:" + "a" * 64, "r.example/os", 2_000_000))
+    assert live.frame(80, 24).plain.splitlines() == [
+        "2.0 s  ",
+        "└─ sha256:aaaaaaaaaaaa  0 ms  sends r.example/os",
+    ]
+
+
 def test_it_fits_the_terminal():
     live = running(Clock())
     assert max(len(line) for line in live.frame(20, 24).plain.splitlines()) <= 20

@@ -190,12 +190,15 @@ def test_a_transfer_is_told_when_it_ends():
         TransferStarted("fetch", DIGEST, "r.example/os", 2_000_000),
         TransferProgressed(DIGEST, 500_000, 2_000_000),
         TransferFinished("fetch", DIGEST, "r.example/os", 2_000_000, 1.5),
+        TransferFinished("upload", DIGEST, "r.example/app", 4_500_000, 0.25),
         TransferFinished("upload", DIGEST, "r.example/app", 450_000, 0.25),
     ]
     assert show("plain", events)[0].splitlines()[:2] == [
         "fetched sha256:aaaaaaaaaaaa from r.example/os, 2.00 MB in 1.5 s",
-        "sent sha256:aaaaaaaaaaaa to r.example/app, 450 kB in 0.2 s",
+        "sent sha256:aaaaaaaaaaaa to r.example/app, 4.50 MB in 0.2 s",
     ]
+    assert "450 kB" not in show("plain", events)[0]
+    assert "450 kB" in show("plain", events, verbose=True)[0]
     (first, *_) = (json.loads(line) for line in show("json", events)[0].splitlines())
     assert (first["event"], first["direction"], first["size"]) == (
         "transfer-started", "fetch", 2_000_000
