@@ -26,6 +26,7 @@ from buildgraph.execute.fetching import Fetching
 from buildgraph.execute.repository import Repository
 from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.unpack import unpack
+from buildgraph.registry.stopping import Stop
 from buildgraph.spec.docker import GitTree, RemoteFile
 from buildgraph.values import dataclass
 
@@ -91,7 +92,7 @@ def _checked_out(tree: GitTree, around: Surroundings, undo: ExitStack, *, keep: 
 
 
 def _downloaded(url: str, around: Surroundings, undo: ExitStack) -> Context:
-    fetching = Fetching(around)
+    fetching = Fetching(around, Stop())
     undo.callback(fetching.close)
     file = _folder(undo) / "file"
     found = fetching.fetch(url, "", file)
