@@ -3,12 +3,14 @@
 import os
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from buildgraph.build.workspace import Workspace
 from buildgraph.errors import UsageError
-from buildgraph.fs.dockercontext import DockerContext
 from buildgraph.fs.facts import Facts
-from buildgraph.fs.moby import Patterns
+
+if TYPE_CHECKING:
+    from buildgraph.fs.dockercontext import DockerContext
 
 
 class Contexts:
@@ -20,14 +22,17 @@ class Contexts:
         self._open: dict[str, DockerContext] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, name: str) -> DockerContext:
+    def __call__(self, name: str) -> "DockerContext":
         """Raises UsageError ``no-context``."""
         with self._lock:
             if name not in self._open:
                 self._open[name] = self._opened(name)
             return self._open[name]
 
-    def _opened(self, name: str) -> DockerContext:
+    def _opened(self, name: str) -> "DockerContext":
+        from buildgraph.fs.dockercontext import DockerContext
+        from buildgraph.fs.moby import Patterns
+
         workspace = self._workspace
         context = workspace.model.contexts[name]
         root = workspace.root / context.root

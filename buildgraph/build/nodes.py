@@ -144,7 +144,7 @@ class Nodes:
                     kind_of(step), decision.key, identities, made, size=size, made=self._now
                 )
             case FetchStep() | GitStep():
-                return session.remotes.execute(step, decision.key, self._now)
+                return session.remotes().execute(step, decision.key, self._now)
             case PackagesStep():
                 return session.packages_op().execute(step, decision.key, self._now)
             case BaseStep():

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from buildgraph.build.blobs import Blobs
 from buildgraph.build.contexts import Contexts
+from buildgraph.build.later import Later
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.observing import one_at_a_time
@@ -17,14 +19,12 @@ from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
 from buildgraph.events import Observer
 from buildgraph.execute.agents import Agents
-from buildgraph.execute.archives import Archives
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.placement import Placements
-from buildgraph.execute.remotes import Remotes
 from buildgraph.execute.run_mounts import RunMounts
 from buildgraph.execute.secret import Secrets, SecretSource
 from buildgraph.execute.selection import Selections
@@ -39,7 +39,10 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
+    from buildgraph.execute.archive import Surroundings
+    from buildgraph.execute.archives import Archives
     from buildgraph.execute.ops_packages import PackagesOp
+    from buildgraph.execute.remotes import Remotes
 
 _BESIDE = 4
 """Threads for what goes on next to a step's own; they start when they are needed."""
@@ -64,7 +67,7 @@ class Session:
     beside: Executor
     bases: BaseLayers
     access: Access
-    remotes: Remotes
+    remotes: "Later[Remotes]"
 
     @property
     def blobs(self) -> Blobs:
@@ -158,13 +161,20 @@ def open_session(
             always_ignored(request, workspace),
         )
         contexts = Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
-        archives = Archives(store, snapshots, stacks)
+        archives = Later(lambda: _archives(store, snapshots, stacks))
         selections = Selections(context, stacks, contexts, archives)
-        around = workspace.surroundings(request.environ)
-        remotes = Remotes(store, snapshots, stacks, around, observer, cancelled)
-        undo.callback(remotes.close)
-        history = History(workspace.id)
-        lookups = Lookups(workspace.graph, store, stacks, selections, history, remotes.version)
+        around = partial(workspace.surroundings, request.environ)
+        remotes = Later(
+            lambda: _remotes(store, snapshots, stacks, around(), observer, cancelled, undo)
+        )
+        lookups = Lookups(
+            workspace.graph,
+            store,
+            stacks,
+            selections,
+            History(workspace.id),
+            lambda step: remotes().version(step),
+        )
         yield Session(
             request,
             observer,
@@ -183,6 +193,28 @@ def open_session(
             access,
             remotes,
         )
+
+
+def _archives(store: LocalStore, snapshots: Snapshots, stacks: Stacks) -> "Archives":
+    from buildgraph.execute.archives import Archives
+
+    return Archives(store, snapshots, stacks)
+
+
+def _remotes(
+    store: LocalStore,
+    snapshots: Snapshots,
+    stacks: Stacks,
+    around: "Surroundings",
+    observer: Observer,
+    cancelled: Stop,
+    undo: ExitStack,
+) -> "Remotes":
+    from buildgraph.execute.remotes import Remotes
+
+    remotes = Remotes(store, snapshots, stacks, around, observer, cancelled)
+    undo.callback(remotes.close)
+    return remotes
 
 
 def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:

@@ -5,7 +5,6 @@ the command sees. Whatever has to be undone is pushed on the caller's ExitStack.
 """
 
 import os
-import secrets as random
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import assert_never
 
 from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
-from buildgraph.execute.agents import Agents, forwarded
+from buildgraph.execute.agents import Agents
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.secret import Secrets
 from buildgraph.execute.selection import Selections
@@ -209,12 +208,12 @@ class RunMounts:
     def _cache(self, step: RunStep, mount: CacheDir, user: User, undo: ExitStack) -> Path:
         folder = self._store.volumes / self._volume(step, mount)
         if mount.sharing == "private":
-            folder = self._store.tmp / f"cache-{random.token_hex(6)}"
+            folder = self._store.tmp / f"cache-{os.urandom(6).hex()}"
             undo.callback(self._store.trash.remove, folder)
         elif step.dockerfile and self._renew:
             self._renewed(folder)
         if not folder.exists():
-            fresh = self._store.tmp / f"volume-{random.token_hex(6)}"
+            fresh = self._store.tmp / f"volume-{os.urandom(6).hex()}"
             fresh.mkdir()
             self._begin(fresh, mount, user)
             if not _renamed_if_first(fresh, folder):
@@ -248,6 +247,8 @@ class RunMounts:
         agent = self._agents.socket(mount.id, required=mount.required)
         if not agent:
             return
+        from buildgraph.execute.forwarding import forwarded
+
         owned = _owned(mount.owner, mount.mode, user, 0o600)
         folder = undo.enter_context(secret_dir(self._store.tmp))
         path = undo.enter_context(forwarded(agent, folder, *owned))

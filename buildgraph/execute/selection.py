@@ -9,21 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
-from buildgraph.execute.archives import Archives
-from buildgraph.execute.sources import ContextView, StackView, matches
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
-from buildgraph.fs.dockercontext import DockerContext
-from buildgraph.fs.gomatch import escaped
 from buildgraph.fs.ignore import Globs
 from buildgraph.fs.rows import Row
 from buildgraph.fs.scan import Selection
 from buildgraph.fs.tree import Entry
-from buildgraph.graph.dockerrecipe import Match, of_docker_copy, of_workdir
 from buildgraph.graph.recipe import Found, Origin, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     ContextFiles,
@@ -39,6 +35,11 @@ from buildgraph.graph.step import (
 )
 from buildgraph.spec.model import Owner
 
+if TYPE_CHECKING:
+    from buildgraph.execute.archives import Archives
+    from buildgraph.fs.dockercontext import DockerContext
+    from buildgraph.graph.dockerrecipe import Match
+
 
 class Selections:
     """Each selection is found once per build; safe to ask from several threads."""
@@ -47,10 +48,13 @@ class Selections:
         self,
         context: Context,
         stacks: Stacks,
-        others: Callable[[str], DockerContext],
-        archives: Archives,
+        others: "Callable[[str], DockerContext]",
+        archives: "Callable[[], Archives]",
     ) -> None:
-        """``others`` opens the context of a Dockerfile by name."""
+        """``others`` opens the context of a Dockerfile by name.
+
+        What only Dockerfiles need is imported when they do.
+        """
         self._context = context
         self._stacks = stacks
         self._others = others
@@ -80,12 +84,17 @@ class Selections:
 
     def _of_docker(self, files: ContextFiles) -> tuple[Found, ...]:
         """A plain path of a Dockerfile's context, for a bind."""
+        from buildgraph.execute.sources import ContextView, matches
+        from buildgraph.fs.gomatch import escaped
+
         found = matches(DockerFiles(escaped(files.path)), ContextView(self._others(files.context)))
         return found[0].found
 
-    def matches(self, files: DockerFiles) -> tuple[Match, ...]:
+    def matches(self, files: DockerFiles) -> "tuple[Match, ...]":
         """In the order in which they are copied. Raises UsageError (``source-missing``)."""
         if files not in self._matches:
+            from buildgraph.execute.sources import ContextView, StackView, matches
+
             if files.stack is None:
                 view: ContextView | StackView = ContextView(self._others(files.context))
             else:
@@ -93,10 +102,10 @@ class Selections:
             self._matches[files] = matches(files, view)
         return self._matches[files]
 
-    def unpacked(self, files: DockerFiles) -> tuple[Match, ...]:
+    def unpacked(self, files: DockerFiles) -> "tuple[Match, ...]":
         """The same, with what archives hold in their place where that is asked for."""
         found = self.matches(files)
-        return self._archives.opened(found) if files.unpack else found
+        return self._archives().opened(found) if files.unpack else found
 
     def words_digest(self, files: DockerFiles) -> Digest:
         """Of the names and all that they stand for."""
@@ -195,10 +204,14 @@ def recipe_of(
             found = _timed(selections) if step.keep_time else selections.found
             return of_copy(step, found, lambda owner: owners(step.names, owner, step.where))
         case DockerCopyStep():
+            from buildgraph.graph.dockerrecipe import of_docker_copy
+
             return of_docker_copy(
                 step, selections.unpacked, lambda owner: owners(step.names, owner, step.where)
             )
         case WorkdirStep():
+            from buildgraph.graph.dockerrecipe import of_workdir
+
             user, _, group = step.user.partition(":")
             named = owners(step.names, Owner(_number(user or "0"), _number(group)), step.where)
             return of_workdir(step, named)

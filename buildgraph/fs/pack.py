@@ -11,7 +11,6 @@ import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -26,6 +25,7 @@ from buildgraph.fs.rows import Row, row_of
 from buildgraph.fs.stream import Chunks, TarStream
 from buildgraph.fs.tarball import END, WHITEOUT_PREFIX, head
 from buildgraph.fs.tree import Entry, Tree
+from buildgraph.values import dataclass
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR))

@@ -4,7 +4,6 @@ Paths that are named (``from``) are followed through links as long as they stay 
 selected folder are taken as links, unless the selection says ``follow``.
 """
 
-import difflib
 import os
 from collections.abc import Sequence
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -246,6 +245,8 @@ def near_names(folder: bytes, name: bytes) -> list[str]:
         names = [show(entry) for entry in os.listdir(folder)]
     except OSError:
         return []
+    import difflib
+
     return difflib.get_close_matches(show(name), names, 2)
 
 

@@ -4,7 +4,6 @@ The rules are docker's, with ``unset`` before them: what is inherited is cut fir
 over it. ``${env.NAME}`` always means the inherited environment, before ``unset``. Layers and history stay as inherited.
 """
 
-import difflib
 import posixpath
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -68,6 +67,8 @@ class _Filler:
         return tuple(self.text(field, part) for part in value)
 
     def _unknown(self, field: str, name: str) -> UsageError:
+        import difflib
+
         near = difflib.get_close_matches(name, self._env, 1)
         hint = f"did you mean ${{env.{near[0]}}}?" if near else ""
         return UsageError(

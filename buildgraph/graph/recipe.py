@@ -6,7 +6,6 @@ directory takes the attributes of a lower one unless its part gave a mode or an 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.step import ContextFiles, CopyPart, CopyStep, Stack, StackFiles, WriteStep
 from buildgraph.spec.model import Owner
+from buildgraph.values import dataclass
 
 
 class Origin(NamedTuple):

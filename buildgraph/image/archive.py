@@ -16,7 +16,6 @@ import io
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
@@ -46,6 +45,7 @@ from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor
 from buildgraph.oci.document import LARGEST, Fields, decode, decode_list, encode
 from buildgraph.oci.manifest import Index, Manifest
+from buildgraph.values import replace
 
 Named = tuple[ImageSource, Sequence[str]]
 """An image and the references under which it is written."""

@@ -6,7 +6,6 @@ beside its own, removed on failure). What the machine refuses is said about the 
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +40,7 @@ def reporting(path: Path) -> Iterator[None]:
 @contextmanager
 def appearing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the name ``path``, replacing what has it, when the block ends without an error."""
-    temp = path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
+    temp = path.parent / f".{path.name[:100]}.{os.urandom(8).hex()}"
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
         named = False

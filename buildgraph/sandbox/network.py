@@ -8,7 +8,6 @@ slirp4netns, so that the command reaches the network but no service of this mach
 import fcntl
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import threading
@@ -130,6 +129,8 @@ def leave_network() -> None:
 
 
 def _raise_loopback() -> None:
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 

@@ -1,7 +1,6 @@
 """Directories in memory, there for a while: gone with all in and below them when the block ends."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,7 @@ def memory_dir(tmpfs: Tmpfs, scratch: Path) -> Iterator[Path]:
 @contextmanager
 def mount_point(scratch: Path) -> Iterator[Path]:
     """An empty directory, removed when the block ends."""
-    at = scratch / f"mount-{os.getpid()}-{secrets.token_hex(6)}"
+    at = scratch / f"mount-{os.getpid()}-{os.urandom(6).hex()}"
     os.mkdir(at, 0o700)
     try:
         yield at

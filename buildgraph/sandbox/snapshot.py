@@ -17,7 +17,6 @@ kernel has written nearly everything anyway.
 """
 
 import os
-import secrets
 import shutil
 import time
 from collections import deque
@@ -187,7 +186,7 @@ class Snapshots:
             self.settle()
 
     def _workplace(self) -> Path:
-        path = self.tmp / f"active-{os.getpid()}-{secrets.token_hex(6)}"
+        path = self.tmp / f"active-{os.getpid()}-{os.urandom(6).hex()}"
         os.mkdir(path, 0o700)
         return path
 

@@ -4,7 +4,8 @@ import threading
 import pytest
 
 from buildgraph.errors import UsageError
-from buildgraph.execute.agents import Agents, forwarded
+from buildgraph.execute.agents import Agents
+from buildgraph.execute.forwarding import forwarded
 
 
 @pytest.fixture
