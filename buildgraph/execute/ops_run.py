@@ -164,8 +164,7 @@ class RunOp:
         command = _command(step, active, user, mounted)
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         lines = Lines(lambda line: self._say(step, line, last), self._secrets.split)
-        runtime = self._runtimes.choose(command)
-        exited = runtime.run(command, lines.feed, self._cancelled, self._meanwhile)
+        exited = self._runtimes.run(command, lines.feed, self._cancelled, self._meanwhile)
         lines.end()
         if self._shell_on_failure and not exited.ok and not exited.cancelled:
             self._open_shell(step, command)

@@ -250,13 +250,17 @@ class Stacks:
         if packed.blob is None:
             raise ContentError("blob-missing", f"{made} was packed without a blob")
         form = Compressed(packed.blob.digest, packed.blob.size, packed.blob.media_type)
-        kept = self._beside.submit(self._store.blobs.put, content, "blake3")
+        blobs = self._store.blobs
+        known = blobs.holds(content, "blake3")
+        kept = None if known else self._beside.submit(blobs.put, content, "blake3")
         try:
-            if self._store.blobs.adopt(temp, form.digest):
+            if blobs.adopt(temp, form.digest):
                 self.new_blobs[form.digest] = form.size
         finally:
-            wait([kept])
-        kept.result()
+            if kept is not None:
+                wait([kept])
+        if kept is not None:
+            kept.result()
         with self._store.records.batch():
             self.record_tar(made, packed)
             self._store.layers.put_compressed(packed.diff_id, codec.identity, form)

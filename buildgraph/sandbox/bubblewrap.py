@@ -29,6 +29,7 @@ from buildgraph.sandbox.room import Rooms
 from buildgraph.sandbox.stage import Stage, staged
 
 _SETUP_OUTPUT = 4096
+_OWN = b"bwrap: "
 _BARE = {"PATH": os.environ.get("PATH") or DEFAULT_PATH}
 
 
@@ -88,13 +89,7 @@ class Bubblewrap:
         cancelled: threading.Event,
         meanwhile: Callable[[], object],
     ) -> Exit:
-        first = bytearray()
-
-        def collect(chunk: bytes) -> None:
-            if len(first) < _SETUP_OUTPUT:
-                first.extend(chunk[:_SETUP_OUTPUT])
-            on_output(chunk)
-
+        heard = _Heard(on_output)
         with ExitStack() as stack:
             stage = stack.enter_context(staged(command, self._rooms, system=True))
             files = _Files(stack)
@@ -111,7 +106,7 @@ class Bubblewrap:
                 return Exit(attend(argv, env=_BARE, pass_fds=files.passed))
             ended = supervise(
                 argv,
-                on_output=collect,
+                on_output=heard.feed,
                 cancelled=cancelled,
                 timeout=command.timeout,
                 env=_BARE,
@@ -119,7 +114,32 @@ class Bubblewrap:
                 meanwhile=meanwhile,
             )
             reported = _reported(os.read(status, 4096))
-        return _exit(self.name, command, ended, reported, bytes(first))
+        exited = _exit(self.name, command, ended, reported, bytes(heard.first))
+        heard.pass_on()
+        return exited
+
+
+class _Heard:
+    """Output as it comes; but what begins as bubblewrap's own messages do waits, for it may be told as an error."""
+
+    def __init__(self, on_output: Callable[[bytes], None]) -> None:
+        self._on_output = on_output
+        self._waiting = True
+        self.first = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        if not self._waiting:
+            self._on_output(chunk)
+            return
+        self.first += chunk
+        own = _OWN.startswith(self.first) or self.first.startswith(_OWN)
+        if not own or len(self.first) > _SETUP_OUTPUT:
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        if self._waiting and self.first:
+            self._on_output(bytes(self.first))
+        self._waiting = False
 
 
 class _Files:

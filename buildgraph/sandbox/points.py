@@ -33,12 +33,17 @@ def memory_dir(tmpfs: Tmpfs, scratch: Path) -> Iterator[Path]:
 @contextmanager
 def mount_point(scratch: Path) -> Iterator[Path]:
     """An empty directory, removed when the block ends."""
-    at = scratch / f"mount-{os.getpid()}-{os.urandom(6).hex()}"
-    os.mkdir(at, 0o700)
+    at = make_mount_point(scratch)
     try:
         yield at
     finally:
         os.rmdir(at)
+
+
+def make_mount_point(scratch: Path) -> Path:
+    at = scratch / f"mount-{os.getpid()}-{os.urandom(6).hex()}"
+    os.mkdir(at, 0o700)
+    return at
 
 
 def no_tmpfs(at: Path, error: OSError) -> MachineError:

@@ -2,7 +2,8 @@
 
 A room is a tmpfs with the directories ``root`` and ``empty`` and, where a runtime wants it, ``dev``. It is furnished
 before it is mounted anywhere, so the next one can be made while a command runs: that takes no command's time, and a
-room that nobody came for is gone with its descriptor. No two commands ever have the same one.
+room that nobody came for is gone with its descriptor. No two commands ever have the same one. The empty directories
+that rooms are mounted on are used again: removing one that was mounted on waits for other namespaces.
 """
 
 import os
@@ -16,7 +17,7 @@ from typing import Final
 from buildgraph.errors import MachineError
 from buildgraph.sandbox import syscalls
 from buildgraph.sandbox.mounts import Tmpfs, detach, in_initial_user_namespace
-from buildgraph.sandbox.points import mount_point, no_tmpfs
+from buildgraph.sandbox.points import make_mount_point, no_tmpfs
 
 DEVICES: Final = {
     "null": os.makedev(1, 3),
@@ -42,10 +43,14 @@ class Rooms:
         self._scratch = scratch
         self._dev = dev
         self._spare: deque[int] = deque()
+        self._places: deque[Path] = deque()
 
     def __del__(self) -> None:
         while self._spare:
             os.close(self._spare.pop())
+        while self._places:
+            with suppress(OSError):
+                os.rmdir(self._places.pop())
 
     def furnish(self) -> None:
         """Make one for whoever comes next, if there is none; if that is not possible, they will learn it."""
@@ -56,18 +61,30 @@ class Rooms:
     @contextmanager
     def open(self) -> Iterator[Path]:
         """A room, mounted until the block ends. Raises MachineError ``no-tmpfs``."""
-        with mount_point(self._scratch) as at:
-            room = self._taken()
-            try:
-                syscalls.move_mount(room, os.fsencode(at))
-            except OSError as error:
-                raise no_tmpfs(at, error) from error
-            finally:
-                os.close(room)
+        at = self._place()
+        try:
+            self._mount(at)
             try:
                 yield at
             finally:
                 detach(at)
+        finally:
+            self._places.append(at)
+
+    def _mount(self, at: Path) -> None:
+        room = self._taken()
+        try:
+            syscalls.move_mount(room, os.fsencode(at))
+        except OSError as error:
+            raise no_tmpfs(at, error) from error
+        finally:
+            os.close(room)
+
+    def _place(self) -> Path:
+        try:
+            return self._places.pop()
+        except IndexError:
+            return make_mount_point(self._scratch)
 
     def _taken(self) -> int:
         try:

@@ -1,7 +1,8 @@
 """Which program runs a command in a sandbox? The first that is there, works on this machine and can do what is asked.
 
 A runtime works when it ran a command: nothing is concluded from version numbers or kernel settings. Each is tried
-once per process, and only when it is its turn: bubblewrap, then crun, then runc.
+once per process, and only when it is its turn: bubblewrap, then crun, then runc. The first command that anybody wants
+to be run is a trial like any other; only where it does not end well, the runtime is tried with ``true``.
 """
 
 import threading
@@ -23,6 +24,7 @@ from buildgraph.sandbox.command import (
 )
 from buildgraph.sandbox.mounts import Bind, attached
 from buildgraph.sandbox.ociruntime import OciRuntime
+from buildgraph.sandbox.process import nothing
 from buildgraph.values import dataclass
 
 
@@ -75,6 +77,36 @@ class Runtimes:
         )
         self._probed: dict[str, Probe] = {}
         self._lock = threading.Lock()
+
+    def run(
+        self,
+        command: Command,
+        on_output: Callable[[bytes], None],
+        cancelled: threading.Event,
+        meanwhile: Callable[[], object] = nothing,
+    ) -> Exit:
+        """By the first that can. Raises as :meth:`choose` and :meth:`Runtime.run` do."""
+
+        def by(runtime: Runtime) -> Exit:
+            return runtime.run(command, on_output, cancelled, meanwhile)
+
+        first = next((r for r in self._candidates if not r.refuses(command)), None)
+        ended = self._tried(first, by) if first and first.name not in self._probed else None
+        return by(self.choose(command)) if ended is None else ended
+
+    def _tried(self, runtime: Runtime, by: Callable[[Runtime], Exit]) -> Exit | None:
+        """None when the runtime, not the command, is to blame for how that went."""
+        try:
+            ended = by(runtime)
+        except (BuildgraphError, OSError):
+            if self.probe(runtime).reason:
+                return None
+            raise
+        if ended.ok:
+            self._probed.setdefault(runtime.name, Probe(runtime))
+        elif not ended.cancelled and self.probe(runtime).reason:
+            return None
+        return ended
 
     def choose(self, command: Command) -> Runtime:
         """Raises MachineError ``no-runtime`` with each runtime's reason."""

@@ -107,6 +107,14 @@ class LocalBlobs:
                 self._rename(temp, name)
         return digest
 
+    def holds(self, content: bytes, algorithm: str = "sha256") -> bool:
+        """Whether exactly this is here; then it stays."""
+        digest = digest_of(content, algorithm)
+        self._lease.name(digest)
+        name = self._name(digest)
+        with translated(name):
+            return _holds(name, content)
+
     def put_many(self, contents: Iterable[bytes], algorithm: str = "sha256") -> tuple[Digest, ...]:
         """Like :meth:`put` for each, in order; for slow disks, because the fsyncs run together."""
         from concurrent.futures import ThreadPoolExecutor

@@ -42,7 +42,7 @@ def test_a_room_is_furnished_the_same_whenever_it_was_made(
             assert all((room / "dev" / name).lstat().st_mode & 0o777 == 0o666 for name in DEVICES)
     finally:
         os.umask(before)
-    assert os.listdir(tmp_path) == []
+    assert [os.listdir(place) for place in tmp_path.iterdir()] == [[]]
 
 
 def test_nobody_finds_what_another_left(rooms: Rooms) -> None:
@@ -51,6 +51,18 @@ def test_nobody_finds_what_another_left(rooms: Rooms) -> None:
             assert listed(room / "dev/shm") == []
             rooms.furnish()
             (room / "dev/shm/left").touch()
+
+
+def test_what_a_room_was_mounted_on_is_used_again(tmp_path: Path) -> None:
+    sandboxes.private_mounts()
+    rooms = Rooms(tmp_path, dev=False)
+    with rooms.open() as first:
+        pass
+    with rooms.open() as second:
+        assert second == first
+    assert os.listdir(tmp_path) == [first.name]
+    del rooms
+    assert os.listdir(tmp_path) == []
 
 
 def test_two_at_once_have_a_room_each(rooms: Rooms) -> None:

@@ -68,7 +68,7 @@ class RuntimeContract:
     def bed(self, runtime: Runtime, store: Snapshots) -> Iterator[Bed]:
         with store.prepare([sandboxes.busybox(store)], stubs()) as active:
             yield Bed(runtime, active, store)
-        assert os.listdir(store.tmp) == []
+        assert sandboxes.left(store.tmp) == []
 
     def prepared(
         self, bed: Bed, mounts: tuple[MountPoint, ...], script: str, **keys: object

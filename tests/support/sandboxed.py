@@ -49,7 +49,7 @@ def main(folder: Path, busybox: str, name: str, script: str, uid: int) -> dict[s
         "owners": owners,
         "mapping": privilege.mapping,
         "kind": privilege.kind,
-        "tmp": os.listdir(store.tmp),
+        "tmp": [n for n in os.listdir(store.tmp) if not n.startswith("mount-")],
     }
 
 

@@ -49,6 +49,13 @@ def busybox(store: Snapshots) -> Path:
     return store.dir / "busybox"
 
 
+def left(tmp: Path) -> list[str]:
+    """What commands left behind: everything but the empty places that their rooms were mounted on."""
+    return [
+        name for name in os.listdir(tmp) if not name.startswith("mount-") or os.listdir(tmp / name)
+    ]
+
+
 def layer(store: Snapshots, name: str, files: Mapping[str, str]) -> Path:
     with store.create(name) as root:
         for path, text in files.items():
