@@ -1,21 +1,13 @@
-"""Images of the local store, for the commands that list, show, name and check them."""
+"""Images of the local store: found by name or digest, listed, named and forgotten."""
 
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from buildgraph.build.blobs import Blobs
-from buildgraph.build.registries import Access
 from buildgraph.errors import ContentError, UsageError
-from buildgraph.image.archive import ImageArchive
-from buildgraph.image.layout import Layout
 from buildgraph.image.source import ImageSource, OpenBlob, load_image, stored
-from buildgraph.image.validate import validate as find_problems
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import INDEXES, Descriptor
-from buildgraph.oci.document import decode
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
@@ -26,15 +18,6 @@ class ImageEntry:
     digest: str
     size: int
     created: str
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """``diff_id`` is empty for an entry without a layer; ``size`` is the blob's."""
-
-    created_by: str
-    size: int
-    diff_id: str
 
 
 class StoredImages:
@@ -113,38 +96,12 @@ def _entry(images: StoredImages, tag: str, descriptor: Descriptor) -> ImageEntry
         source = images.of(descriptor, tag)
     except ContentError:
         return ImageEntry(tag, descriptor.digest, 0, "damaged")
-    return ImageEntry(tag, descriptor.digest, _size(source), source.config.created)
+    return ImageEntry(tag, descriptor.digest, size_of(source), source.config.created)
 
 
-def _size(source: ImageSource) -> int:
+def size_of(source: ImageSource) -> int:
     parts = (source.manifest.config, *source.manifest.layers)
     return len(source.manifest_bytes) + sum(part.size for part in parts)
-
-
-def inspect(home: Path, ref: str) -> Mapping[str, Any]:
-    with LocalStore.open(home) as store:
-        source = StoredImages(store).open(ref)
-        return {
-            "schema": 1,
-            "digest": source.descriptor.digest,
-            "size": _size(source),
-            "manifest": decode(source.manifest_bytes, ref).rest(),
-            "config": decode(source.config_bytes, ref).rest(),
-        }
-
-
-def history(home: Path, ref: str) -> list[HistoryEntry]:
-    """Newest first."""
-    with LocalStore.open(home) as store:
-        source = StoredImages(store).open(ref)
-        layers = iter(zip(source.manifest.layers, source.config.diff_ids, strict=True))
-        found = []
-        for entry in source.config.history:
-            layer = None if entry.empty_layer else next(layers, None)
-            size, diff_id = (layer[0].size, layer[1]) if layer else (0, "")
-            found.append(HistoryEntry(entry.created_by, size, diff_id))
-        found += [HistoryEntry("", layer.size, diff_id) for layer, diff_id in layers]
-        return found[::-1]
 
 
 def tag(home: Path, source: str, name: str) -> None:
@@ -159,28 +116,3 @@ def rmi(home: Path, ref: str) -> None:
         if not images.names.untag([Reference.parse(ref).familiar]):
             images.find(ref)  # says what is near
             raise UsageError("not-a-name", f"{ref!r} is no name: remove names, not digests")
-
-
-def validate(home: Path, ref: str, environ: Mapping[str, str] | None = None) -> list[str]:
-    """What is wrong with an image of the store, a layout folder (``dir[:tag]``) or an archive; [] when nothing is.
-
-    Layers that only a registry has are fetched.
-    """
-    with ExitStack() as undo:
-        path, _, reference = ref.partition(":")
-        for candidate, name in ((Path(ref), ""), (Path(path), reference)):
-            if candidate.is_dir():
-                return _problems(Layout(candidate).image(name))
-            if candidate.is_file():
-                archive = undo.enter_context(ImageArchive(candidate))
-                return _problems(archive.image(name))
-        store = undo.enter_context(LocalStore.open(home))
-        blobs = Blobs(store, Access(store, environ or {}, store.observer, undo))
-        source = StoredImages(store, blobs.open).open(ref)
-        blobs.fetch(layer.digest for layer in source.manifest.layers)
-        return _problems(source)
-
-
-def _problems(source: ImageSource) -> list[str]:
-    found = find_problems(source.open_blob, (source.descriptor,), source.name)
-    return [f"{problem.subject}: {problem.message} [{problem.code}]" for problem in found]

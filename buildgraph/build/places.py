@@ -62,6 +62,11 @@ Place = RegistryPlace | FilePlace | StorePlace
 _KINDS = ("docker", "oci", "oci-archive", "docker-archive", "store")
 
 
+def is_place(text: str) -> bool:
+    """Does it begin as a place does?"""
+    return text.partition(":")[0] in _KINDS
+
+
 def parse_place(text: str, directory: Path) -> Place:
     """Raises UsageError: ``bad-place``, ``bad-reference``."""
     kind, colon, rest = text.partition(":")

@@ -17,6 +17,7 @@ from buildgraph.build.places import FilePlace, Opener, Place, RegistryPlace, Sto
 from buildgraph.build.registries import Access
 from buildgraph.build.ship import shipment
 from buildgraph.digest import Digest
+from buildgraph.errors import UsageError
 from buildgraph.events import Event, Observer
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.local import CancelledError
@@ -88,7 +89,13 @@ class Transfer:
     ) -> Transferred:
         """To the registry, its tag last; ``near``: repositories that may have some of it."""
         with interruptible(self._stopped.set):
-            place, tags = Reference(reference.host, reference.path), (_tag(reference),)
+            if reference.digest not in ("", content.root.digest):
+                raise UsageError(
+                    "other-digest",
+                    f"{content.name} is {content.root.digest}, and cannot become {reference}",
+                    hint="leave the digest out; an image keeps its own",
+                )
+            place, tags = Reference(reference.host, reference.path), _tags(reference)
             made = shipment(self.remote, str(reference), content, place, tags, near)
             (done,) = Release((made,), self._stopped).deliver()
         names, fetched = (reference.familiar,), self.remote.fetched
@@ -159,8 +166,11 @@ class Transfer:
         return tuple(loaded)
 
 
-def _tag(reference: Reference) -> str:
-    return reference.tag or "latest"
+def _tags(reference: Reference) -> tuple[str, ...]:
+    """A digest alone asks for no tag."""
+    if reference.digest and not reference.tag:
+        return ()
+    return (reference.tag or "latest",)
 
 
 def _write(content: Content, target: FilePlace) -> list[str]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from buildgraph.build.access import Kept
     from buildgraph.build.dockercall import Call, Called
-    from buildgraph.build.images import HistoryEntry, ImageEntry
+    from buildgraph.build.images import ImageEntry
+    from buildgraph.build.looking import HistoryEntry
     from buildgraph.build.request import DockerRequest, Request, Summary
     from buildgraph.build.store import Collected, Finding, RecordEntry, Verified
     from buildgraph.build.survey import GraphView, Target
@@ -91,16 +92,16 @@ def list_images(home: Path) -> "Sequence[ImageEntry]":
 
 
 def inspect(home: Path, ref: str) -> Mapping[str, Any]:
-    from buildgraph.build import images
+    from buildgraph.build import looking
 
-    return images.inspect(home, ref)
+    return looking.inspect(home, ref, os.environ)
 
 
 def history(home: Path, ref: str) -> "Sequence[HistoryEntry]":
     """Newest first."""
-    from buildgraph.build import images
+    from buildgraph.build import looking
 
-    return images.history(home, ref)
+    return looking.history(home, ref, os.environ)
 
 
 def tag(home: Path, source: str, name: str) -> None:
@@ -116,10 +117,10 @@ def rmi(home: Path, ref: str) -> None:
 
 
 def validate(home: Path, ref: str) -> Sequence[str]:
-    """Problems, none for a valid image; ``ref`` is a name or digest in the store, or a path."""
-    from buildgraph.build import images
+    """Problems, none for a valid image; ``ref`` is a name or digest in the store, a place, or a path."""
+    from buildgraph.build import looking
 
-    return images.validate(home, ref, os.environ)
+    return looking.validate(home, ref, os.environ)
 
 
 def copy(

@@ -1,4 +1,4 @@
-"""Images of the local store: ``images``, ``inspect``, ``history``, ``tag``, ``rmi``, ``validate``."""
+"""Images, mostly of the local store: ``images``, ``inspect``, ``history``, ``tag``, ``rmi``, ``validate``."""
 
 import click
 
@@ -42,11 +42,17 @@ def _short(digest: str) -> str:
 
 @command(
     "inspect",
-    examples=(("buildgraph inspect shop/api:latest", "manifest and config of an image"),),
+    examples=(
+        ("buildgraph inspect shop/api:latest", "manifest and config of an image"),
+        ("buildgraph inspect docker://debian:12", "of one in a registry, without pulling it"),
+    ),
 )
 @reference
 def inspect(session: Session, ref: str) -> None:
-    """Print an image's digest, manifest and config as JSON. REF is a tag or a digest."""
+    """Print an image's digest, manifest and config as JSON.
+
+    REF is a tag or a digest of the store, or a place as copy takes it: docker://REF, oci:FOLDER[:TAG] and so on.
+    """
     out.document(engine.inspect(session.home, ref))
 
 
@@ -57,7 +63,7 @@ def inspect(session: Session, ref: str) -> None:
 @reference
 @as_json
 def history(session: Session, *, ref: str, as_json: bool) -> None:
-    """List the layers of an image with what made them, newest first."""
+    """List the layers of an image with what made them, newest first. REF is what inspect takes."""
     layers = engine.history(session.home, ref)
     if as_json:
         rows = [{"created_by": h.created_by, "size": h.size, "diff_id": h.diff_id} for h in layers]
@@ -100,6 +106,7 @@ def rmi(session: Session, *, refs: tuple[str, ...]) -> None:
         ("buildgraph validate shop/api:latest", "an image of the store"),
         ("buildgraph validate out/", "an OCI layout folder"),
         ("buildgraph validate api.tar", "an archive"),
+        ("buildgraph validate docker://debian:12", "what a registry has; nothing is kept"),
     ),
 )
 @click.argument("ref", metavar="REF|PATH", shell_complete=complete.images)

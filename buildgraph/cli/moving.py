@@ -30,6 +30,7 @@ _platform = click.option(
 @_platform
 def pull(session: Session, *, ref: str, platform: str | None) -> None:
     """Bring an image from its registry into the local store. What is there already is not fetched again."""
+    ref = ref.removeprefix("docker://")
     _copy(session, f"docker://{ref}", f"store:{_without_digest(ref)}", platform)
 
 
@@ -47,7 +48,8 @@ def pull(session: Session, *, ref: str, platform: str | None) -> None:
 @click.argument("target", metavar="[REF]", required=False)
 def push(session: Session, *, source: str, target: str | None) -> None:
     """Send an image of the local store to a registry: only what the registry lacks, its tag last."""
-    _copy(session, f"store:{source}", f"docker://{target or source}", None)
+    name = (target or source).removeprefix("docker://")
+    _copy(session, f"store:{source.removeprefix('docker://')}", f"docker://{name}", None)
 
 
 @command(

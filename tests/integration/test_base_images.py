@@ -6,7 +6,7 @@ from support.remotebase import HERE, OTHER, base, fetched, push
 from support.workspace import Workspace
 
 from buildgraph.build.build import build
-from buildgraph.build.images import validate
+from buildgraph.build.looking import validate
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.survey import list_targets, lock, plan
 from buildgraph.errors import DifferenceError, RemoteError, UsageError

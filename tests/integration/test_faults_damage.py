@@ -10,7 +10,7 @@ import pytest
 from support.program import Program
 from support.workspace import Workspace, digests
 
-from buildgraph.build.images import validate
+from buildgraph.build.looking import validate
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.store import cache_verify
 from buildgraph.errors import BuildgraphError

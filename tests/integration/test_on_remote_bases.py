@@ -14,7 +14,8 @@ from support.registry import running
 from support.remotebase import HERE, base, fetched, push
 from support.workspace import Workspace, base_items
 
-from buildgraph.build.images import list_images, validate
+from buildgraph.build.images import list_images
+from buildgraph.build.looking import validate
 from buildgraph.oci.config import Config
 from buildgraph.store.gc import collect
 from buildgraph.store.local import LocalStore
