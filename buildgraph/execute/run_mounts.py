@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import assert_never
 
@@ -45,6 +46,10 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, field
 
 _EMPTY = Digest.blake3(b"").hex
+_LONG = 120
+"""A cache whose name is longer has a digest behind it."""
+_AT_ONCE = threading.Event()
+_AT_ONCE.set()
 _SINGLE = b"file"
 """The name of a single bound file inside its snapshot."""
 
@@ -197,7 +202,10 @@ class RunMounts:
     # -- caches
 
     def _volume(self, step: RunStep, mount: CacheDir) -> str:
-        return "-".join(_plain(part) for part in (self._workspace, step.platform, mount.id))
+        """As in docker, all Dockerfiles of this machine share those of one id; else a workspace has its own."""
+        parts = ("docker",) if step.dockerfile else (self._workspace, step.platform)
+        name = "-".join(map(_plain, (*parts, mount.id)))
+        return name if len(name) < _LONG else f"{name[:_LONG]}-{Digest.blake3(name.encode()).hex}"
 
     def _lock_caches(self, step: RunStep, undo: ExitStack) -> None:
         """In one order for all steps, so that none waits for another that waits for it."""
@@ -207,10 +215,12 @@ class RunMounts:
 
     def _cache(self, step: RunStep, mount: CacheDir, user: User, undo: ExitStack) -> Path:
         folder = self._store.volumes / self._volume(step, mount)
-        if mount.sharing == "private":
+        if mount.sharing == "private" and step.dockerfile:
+            folder = self._unused(folder.name, undo)
+        elif mount.sharing == "private":
             folder = self._store.tmp / f"cache-{os.urandom(6).hex()}"
             undo.callback(self._store.trash.remove, folder)
-        elif step.dockerfile and self._renew:
+        if step.dockerfile and self._renew:
             self._renewed(folder)
         if not folder.exists():
             fresh = self._store.tmp / f"volume-{os.urandom(6).hex()}"
@@ -219,6 +229,13 @@ class RunMounts:
             if not _renamed_if_first(fresh, folder):
                 self._store.trash.remove(fresh)
         return folder
+
+    def _unused(self, name: str, undo: ExitStack) -> Path:
+        """The first copy of a private cache that nobody has now: it is kept for whoever comes next."""
+        for number in count():
+            if undo.enter_context(self._store.single_flight(f"volume-{name}~{number}", _AT_ONCE)):
+                return self._store.volumes / f"{name}~{number}"
+        raise AssertionError
 
     def _begin(self, fresh: Path, mount: CacheDir, user: User) -> None:
         """A new cache: empty, or with the files that it is to begin with, as they are."""

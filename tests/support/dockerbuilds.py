@@ -1,6 +1,7 @@
 """Dockerfiles built as the command line builds them, on the tiny base, which they call ``box``."""
 
 import json
+import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Docker:
     def said(self, text: str | None = None, **asked: object) -> list[str]:
         """The lines of all commands together, in the order of the file's instructions."""
         self.build(text, **asked)
-        steps = sorted(self.workspace.outcomes())
+        steps = sorted(self.workspace.outcomes(), key=_in_order)
         return [line for step in steps for line in self.workspace.output(step)]
 
     def files(self, text: str | None = None, **asked: object) -> dict[str, str]:
@@ -82,6 +83,11 @@ def files_of(archive: Path) -> dict[str, str]:
             for path, member in _named(members)
             if member.isreg() and not path.startswith(_BASE)
         }
+
+
+def _in_order(step: str) -> list[tuple[int, str]]:
+    """``stage/10-run`` comes after ``stage/9-run``."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", step)]
 
 
 def _named(archive: tarfile.TarFile) -> list[tuple[str, tarfile.TarInfo]]:
