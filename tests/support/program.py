@@ -52,16 +52,19 @@ class Program:
             process.kill()
             process.communicate()
 
-    def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *words: str | Path, code: int = 0, limit: float = 120
+    ) -> "subprocess.CompletedProcess[str]":
         process = self.start(*words)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=limit)
         assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, code, out, err)
 
-    def build(self, *words: str | Path) -> "Built":
-        """Builds and says what ran."""
+    def build(self, *words: str | Path, limit: float = 120) -> "Built":
+        """Builds, for at most ``limit`` seconds, and says what ran."""
         file = self.home.parent / f"{self.folder.name}.meta.json"
-        done = self.run("build", "--progress", "json", "--metadata-file", file, *words)
+        said = ("--progress", "json", "--metadata-file", file)
+        done = self.run("build", *said, *words, limit=limit)
         built = Built.of(done.stderr, json.loads(file.read_text()))
         file.unlink()
         return built
