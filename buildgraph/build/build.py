@@ -10,7 +10,7 @@ from buildgraph.build.ahead import pack_ahead, sync_ahead
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.publish import metadata_of, publish, write_documents
-from buildgraph.build.request import ImageResult, Request, Summary
+from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.digest import Digest
@@ -200,7 +200,8 @@ def _finish(
     results: tuple[ImageResult, ...] = ()
     if not errors or session.request.keep_going:
         results = publish(session, ready, made, settled)
-    moved, errors = _push(session, ready, made, errors)
+    pushed, errors = _push(session, ready, made, errors)
+    moved = {"uploaded": pushed.uploaded, "mounted": pushed.mounted} if pushed else {}
     for image in results:
         session.observer(
             ImageFinished(image.target, image.digest, image.size, image.new_bytes, image.tags)
@@ -213,7 +214,7 @@ def _finish(
         session.snapshots.settle()
         write_documents(session, metadata, results)
     session.observer(BuildFinished(not errors, seconds, steps, errors[0].message if errors else ""))
-    return Summary(not errors, metadata, results, errors, _facts(session))
+    return Summary(not errors, metadata, results, errors, _facts(session), pushed)
 
 
 def _push(
@@ -221,18 +222,17 @@ def _push(
     ready: Sequence[ImageTarget],
     made: Mapping[str, BuiltImage],
     errors: tuple[BuildgraphError, ...],
-) -> tuple[dict[str, int], tuple[BuildgraphError, ...]]:
-    """Bytes by how they moved, and all that went wrong so far. A build that failed pushes only with ``each``."""
+) -> tuple[Pushed | None, tuple[BuildgraphError, ...]]:
+    """What was pushed, and all that went wrong so far. A build that failed pushes only with ``each``."""
     asked = session.request.push
     if not asked or not ready or (errors and asked != "each"):
-        return {}, errors
+        return None, errors
     from buildgraph.build.release import push
 
     try:
-        moved = push(session, ready, made)
+        return push(session, ready, made), errors
     except BuildgraphError as error:
-        return {}, (*errors, error)
-    return {"uploaded": moved.uploaded, "mounted": moved.mounted}, errors
+        return None, (*errors, error)
 
 
 def _checked(session: Session, image: ImageTarget) -> bool:
@@ -246,7 +246,6 @@ def _facts(session: Session) -> Facts | None:
     request = session.request
     asks = (
         request.no_cache
-        or request.push
         or request.rebuild
         or (request.docker and (request.docker.pull or request.docker.no_cache_filter))
         or request.secrets

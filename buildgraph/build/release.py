@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from buildgraph.build.publish import tags_of
 from buildgraph.build.remote import Remote
+from buildgraph.build.request import Pushed
 from buildgraph.build.session import Session
 from buildgraph.build.ship import shipment
 from buildgraph.errors import BuildgraphError, UsageError
@@ -29,18 +30,9 @@ from buildgraph.image.content import Content
 from buildgraph.image.source import ImageSource
 from buildgraph.names import Reference
 from buildgraph.registry.release import Release, Shipment, Shipped
-from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Bytes of all images together."""
-
-    uploaded: int = 0
-    mounted: int = 0
 
 
 def check_names(session: Session, images: Sequence[ImageTarget]) -> None:
@@ -55,7 +47,7 @@ def check_names(session: Session, images: Sequence[ImageTarget]) -> None:
             )
 
 
-def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, BuiltImage]) -> Moved:
+def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, BuiltImage]) -> Pushed:
     """All of them or none; with ``--push=each`` every image by itself, as far as it gets.
 
     Raises RemoteError; with ``each`` after all were tried.
@@ -64,17 +56,16 @@ def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, Bui
         remote = session.access.remote
         loads = [load for image in images for load in _shipments(session, remote, image, made)]
         if session.request.push != "each":
-            return _deliver(session, loads)
-        moved, failed = Moved(), []
+            return _pushed(session, _deliver(session, loads))
+        done, failed = list[Shipped](), []
         for load in loads:
             try:
-                one = _deliver(session, [load])
-                moved = Moved(moved.uploaded + one.uploaded, moved.mounted + one.mounted)
+                done += _deliver(session, [load])
             except BuildgraphError as error:
                 failed.append(error)
         if failed:
             raise failed[0]
-        return moved
+        return _pushed(session, done)
 
 
 def _shipments(
@@ -90,7 +81,7 @@ def _shipments(
     return [shipment(remote, image.name, content, place, found) for place, found in tags.items()]
 
 
-def _deliver(session: Session, loads: Sequence[Shipment]) -> Moved:
+def _deliver(session: Session, loads: Sequence[Shipment]) -> Sequence[Shipped]:
     release = Release(loads, session.cancelled)
     record = _Record(session)
     try:
@@ -100,14 +91,22 @@ def _deliver(session: Session, loads: Sequence[Shipment]) -> Moved:
         raise
     record.end("done", shipped)
     for one in shipped:
-        name = one.shipment.repository.name
-        names = tuple(f"{name}:{tag}" for tag in one.shipment.tags)
-        session.observer(
-            ImagePushed(
-                one.shipment.target, names, one.shipment.root.digest, one.uploaded, one.mounted
-            )
-        )
-    return Moved(sum(one.uploaded for one in shipped), sum(one.mounted for one in shipped))
+        target, digest = one.shipment.target, one.shipment.root.digest
+        session.observer(ImagePushed(target, _names(one), digest, one.uploaded, one.mounted))
+    return shipped
+
+
+def _names(one: Shipped) -> tuple[str, ...]:
+    return tuple(f"{one.shipment.repository.name}:{tag}" for tag in one.shipment.tags)
+
+
+def _pushed(session: Session, shipped: Sequence[Shipped]) -> Pushed:
+    return Pushed(
+        sum(one.uploaded for one in shipped),
+        sum(one.mounted for one in shipped),
+        tuple((name, one.shipment.root.digest) for one in shipped for name in _names(one)),
+        session.access.ca,
+    )
 
 
 class _Record:

@@ -111,6 +111,17 @@ class ImageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """Bytes of all images together; ``named`` are the tags and the digests that they name now, ``ca`` the bundle
+    that was trusted for it."""
+
+    uploaded: int = 0
+    mounted: int = 0
+    named: tuple[tuple[str, str], ...] = ()
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """``metadata`` is the document of ``--metadata-file``."""
 
@@ -120,3 +131,5 @@ class Summary:
     failures: tuple[BuildgraphError, ...] = ()
     facts: Facts | None = None
     """What the answer rests on; None where the same command must not be answered from memory."""
+    pushed: Pushed | None = None
+    """With ``facts``: the answer rests on these tags, too."""

@@ -17,7 +17,7 @@ from buildgraph.errors import UsageError
 from buildgraph.values import replace
 
 if TYPE_CHECKING:
-    from buildgraph.build.request import OutputSpec, Request, Summary
+    from buildgraph.build.request import OutputSpec, Pushed, Request, Summary
 
 
 @command(
@@ -218,7 +218,15 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
         sections[f"file:{request.metadata_file}"] = document
     if request.iidfile is not None:
         sections[f"file:{request.iidfile}"] = request.iidfile.read_bytes()
+    if summary.pushed is not None:
+        sections |= _tags(summary.pushed)
     facts.save(os.fspath(file), summary.facts, warm.encode(sections))
+
+
+def _tags(pushed: "Pushed") -> warm.Sections:
+    ca = {"ca": os.fsencode(pushed.ca)} if pushed.ca else {}
+    lines = (f"{name} {digest}" for name, digest in pushed.named)
+    return {"tags": "\n".join(lines).encode(), **ca}
 
 
 def unchanged_metadata(metadata: Mapping[str, object]) -> bytes:

@@ -10,6 +10,8 @@ An answer is a row of named sections, each ``name NUL length NUL content``:
     progress, color      what ``--progress`` and ``--color`` said
     plain, styled, json  what to print in that mode; ``@TOOK@``, ``@SECONDS@`` and ``@TIME@`` are filled in
     file:PATH            the new content of a file (``--metadata-file``, ``--iidfile``)
+    tags                 lines ``REFERENCE DIGEST``: what registries must still say for ``--push``
+    ca                   the workspace's bundle of authorities, trusted while they are asked
 
 Loaded by every command before anything else: only modules that the interpreter has at its start, or light ones.
 """
@@ -71,12 +73,23 @@ def answer(arguments: list[str], began: float) -> bool:
 
         payload = facts.check(file)
         sections = decode(payload) if payload is not None else None
-        if sections is None:
+        if sections is None or not _pushed(sections):
             return False
         _repeat(sections, began)
     except OSError:
         return False  # whatever is wrong, the long way finds it and says so
     return True
+
+
+def _pushed(sections: Sections) -> bool:
+    """Was nothing pushed, or does all of it stand?"""
+    lines = sections.get("tags", b"").decode().splitlines()
+    if not lines:
+        return True
+    from buildgraph.build.standing import stands
+
+    named = [(name, digest) for name, _, digest in (line.partition(" ") for line in lines)]
+    return stands(named, os.environ, os.fsdecode(sections.get("ca", b"")))
 
 
 def _repeat(sections: Sections, began: float) -> None:

@@ -125,8 +125,10 @@ class Repository:
         self._observer = observer
         self.name = self._place.name
 
-    def resolve(self, reference: str) -> Descriptor | None:
+    def resolve(self, reference: str, *, mirrors: bool = True) -> Descriptor | None:
         """The manifest or index that a tag or digest names, without fetching it where the registry says enough."""
+        if not mirrors:
+            return self._resolve_at(self._place, reference)
         return self._read(lambda place: self._resolve_at(place, reference))
 
     def manifest(self, reference: str) -> Fetched | None:

@@ -117,7 +117,7 @@ class Release:
         shipment = one.shipment
         for tag in shipment.tags:
             self._check()
-            found = shipment.repository.resolve(tag)
+            found = shipment.repository.resolve(tag, mirrors=False)
             self._before[shipment.repository.name, tag] = found
         named = [self._before[shipment.repository.name, tag] for tag in shipment.tags]
         digest = shipment.root.digest
@@ -136,7 +136,8 @@ class Release:
                 one.mounted += blob.descriptor.size if how == "mounted" else 0
 
     def _describe(self, one: Shipped) -> None:
-        one.fresh = one.shipment.repository.resolve(one.shipment.root.digest) is None
+        repository, digest = one.shipment.repository, one.shipment.root.digest
+        one.fresh = repository.resolve(digest, mirrors=False) is None
         try:
             self._put_manifests(one)
         except RegistryError as error:

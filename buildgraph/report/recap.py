@@ -1,6 +1,6 @@
 """What came of a build: gathered from its events, told in a few lines at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from buildgraph.events import (
     BuildFinished,
@@ -68,22 +68,11 @@ class Recap:
         for outcome in ("executed", "cutoff", "failed"):
             lines += self._named(outcome, styled=styled)
         lines += image_lines(tuple(self.images.values()), styled=styled)
-        return lines + self._moved(styled=styled)
+        return lines + pushed_lines(self.pushed, styled=styled)
 
-    def _moved(self, *, styled: bool) -> list[str]:
-        if not self.pushed:
-            return []
-        sizes = (
-            (sum(each.uploaded for each in self.pushed), "uploaded"),
-            (sum(each.mounted for each in self.pushed), "mounted"),
-        )
-        moved = [f"{words.size(size)} {what}" for size, what in sizes if size]
-        count = sum(len(each.names) for each in self.pushed)
-        label = words.paint("pushed", "dim", on=styled)
-        names = f"{count} name{'s' if count != 1 else ''}"
-        return [f"  {label} {names}, {' and '.join(moved) or 'nothing had to move'}"]
-
-    def unchanged(self) -> tuple[BuildFinished, tuple[ImageFinished, ...]]:
+    def unchanged(
+        self,
+    ) -> tuple[BuildFinished, tuple[ImageFinished, ...], tuple[ImagePushed, ...]]:
         """What the next build ends with if nothing changes until then."""
         counts = self.counts()
         done = sum(counts.get(name, 0) for name in ("executed", "reused", "cutoff"))
@@ -91,7 +80,8 @@ class Recap:
         images = tuple(
             ImageFinished(i.target, i.digest, i.size, 0, i.tags) for i in self.images.values()
         )
-        return BuildFinished(ok=True, seconds=0.0, steps=steps), images
+        pushed = tuple(ImagePushed(p.target, p.names, p.digest, 0, 0) for p in self.pushed)
+        return BuildFinished(ok=True, seconds=0.0, steps=steps), images, pushed
 
     def _headline(
         self, finished: BuildFinished, counts: Mapping[Outcome, int], *, styled: bool
@@ -120,12 +110,31 @@ def _brief(step: StepFinished) -> str:
 
 
 def unchanged_lines(
-    finished: BuildFinished, images: tuple[ImageFinished, ...], *, took: str, styled: bool
+    finished: BuildFinished,
+    images: tuple[ImageFinished, ...],
+    pushed: tuple[ImagePushed, ...],
+    *,
+    took: str,
+    styled: bool,
 ) -> list[str]:
     """The end of a build that had nothing to do; ``took`` stands where the time goes."""
     word = words.paint("up to date", "green", on=styled)
     head = f"{word} in {took}: {finished.steps['reused']} reused"
-    return [head, *image_lines(images, styled=styled)]
+    return [head, *image_lines(images, styled=styled), *pushed_lines(pushed, styled=styled)]
+
+
+def pushed_lines(pushed: Sequence[ImagePushed], *, styled: bool) -> list[str]:
+    if not pushed:
+        return []
+    sizes = (
+        (sum(each.uploaded for each in pushed), "uploaded"),
+        (sum(each.mounted for each in pushed), "mounted"),
+    )
+    moved = [f"{words.size(size)} {what}" for size, what in sizes if size]
+    count = sum(len(each.names) for each in pushed)
+    label = words.paint("pushed", "dim", on=styled)
+    names = f"{count} name{'s' if count != 1 else ''}"
+    return [f"  {label} {names}, {' and '.join(moved) or 'nothing had to move'}"]
 
 
 def image_lines(images: tuple[ImageFinished, ...], *, styled: bool) -> list[str]:

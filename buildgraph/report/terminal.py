@@ -27,13 +27,13 @@ class Watch:
         self._show(event)
 
     def unchanged(self) -> dict[str, bytes]:
-        finished, images = self.recap.unchanged()
+        finished, images, pushed = self.recap.unchanged()
 
         def text(*, styled: bool) -> bytes:
-            lines = recap.unchanged_lines(finished, images, took="@TOOK@", styled=styled)
+            lines = recap.unchanged_lines(finished, images, pushed, took="@TOOK@", styled=styled)
             return ("\n".join(lines) + "\n").encode()
 
-        events: list[Event] = [*images, finished]
+        events: list[Event] = [*pushed, *images, finished]
         if self.recap.started is not None:
             events.insert(0, self.recap.started)
         lines = [jsonl.line(event, 0.0) for event in events]

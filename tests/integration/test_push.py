@@ -72,6 +72,54 @@ def test_every_byte_goes_once_and_the_second_push_sends_none(space, registry):
     assert len(releases(space)) == 1
 
 
+def test_a_push_with_nothing_to_do_asks_once_for_each_tag(space, registry):
+    program = Program.of(space)
+    first = program.run("build", "--push")
+    assert "uploaded" in first.stderr
+    program.run(
+        "build", "--push"
+    )  # what was written just before it was looked at is looked at again
+    (plan,) = (space.home / "plans").iterdir()
+    written = plan.stat().st_mtime_ns
+    registry.forget()
+    again = program.run("build", "--push")
+    assert "pushed 3 names, nothing had to move" in again.stderr
+    asked = [(a.method, a.path.rpartition("/")[2]) for a in registry.accesses()]
+    assert sorted(asked) == [("GET", ""), ("HEAD", "1"), ("HEAD", "1"), ("HEAD", "latest")]
+    assert plan.stat().st_mtime_ns == written
+    told = json.loads(program.run("build", "--push", "--progress", "json").stderr.splitlines()[-1])
+    assert told["event"] == "build-finished"
+
+
+def test_a_tag_that_somebody_else_moved_is_moved_back(space, registry):
+    program = Program.of(space)
+    program.run("build", "--push")
+    one, two = (f"docker://{registry.host}/shop/{name}:1" for name in ("one", "two"))
+    program.run("copy", one, two)
+    assert "uploaded" in program.run("build", "--push").stderr
+    assert "nothing had to move" in program.run("build", "--push").stderr
+    digest = program.build().digests["two"]
+    assert digest in program.run("inspect", two).stdout
+    registry.stop()
+    assert "registry-unreachable" in program.run("build", "--push", code=4).stderr
+
+
+def test_what_a_mirror_says_of_a_tag_does_not_count(space, registry, tmp_path):
+    """It may be behind, or ahead: the registry is pushed to, so the registry is asked."""
+    space.build(push="all")
+    with running(tmp_path / "mirror") as mirror:
+        text = SERVICES.format(host=mirror.host, other=mirror.host)
+        space.buildfile(text)
+        space.build(push="all")
+        space.buildfile(SERVICES.format(host=registry.host, other=registry.host))
+        os.rename(registry.folder / "storage", registry.folder / "lost")
+        registry.restart()
+        config = tmp_path / "config.toml"
+        config.write_text(f'[registry."{registry.host}"]\nmirrors = ["{mirror.host}"]\n')
+        space.environ["BUILDGRAPH_CONFIG"] = str(config)
+        assert moved(space.build(push="all"))["uploaded"] > 0
+
+
 def test_uploads_are_told_one_by_one(space, registry):
     summary = space.build(push="all")
     started = {e.blob: e for e in space.events if isinstance(e, TransferStarted)}

@@ -132,6 +132,7 @@ class SummaryWithFacts:
     metadata: dict = field(default_factory=lambda: METADATA)
     failures: tuple = ()
     facts: object = None
+    pushed: object = None
 
 
 def test_the_next_build_is_answered_from_memory(monkeypatch, place, capfd):

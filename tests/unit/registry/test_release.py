@@ -36,7 +36,7 @@ class Repository:
         with self.registry.lock:
             self.registry.log.append((what, self.path, about))
 
-    def resolve(self, reference):
+    def resolve(self, reference, *, mirrors=True):
         content = self.registry.manifests.get((self.path, reference))
         return described(content) if content else None
 

@@ -157,12 +157,14 @@ def test_what_the_next_build_will_say():
     assert sections["plain"].decode() == (
         "up to date in @TOOK@: 3 reused\n"
         f"  image:api  {DIGEST}  31.0 MB, nothing new  shop/api:latest\n"
+        "  pushed 1 name, nothing had to move\n"
     )
     assert b"\x1b[32mup to date" in sections["styled"]
     filled = sections["json"].replace(b"@TIME@", b"1.5").replace(b"@SECONDS@", b"0.04")
     lines = [json.loads(line) for line in filled.splitlines()]
     assert [line["event"] for line in lines] == [
         "build-started",
+        "image-pushed",
         "image-finished",
         "build-finished",
     ]
@@ -173,7 +175,8 @@ def test_what_the_next_build_will_say():
         "failed": 0,
         "skipped": 0,
     }
-    assert (lines[-1]["time"], lines[-1]["seconds"], lines[1]["new_bytes"]) == (1.5, 0.04, 0)
+    assert (lines[-1]["time"], lines[-1]["seconds"], lines[2]["new_bytes"]) == (1.5, 0.04, 0)
+    assert (lines[1]["uploaded"], lines[1]["mounted"]) == (0, 0)
 
 
 def test_errors_are_coloured_where_there_is_colour():
