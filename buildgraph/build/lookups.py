@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 def rules_for(request: Request, now: int) -> Rules:
     """What the command line says about reuse."""
 
+    stages = request.docker.no_cache_filter if request.docker else ()
+    again = frozenset(map(str.lower, stages))
+
     def forced(step: Step) -> str | None:
         if isinstance(step, BaseStep):
             return None
@@ -56,7 +59,7 @@ def rules_for(request: Request, now: int) -> Rules:
         if request.no_cache:
             return "--no-cache"
         stage = name.split("/")[1:2]
-        if request.docker and stage and stage[0] in request.docker.no_cache_filter:
+        if stage and stage[0].lower() in again:
             return f"--no-cache-filter {stage[0]}"
         for pattern in request.rebuild:
             if fnmatch.fnmatchcase(name, pattern.removeprefix("step:")):
