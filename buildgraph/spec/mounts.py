@@ -4,7 +4,15 @@ import re
 
 from buildgraph.errors import UsageError
 from buildgraph.spec.expand import Holed
-from buildgraph.spec.model import BindMount, CacheMount, Mount, SecretMount, Text, TmpfsMount
+from buildgraph.spec.model import (
+    BindMount,
+    CacheMount,
+    Mount,
+    SecretMount,
+    SshMount,
+    Text,
+    TmpfsMount,
+)
 from buildgraph.spec.problems import either, mean
 from buildgraph.spec.source import Source
 from buildgraph.spec.values import size, variable_name
@@ -14,7 +22,9 @@ _KEYS = {
     "cache": ("target", "sharing", "owner", "mode"),
     "tmpfs": ("target", "size", "owner", "mode"),
     "secret": ("target", "env", "required", "owner", "mode"),
+    "ssh": ("target", "required", "owner", "mode"),
 }
+_AGENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.@+-]|/(?![/.]))*")
 
 
@@ -53,6 +63,8 @@ def _mount(item: Source) -> Mount | None:
             item.wrong("unknown-key", f"a {kind} mount has no key {key!r}", key)
     if kind == "secret":
         return _secret(item)
+    if kind == "ssh":
+        return _ssh(item)
     if "target" not in item:
         item.wrong("missing-key", f"a {kind} mount needs a target", hint='add target = "/…"')
         return None
@@ -111,6 +123,26 @@ def _secret(item: Source) -> SecretMount | None:
         return None
     required = bool(item.table.get("required", False))
     return SecretMount(name, target, env, required, item.owner(), item.mode())
+
+
+def _ssh(item: Source) -> SshMount | None:
+    name = item.get("ssh", _agent)
+    target = item.absolute("target", "the target of a mount")
+    if name is None or ("target" in item and target is None):
+        return None
+    target = target or Text((f"/run/buildgraph/ssh-{name}.sock",))
+    required = bool(item.table.get("required", False))
+    return SshMount(name, target, required, item.owner(), item.mode())
+
+
+def _agent(value: str) -> str:
+    if _AGENT.fullmatch(value):
+        return value
+    raise UsageError(
+        "wrong-value",
+        f'"{value}" cannot be the id of an ssh agent',
+        hint='write ssh = "default"; --ssh default gives it to the build',
+    )
 
 
 def _identifier(value: str) -> str:

@@ -120,6 +120,7 @@ class MountTable(TypedDict, total=False):
     cache: str
     tmpfs: bool
     secret: str
+    ssh: str
     include: list[str]
     exclude: list[str]
     path: str
@@ -331,7 +332,7 @@ NOT_YET: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "group": frozenset({"extends", "matrix", "exclude", "include", "override", "name"}),
-    "mount": frozenset({"ssh", "rekey"}),
+    "mount": frozenset({"rekey"}),
 }
 """Keys of the language that this version refuses, so that nobody thinks they had an effect."""
 

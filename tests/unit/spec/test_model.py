@@ -36,6 +36,8 @@ def test_a_run_step_with_every_key():
           { secret = "netrc", target = "/root/.netrc", required = true, mode = "0400" },
           { secret = "netrc", env = "NETRC" },
           { secret = "netrc" },
+          { ssh = "default", mode = "0660" },
+          { ssh = "deploy", target = "/ssh", required = true },
         ]
         run = "pip install"
         outputs = ["/venv/**"]
@@ -81,6 +83,10 @@ def test_a_run_step_with_every_key():
         m.SecretMount("netrc", m.Text(("/root/.netrc",)), required=True, mode=m.Mode(0o400)),
         m.SecretMount("netrc", env="NETRC"),
         m.SecretMount("netrc", m.Text(("/run/secrets/netrc",))),
+        m.SshMount(
+            "default", m.Text(("/run/buildgraph/ssh-default.sock",)), mode=m.Mode(octal=0o660)
+        ),
+        m.SshMount("deploy", m.Text(("/ssh",)), required=True),
     )
 
 
