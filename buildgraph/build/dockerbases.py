@@ -24,7 +24,7 @@ class DockerBases:
         frozen: bool = False,
         keep: Callable[[Lock], object] = lambda _lock: None,
     ) -> None:
-        self._opener = opener
+        self.opener = opener
         self._frozen = frozen
         self._keep = keep
         self.lock = lock
@@ -33,14 +33,14 @@ class DockerBases:
         """Those of registries that are not known here only where ``wanted``."""
         wanted = wanted and not self._frozen
         images = [base for base in model.bases.values() if base.kind == "image"]
-        unpinned = [base for base in images if self._opener.pin(base, self.lock) is None]
-        new = [base for base in unpinned if self._opener.stored(base) is None]
+        unpinned = [base for base in images if self.opener.pin(base, self.lock) is None]
+        new = [base for base in unpinned if self.opener.stored(base) is None]
         if new and wanted:
             try:
-                self.lock = ImagePins(self._opener, self.lock).pin(new, update=False)[0]
+                self.lock = ImagePins(self.opener, self.lock).pin(new, update=False)[0]
             except BuildgraphError as error:
-                error.hint = error.hint or self._opener.advice
+                error.hint = error.hint or self.opener.advice
                 raise
             self._keep(self.lock)
         names = frozenset(model.bases if wanted else ())
-        return self._opener.open_all(model, self.lock, names, resolve=False)
+        return self.opener.open_all(model, self.lock, names, resolve=False)

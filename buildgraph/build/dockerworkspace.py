@@ -53,21 +53,11 @@ def open_docker_workspace(
 ) -> Workspace:
     """Raises UsageError; ``undo`` closes what stays open."""
     given = open_input(request, asked, undo)
-    root, name = given.root, blake3_hex(os.fsencode(given.address or given.root))
+    root = given.root
     facts = Facts(os.fsencode(root))
-    cache = StatCache.load(store.stat / name[:32], root)
-    platform = platform_of(request)
-    local = LocalBases(root, platform, store, cache, facts, undo)
+    cache = StatCache.load(store.stat / context_key(given)[:32], root)
     sidecar = Sidecar(root)
-    stored = None if asked.pull else StoreBases(store, access)
-    opener = BaseOpener(platform, local, BaseImages(store, sidecar, access), access, stored)
-    document = f"dockerfile-pins-{name[:16]}"
-    pinned = None if asked.pull else store.records.document(document)
-    bases = DockerBases(
-        opener,
-        Lock() if pinned is None else parse("what tags named before", pinned),
-        keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
-    )
+    bases = bases_for(request, asked, given, facts, cache, store, access, undo)
     options = options_of(request, asked, facts, undo)
     codec = codec_of(request.outputs)
     called = image_name(given)
@@ -83,7 +73,7 @@ def open_docker_workspace(
         model,
         graph,
         opened,
-        opener,
+        bases.opener,
         frozenset(model.bases),
         bases.lock,
         facts,
@@ -92,6 +82,36 @@ def open_docker_workspace(
         sidecar,
         given.address,
     )
+
+
+def bases_for(
+    request: Request,
+    asked: DockerRequest,
+    given: DockerInput,
+    facts: Facts,
+    cache: StatCache,
+    store: LocalStore,
+    access: Access,
+    undo: ExitStack,
+) -> DockerBases:
+    """They remember what tags named, for this context."""
+    root, platform = given.root, platform_of(request)
+    local = LocalBases(root, platform, store, cache, facts, undo)
+    stored = None if asked.pull else StoreBases(store, access)
+    images = BaseImages(store, Sidecar(root), access)
+    opener = BaseOpener(platform, local, images, access, stored)
+    document = f"dockerfile-pins-{context_key(given)[:16]}"
+    pinned = None if asked.pull else store.records.document(document)
+    return DockerBases(
+        opener,
+        Lock() if pinned is None else parse("what tags named before", pinned),
+        keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
+    )
+
+
+def context_key(given: DockerInput) -> str:
+    """What is remembered for a context is kept under it."""
+    return blake3_hex(os.fsencode(given.address or given.root))
 
 
 def _model(

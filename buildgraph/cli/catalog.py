@@ -40,6 +40,7 @@ PANELS = (
             "init": "project:init",
             "check": "project:check",
             "lock": "project:lock",
+            "convert": "convert:convert",
             "doctor": "project:doctor",
             "completion": "project:completion",
         },
@@ -67,7 +68,7 @@ PANELS = (
 )
 
 _LATER = """
-affected convert diff
+affected diff
 run create start stop kill restart exec attach logs wait ps rm cp container commit
 volume report trace runs
 """

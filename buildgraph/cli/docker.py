@@ -93,6 +93,23 @@ def options(function: F) -> F:
     return function
 
 
+def meaning_options(function: F) -> F:
+    """Those that say what a Dockerfile means, whatever is done with it; :func:`request_for` reads them."""
+    for name, extra in reversed(_OPTIONS):
+        if name in ("--target", "--build-arg", "--build-context", "--pull"):
+            function = click.option(name, **extra)(function)
+    return function
+
+
+def request_for(file: str, context: str, given: Mapping[str, Any]) -> "DockerRequest":
+    """``given`` may lack options, which are then as if not written."""
+    empty = {
+        _key(name): extra.get("default", () if extra.get("multiple") else None)
+        for name, extra in _OPTIONS
+    }
+    return _request(file, context, {**empty, **given})
+
+
 def _off(_context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value not in (None, "false", "0"):
         raise UsageError(
@@ -108,7 +125,7 @@ def request_of(
     """None where a Buildfile is meant; docker's options are refused then."""
     context = _context(session, words)
     if context is not None:
-        return _request(session, context, given)
+        return _request(session.named, context, given)
     for name, extra in _OPTIONS:
         if given[_key(name)] not in (extra.get("default"), (), False, None):
             raise UsageError(
@@ -137,10 +154,10 @@ def _context(session: Session, words: Sequence[str]) -> str | None:
     return context if any(os.path.isfile(os.path.join(context, n)) for n in NAMES) else None
 
 
-def _request(session: Session, context: str, given: Mapping[str, Any]) -> "DockerRequest":
+def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerRequest":
     from buildgraph.build.request import DockerRequest
 
-    if context == "-" and session.named == "-":
+    if context == file == "-":
         raise UsageError(
             "stdin-twice",
             "the Dockerfile and its context cannot both be standard input",
@@ -148,7 +165,7 @@ def _request(session: Session, context: str, given: Mapping[str, Any]) -> "Docke
         )
     return DockerRequest(
         context=context,
-        file=session.named,
+        file=file,
         target=given["target"] or "",
         args=dict(_arguments(given["build_arg"])),
         inherited=tuple(name for name in given["build_arg"] if "=" not in name),
@@ -158,11 +175,11 @@ def _request(session: Session, context: str, given: Mapping[str, Any]) -> "Docke
         network=given["network"],
         hosts=dict(_host(each) for each in given["add_host"]),
         allow=frozenset(given["allow"]),
-        pull=given["pull"],
+        pull=bool(given["pull"]),
         no_cache_filter=tuple(s for each in given["no_cache_filter"] for s in each.split(",")),
         shm_size=_bytes(given["shm_size"]),
         ulimits=dict(_limit(each) for each in given["ulimit"]),
-        stdin=sys.stdin.buffer if "-" in (context, session.named) else None,
+        stdin=sys.stdin.buffer if "-" in (context, file) else None,
     )
 
 

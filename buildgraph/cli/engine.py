@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from buildgraph.build.access import Kept
     from buildgraph.build.dockercall import Call, Called
+    from buildgraph.build.dockerconvert import Rewritten
     from buildgraph.build.images import ImageEntry
     from buildgraph.build.looking import HistoryEntry
     from buildgraph.build.request import DockerRequest, Request, Summary
@@ -34,6 +35,13 @@ def call(request: "Request", docker: "DockerRequest", name: "Call", *, as_json: 
     from buildgraph.build.dockercall import call as ask
 
     return ask(request, docker, name, as_json=as_json)
+
+
+def rewrite(request: "Request", docker: "DockerRequest", file: Path | None) -> "Rewritten":
+    """The Dockerfile as a Buildfile; ``file`` is where it is to be, if that was said."""
+    from buildgraph.build.dockerconvert import rewrite as write
+
+    return write(request, docker, file)
 
 
 def plan(request: "Request") -> Mapping[str, Any]:

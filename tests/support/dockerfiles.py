@@ -19,15 +19,15 @@ class Asked:
         self, text: str, bases: Mapping[str, Config] | None = None, **options: Any
     ) -> None:
         self.asked: list[str] = []
-        configs: dict[Any, Known] = {}
+        self.configs: dict[Any, Known] = {}
         while True:
-            found = convert(text, Options(**options), configs)
+            found = convert(text, Options(**options), self.configs)
             if isinstance(found, Converted):
                 break
             assert isinstance(found, Needs)
             for ref in (*found.bases, *found.images):
                 self.asked.append(str(ref))
-                configs[ref] = Known((bases or {}).get(ref.name, Config.empty(AMD64)))
+                self.configs[ref] = Known((bases or {}).get(ref.name, Config.empty(AMD64)))
         self.found = found
 
     @property

@@ -1,8 +1,11 @@
 import json
+from types import SimpleNamespace
 from types import SimpleNamespace as Row
 
 import pytest
 from support.screen import Asked, run
+
+from buildgraph.build.request import DockerRequest
 
 PLAN = {
     "schema": 1,
@@ -84,6 +87,37 @@ def test_init_writes_a_buildfile_once(place):
     assert 'name = "my-shop"' in text
     again = run("-C", str(place / "My Shop!"), "init")
     assert (again.code, "buildfile-exists" in again.err) == (2, True)
+
+
+def test_convert_writes_a_buildfile_once(place, monkeypatch):
+    made = SimpleNamespace(text="buildfile = 1\n", file=place / "Buildfile.toml")
+    asked = Asked().replace(monkeypatch, rewrite=made)
+    made.file.touch()  # as `> Buildfile.toml` would
+    assert run("convert", "sub/Dockerfile", "--target", "b", "--build-arg", "A=1").code == 0
+    assert made.file.read_text() == "buildfile = 1\n"
+    _, docker, file = asked.calls[-1][1]
+    assert docker == DockerRequest("sub", "sub/Dockerfile", target="b", args={"A": "1"})
+    assert file is None
+    again = run("convert")
+    assert (again.code, "buildfile-exists" in again.err) == (2, True)
+
+
+def test_what_is_converted(place, monkeypatch):
+    made = SimpleNamespace(text="text\n", file=place / "x.toml")
+    asked = Asked().replace(monkeypatch, rewrite=made)
+    (place / "folder").mkdir()
+    for words, file, context in (
+        ((), "", "."),
+        (("folder",), "", "folder"),
+        (("a/File", "."), "a/File", "."),
+        (("-f", "a/File", "folder"), "a/File", "folder"),
+        (("Dockerfile",), "Dockerfile", "."),
+    ):
+        assert run("convert", *words, "-o", "-").out == "text\n"
+        docker = asked.calls[-1][1][1]
+        assert (docker.file, docker.context) == (file, context), words
+    assert run("convert", "a", "b", "c").code == 2
+    assert not made.file.exists()
 
 
 def test_lock(monkeypatch):

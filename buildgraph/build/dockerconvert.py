@@ -1,0 +1,103 @@
+"""A Dockerfile of this machine rewritten as a Buildfile: its bases asked for their configs, its contexts found.
+
+Paths of a Buildfile are from its own folder, so what is copied must lie below that.
+"""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from buildgraph.build.dockerbases import DockerBases
+from buildgraph.build.dockerinput import DockerInput, open_input
+from buildgraph.build.dockeroptions import lines_for
+from buildgraph.build.dockerworkspace import (
+    bases_for,
+    context_key,
+    dockerfile_text,
+    image_name,
+    options_of,
+)
+from buildgraph.build.registries import Access
+from buildgraph.build.request import DockerRequest, Request
+from buildgraph.dockerfile.convert import Converted, Known, convert
+from buildgraph.dockerfile.options import Options
+from buildgraph.dockerfile.rewrite.buildfile import Place, buildfile
+from buildgraph.dockerfile.rewrite.ignore import read
+from buildgraph.dockerfile.rewrite.place import Context
+from buildgraph.events import Event
+from buildgraph.fs.facts import Facts
+from buildgraph.fs.fingerprint import StatCache
+from buildgraph.fs.moby import Patterns
+from buildgraph.sandbox.namespace import enter_private_mounts
+from buildgraph.spec import model as m
+from buildgraph.store.local import LocalStore
+from buildgraph.values import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """``file`` is where the text belongs."""
+
+    text: str
+    file: Path
+
+
+def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewritten:
+    """``file`` None is ``Buildfile.toml`` in the context. Raises UsageError or ErrorGroup ``cannot-convert``."""
+    with ExitStack() as undo:
+        privilege = enter_private_mounts()
+        store = undo.enter_context(LocalStore.open(request.home, _quiet))
+        store.bind_ids(privilege.mapping)
+        given = open_input(request, asked, undo)
+        here = given.file is not None and not given.address and asked.context != "-"
+        file = file or (given.root if here else request.directory) / "Buildfile.toml"
+        facts = Facts(os.fsencode(given.root))
+        cache = StatCache.load(store.stat / context_key(given)[:32], given.root)
+        access = Access(store, request.environ, _quiet, undo)
+        bases = bases_for(request, asked, given, facts, cache, store, access, undo)
+        name = image_name(given)
+        options = replace(
+            options_of(request, asked, facts, undo), prefix=f"{name}/", context_time=given.time
+        )
+        text = dockerfile_text(given, facts)
+        found, configs = _converted(text, options, bases, given.shown)
+        place = Place(
+            name,
+            given.shown,
+            os.fspath(file.parent),
+            {key: _context(c, given, facts, file) for key, c in found.contexts.items()},
+            options.prefix,
+            file.name,
+            asked.target,
+            options.args,
+            options.default_network,
+            options.platform,
+        )
+        return Rewritten(buildfile(text, found, configs, place), file)
+
+
+def _quiet(_event: Event) -> None:
+    """Nothing is built, and what is fetched is little."""
+
+
+def _converted(
+    text: bytes, options: Options, bases: DockerBases, shown: str
+) -> tuple[Converted, dict[m.Ref, Known]]:
+    empty = m.Workspace("", platform=options.platform)
+    configs: dict[m.Ref, Known] = {}
+    known: dict[str, m.Base] = {}
+    while True:
+        found = convert(text, options, configs, file=shown)
+        if isinstance(found, Converted):
+            return found, configs
+        known |= {base.name: base for base in found.bases.values()}
+        opened = bases.open(m.Model(empty, known, {}, {}, {}, {}))
+        configs |= {ref: Known(opened[ref.name].config) for ref in found.bases}
+
+
+def _context(context: m.FileContext, given: DockerInput, facts: Facts, file: Path) -> Context:
+    root = Path(os.path.normpath(given.root / context.root))
+    lines = lines_for(context, given, facts)
+    path = os.path.relpath(root, file.parent) if root.is_relative_to(file.parent) else None
+    whole = (root / ".git").exists() and not Patterns.of_lines(lines).matches(".git")
+    return Context(path, read(lines), (".git",) if whole else ())
