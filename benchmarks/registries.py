@@ -72,16 +72,17 @@ class Blobs:
 
 @contextlib.contextmanager
 def blobs(folder: Path, scale: float) -> Iterator[Blobs]:
-    folder.mkdir()
     content = random.Random(0).randbytes(int(SIZE * scale))
-    file = folder / "blob"
-    file.write_bytes(content)
-    with _registry(folder) as host:
+    with running(folder) as host:
+        file = folder / "blob"
+        file.write_bytes(content)
         yield Blobs(host, file, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
 
 
 @contextlib.contextmanager
-def _registry(folder: Path) -> Iterator[str]:
+def running(folder: Path) -> Iterator[str]:
+    """Its address; it makes FOLDER, and writes each request into `registry.log` there."""
+    folder.mkdir()
     host = f"127.0.0.1:{_free_port()}"
     config = folder / "registry.yml"
     config.write_text(_CONFIG.format(folder=folder, host=host))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import library
+import pushes
 import registries
 import roots
 import workloads
@@ -226,6 +227,20 @@ def blob_memory(bench: Bench) -> Outcome:
     return Outcome((max(peaks),), (80.0,), "MB", "push {:.0f} MB, pull {:.0f} MB".format(*peaks))
 
 
+def push_no_op(bench: Bench) -> Outcome:
+    return Outcome(pushes.shop(bench).no_op, (pushes.NO_OP,))
+
+
+def push_requests(bench: Bench) -> Outcome:
+    return Outcome(pushes.shop(bench).requests, (pushes.REQUESTS,), "")
+
+
+def push_bytes(bench: Bench) -> Outcome:
+    measured = pushes.shop(bench)
+    uploaded, new = ([size / 1e3 for size in side] for side in (measured.uploaded, measured.new))
+    return Outcome(tuple(uploaded), tuple(new), "kB")
+
+
 def dockerfile_parse(bench: Bench) -> Outcome:
     return Outcome(tuple(library.parse_dockerfile(bench.rounds * 4, bench.scale)), (0.03,))
 
@@ -288,6 +303,30 @@ ROWS = (
         1.0,
         blob_memory,
         ("docker-registry",),
+    ),
+    Row(
+        "push-no-op",
+        "no-op of W1 with push of its 40 images",
+        "0.3 s",
+        1.0,
+        push_no_op,
+        ("docker-registry", "mmdebstrap"),
+    ),
+    Row(
+        "push-requests",
+        "requests beyond HEADs of manifests, W1 pushed after one file changed",
+        "45",
+        1.0,
+        push_requests,
+        ("docker-registry", "mmdebstrap"),
+    ),
+    Row(
+        "push-bytes",
+        "bytes uploaded then",
+        "new layers, config and manifest",
+        1.0,
+        push_bytes,
+        ("docker-registry", "mmdebstrap"),
     ),
     Row(
         "w1-cold",

@@ -37,8 +37,11 @@ class Service(NamedTuple):
     libraries: tuple[int, ...]
 
 
-def w1(folder: Path, base: Path, scale: float = 1.0) -> Shop:
-    """W1 on the root filesystem archive BASE; its Dockerfiles start from the image `localhost/bench/debian`."""
+def w1(folder: Path, base: Path, scale: float = 1.0, prefix: str = "") -> Shop:
+    """W1 on the root filesystem archive BASE; its Dockerfiles start from the image `localhost/bench/debian`.
+
+    PREFIX comes before every tag.
+    """
     random = Random(SEED)
     pool = trees.words(random)
     services = [
@@ -50,14 +53,14 @@ def w1(folder: Path, base: Path, scale: float = 1.0) -> Shop:
         trees.write(folder / f"libs/lib{k}", random, pool, 180, 900_000)
     for service in services:
         trees.write(folder / "services" / service.name, random, pool, 200, 1_037_500)
-    (folder / "Buildfile.toml").write_text(_shop_buildfile(base, services))
+    (folder / "Buildfile.toml").write_text(_shop_buildfile(base, services, prefix))
     dockerfiles = tuple(_shop_dockerfiles(folder, services))
     libraries = {k for service in services for k in service.libraries}
     steps = min(3, len(services)) + len(libraries) + 2 * len(services)
     return Shop(folder, steps, dockerfiles, folder / "services/svc01/part000/unit03/file00066.py")
 
 
-def _shop_buildfile(base: Path, services: list[Service]) -> str:
+def _shop_buildfile(base: Path, services: list[Service], prefix: str) -> str:
     parts = [_workspace("w1", "all"), f'[base.debian]\nrootfs = "{base}"']
     parts += [
         f'[step.base{k}]\non = ["debian"]\nrun = "mkdir -p /opt/base && echo {k} > /opt/base/name"'
@@ -72,16 +75,16 @@ def _shop_buildfile(base: Path, services: list[Service]) -> str:
         parts += [
             f'[step.{name}-src]\ncopy = [{{ from = "services/{name}", to = "/app/" }}]',
             f'[step.{name}-manifest]\non = {_list(stack)}\nrun = "{COMMAND}"',
-            _shop_image(name),
+            _shop_image(name, prefix),
         ]
     parts.append(f"[group.all]\ntargets = {_list([service.name for service in services])}")
     return _document(parts)
 
 
-def _shop_image(name: str) -> str:
+def _shop_image(name: str, prefix: str) -> str:
     return (
         f'[image.{name}]\non = ["{name}-manifest"]\nenv = {{ SERVICE = "{name}" }}\n'
-        f'labels = {{ service = "{name}" }}\ncmd = ["/bin/sh"]\ntags = ["bench/{name}:latest"]'
+        f'labels = {{ service = "{name}" }}\ncmd = ["/bin/sh"]\ntags = ["{prefix}bench/{name}:latest"]'
     )
 
 

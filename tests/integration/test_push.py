@@ -72,6 +72,38 @@ def test_every_byte_goes_once_and_the_second_push_sends_none(space, registry):
     assert len(releases(space)) == 1
 
 
+def test_what_one_change_costs_does_not_depend_on_the_number_of_images(space, registry):
+    tables = [
+        f"""[step.s{k}]
+copy = [{{ from = "s{k}", to = "/app/" }}]
+[image.i{k}]
+on = ["box", "s{k}"]
+tags = ["{registry.host}/shop/i{k}:1"]
+"""
+        for k in range(12)
+    ]
+    for k in range(12):
+        space.write(f"s{k}/file", f"{k}\n" * 100)
+    space.buildfile("".join(tables))
+    first = space.build(push="all")
+    registry.forget()
+    space.write("s7/file", "changed\n")
+    second = space.build(push="all")
+    asked = [
+        (access.method, access.path.partition("?")[0].split("/")[4])
+        for access in registry.accesses()
+        if access.path != "/v2/" and (access.method != "HEAD" or "/blobs/" in access.path)
+    ]
+    blob = [("HEAD", "blobs"), ("POST", "blobs"), ("PUT", "blobs")]
+    assert sorted(asked) == sorted([*blob, *blob, ("PUT", "manifests"), ("PUT", "manifests")])
+    stored, before = registry.blobs(), _layers(first)
+    target = second.metadata["targets"]["i7"]
+    manifest = target["digest"].partition(":")[2]
+    config = target["config_digest"].partition(":")[2]
+    new = [stored[name] for name in {manifest, config, *(_layers(second) - before)}]
+    assert moved(second)["uploaded"] == sum(new)
+
+
 def test_a_push_with_nothing_to_do_asks_once_for_each_tag(space, registry):
     program = Program.of(space)
     first = program.run("build", "--push")
