@@ -120,3 +120,20 @@ def test_named_contexts_are_fetched_when_they_are_needed(
     web.seen.clear()
     docker.build("FROM scratch\nCOPY Dockerfile /\n", contexts=contexts)
     assert web.seen == []
+
+
+def test_a_dockerfile_is_found_by_any_way_to_it(docker: Docker) -> None:
+    folder = docker.workspace.folder
+    docker.write("low/dockerfile", "FROM scratch\nCOPY dockerfile /low\n")
+    assert set(docker.files(context="ctx/low")) == {"low"}
+    docker.write("low/Dockerfile", "FROM scratch\nCOPY Dockerfile /high\n")
+    assert set(docker.files(context="ctx/low")) == {"high"}
+    (folder / "link").symlink_to("ctx/low/dockerfile")
+    for file in ("link", str(folder / "link"), "./ctx/../link"):
+        assert set(docker.files(context="ctx/low", file=file)) == {"low"}
+    (folder / "away").symlink_to("ctx/low")
+    assert set(docker.files(context="away")) == {"high"}
+    assert set(docker.files(context=str(folder / "ctx/low"), file="ctx/low/dockerfile")) == {"low"}
+    with pytest.raises(UsageError) as caught:
+        docker.build(context="ctx", file="ctx/low")
+    assert caught.value.code == "no-dockerfile"

@@ -263,3 +263,10 @@ def test_nonsense_is_no_time() -> None:
     with pytest.raises(UsageError) as caught:
         Asked("FROM box\n", args={"SOURCE_DATE_EPOCH": "soon"})
     assert caught.value.code == "bad-epoch"
+
+
+@pytest.mark.parametrize("text", ["[]random", "['a', 'b']", '["a", 1]', '["a"]x', '["a"'])
+def test_what_is_no_json_is_text_of_the_shell(text: str) -> None:
+    config, _ = image_config(f"FROM scratch\nENTRYPOINT {text}\nCMD {text}\n")
+    assert config.entrypoint == config.cmd == ("/bin/sh", "-c", text)
+    assert image_config('FROM scratch\nCMD []\nENTRYPOINT ["a"]\n')[0].cmd == ()
