@@ -22,7 +22,8 @@ from pathlib import Path
 from buildgraph.sandbox import profile, seccomp
 from buildgraph.sandbox.apart import apart, bound_capabilities
 from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit, environment
-from buildgraph.sandbox.network import in_private_network, leave_network
+from buildgraph.sandbox.loopback import Loopbacks
+from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
 from buildgraph.sandbox.process import Ended, attend, nothing, supervise
 from buildgraph.sandbox.room import Rooms
@@ -46,6 +47,7 @@ class Bubblewrap:
 
     def __init__(self, scratch: Path) -> None:
         self._rooms = Rooms(scratch, dev=True)
+        self._loopbacks = Loopbacks()
 
     def refuses(self, command: Command) -> str | None:
         if command.uid or command.gid or command.groups:
@@ -68,11 +70,13 @@ class Bubblewrap:
         def beside() -> None:
             meanwhile()
             self._rooms.furnish()
+            if command.network == "none":
+                self._loopbacks.furnish()
 
         def inside() -> Exit:
             try:
                 if command.network == "none":
-                    leave_network()
+                    self._loopbacks.enter()
                 bound_capabilities()
             except OSError as error:
                 raise sandbox_failed(self.name, command, str(error)) from error

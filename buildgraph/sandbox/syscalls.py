@@ -72,6 +72,11 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
+def join_network(namespace: int) -> None:
+    """For the calling thread alone."""
+    _checked(_libc.setns(namespace, CLONE_NEWNET), "setns")
+
+
 def bound_capabilities(kept: frozenset[int], every: range) -> None:
     """Let programs that the calling thread starts, and theirs, gain none of ``every`` but ``kept``, for good.
 
