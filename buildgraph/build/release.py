@@ -21,7 +21,7 @@ from buildgraph.build.remote import Remote
 from buildgraph.build.request import Pushed
 from buildgraph.build.session import Session
 from buildgraph.build.ship import shipment
-from buildgraph.errors import BuildgraphError, UsageError
+from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import ImagePushed
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.ops_image import BuiltImage
@@ -64,7 +64,7 @@ def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, Bui
             except BuildgraphError as error:
                 failed.append(error)
         if failed:
-            raise failed[0]
+            raise ErrorGroup(failed) if len(failed) > 1 else failed[0]
         return _pushed(session, done)
 
 

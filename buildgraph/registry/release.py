@@ -165,7 +165,7 @@ class Release:
                     self._tag(one, tag)
         except BaseException as error:
             with self._stopped.grace(_GRACE):
-                stuck = [left for one, tag in reversed(moved) if (left := self._put_back(one, tag))]
+                stuck = self._put_all_back(moved)
             if stuck and isinstance(error, BuildgraphError):
                 error.detail += ("these tags could not be put back:", *stuck)
             raise
@@ -179,24 +179,38 @@ class Release:
             found = before.digest if before else None
             one.moved.append(Moved(f"{repository.name}:{tag}", found, root.digest))
 
+    def _put_all_back(self, moved: Sequence[tuple[Shipped, str]]) -> list[str]:
+        """What could not be, and why. A registry that gives no answer is waited for once, not for each of its tags."""
+        stuck: list[str] = []
+        silent: dict[str, str] = {}
+        for one, tag in reversed(moved):
+            host, _, path = one.shipment.repository.name.partition("/")
+            try:
+                left = silent.get(host) or self._put_back(one, tag)
+            except RegistryError as error:
+                left = error.message
+                if not error.status:
+                    silent[host] = error.message
+            except StoppedError:
+                left = "it took too long"
+            except BuildgraphError as error:
+                left = error.message
+            stuck += [f"{host}/{path}:{tag}: {left}"] if left else []
+        return stuck
+
     def _put_back(self, one: Shipped, tag: str) -> str:
-        """Make the tag what it was; the reference and why, where that fails."""
+        """Make the tag what it was; why not, where that is known. Raises what the registry says."""
         repository = one.shipment.repository
         before = self._before[repository.name, tag]
         if before is not None and before.digest == one.shipment.root.digest:
             return ""
-        try:
-            if before is None:
-                self._remove(one, tag)
-            else:
-                old = repository.manifest(before.digest)
-                if old is None:
-                    return f"{repository.name}:{tag}: {before.digest} is gone"
-                repository.put_manifest(old.content, old.descriptor.media_type, tag)
-        except BuildgraphError as error:
-            return f"{repository.name}:{tag}: {error.message}"
-        except StoppedError:
-            return f"{repository.name}:{tag}: it took too long"
+        if before is None:
+            self._remove(one, tag)
+        else:
+            old = repository.manifest(before.digest)
+            if old is None:
+                return f"{before.digest} is gone"
+            repository.put_manifest(old.content, old.descriptor.media_type, tag)
         one.moved = [m for m in one.moved if m.reference != f"{repository.name}:{tag}"]
         return ""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 from support.badregistry import BadRegistry, refuse
@@ -213,6 +214,38 @@ def test_no_tag_moves_unless_all_can(space, registry):
         assert record["state"] == "failed"
         assert "the moon" in record["error"]
         assert all(image["tags"] == [] for image in record["images"])
+
+
+def test_a_registry_that_dies_between_two_tags(space, registry, monkeypatch):
+    """Its own tags cannot be put back, and that is said; those of the other registry can."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with BadRegistry() as bad:
+        dead = []
+
+        def die(exchange, asked):
+            if asked.kind == "put-manifest" and asked.rest == "2":
+                dead.append(True)
+            if dead:
+                exchange.cut()
+            return bool(dead)
+
+        bad.modes.append(die)
+        text = SERVICES.format(host=registry.host, other=bad.host)
+        tags = f'"{bad.host}/shop/two:1", "{bad.host}/shop/two:2"'
+        space.buildfile(text.replace(f'"{bad.host}/shop/two:1"', tags))
+        (failure,) = space.attempt(push="all").failures
+        assert isinstance(failure, RemoteError)
+        assert "could not be put back" in failure.detail[0]
+        stuck = [line.split(": ")[0] for line in failure.detail[1:]]
+        assert stuck == [f"{bad.host}/shop/two:2", f"{bad.host}/shop/two:1"]
+        puts = [a.method for a in registry.accesses() if a.path.endswith(("/1", "/latest"))]
+        assert [name for name in puts if name != "HEAD"] == ["PUT", "PUT", "DELETE", "DELETE"]
+        (record,) = releases(space)
+        left = [tag["reference"] for image in record["images"] for tag in image["tags"]]
+        assert (record["state"], left) == ("failed", [f"{bad.host}/shop/two:1"])
+        dead.clear()
+        bad.modes.clear()
+        assert space.build(push="all").ok
 
 
 def _refuse_tag(exchange, asked):
