@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildgraph.build.request import DockerRequest, Request
-from buildgraph.errors import UsageError
+from buildgraph.errors import Location, UsageError, blaming
 from buildgraph.fs.facts import Facts
+from buildgraph.fs.moby import check_line
 from buildgraph.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -70,12 +71,17 @@ def ignore_lines(given: DockerInput, facts: Facts) -> tuple[str, ...]:
 
 
 def read_lines(file: Path, facts: Facts) -> tuple[str, ...] | None:
-    """None where there is no such file."""
+    """None where there is no such file. Raises UsageError ``bad-pattern`` with the line."""
+    name = known(file, facts)
     try:
-        content = facts.read(known(file, facts))
+        content = facts.read(name)
     except (FileNotFoundError, IsADirectoryError):
         return None
-    return tuple(content.decode("utf-8", "replace").removeprefix("\ufeff").splitlines())
+    lines = content.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
+    for number, line in enumerate(lines, 1):
+        with blaming(Location(os.fsdecode(name), number, line)):
+            check_line(line)
+    return tuple(lines)
 
 
 def known(path: Path, facts: Facts) -> bytes:

@@ -88,6 +88,11 @@ class _Node:
         return found
 
 
+def check_line(line: str) -> None:
+    """Raises :class:`UsageError` (``bad-pattern``) for a line of an ignore file that says nothing."""
+    Patterns.of_lines((line,))
+
+
 class _Folder(NamedTuple):
     """``said`` are the patterns that had a say about the folder or one above it."""
 

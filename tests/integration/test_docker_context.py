@@ -137,3 +137,13 @@ def test_a_dockerfile_is_found_by_any_way_to_it(docker: Docker) -> None:
     with pytest.raises(UsageError) as caught:
         docker.build(context="ctx", file="ctx/low")
     assert caught.value.code == "no-dockerfile"
+
+
+@pytest.mark.parametrize("line", ["!", "[a", "x\\"])
+def test_a_wrong_line_of_an_ignore_file_is_told(docker: Docker, line: str) -> None:
+    docker.write(".dockerignore", f"# first\n\n{line}\n")
+    with pytest.raises(UsageError) as caught:
+        docker.build("FROM scratch\nCOPY . /\n")
+    assert caught.value.code == "bad-pattern"
+    assert str(caught.value.where) == ".dockerignore:3"
+    assert caught.value.render().startswith(f".dockerignore:3:\n    {line}\n")
