@@ -169,7 +169,7 @@ class _Conversion:
         if origin.base is not None:
             self.fragment.add_base(origin.base)
         state = StageState.of_image(known.config, node.platform, (origin.ref,))
-        state.history = known.history
+        state.history = list(known.history)
         return state
 
     def _of_folder(self, node: StageNode, origin: Origin) -> StageState:
@@ -213,21 +213,21 @@ class _Conversion:
                 state.stack,
                 self.stages.file.location(node.where),
                 description=f"the stage {node.stage.name}",
-                docker=m.DockerImage(_bare(state.config), state.history),
+                docker=m.DockerImage(_bare(state.image_config()), tuple(state.history)),
             )
         )
 
     def result(self, target: StageNode, needed: list[StageNode]) -> Converted:
         options, fragment = self.stages.options, self.fragment
         state = self.states[target.stage.index]
-        config = with_labels(_bare(state.config), options.labels)
+        config = with_labels(_bare(state.image_config()), options.labels)
         if options.platform_asked:
             config = of_platform(config, options.platform)
         context = main_context(options)
         fragment.contexts[context] = m.FileContext(options.context)
         return Converted(
             on=state.stack,
-            image=m.DockerImage(config, state.history),
+            image=m.DockerImage(config, tuple(state.history)),
             bases=fragment.bases,
             steps=fragment.steps,
             images=fragment.images,

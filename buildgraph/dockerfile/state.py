@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from posixpath import isabs, join, normpath
 
 from buildgraph.dockerfile import gotext
+from buildgraph.dockerfile.gathered import Gathered
 from buildgraph.dockerfile.options import DEFAULT_PATH, NO_VARIABLES
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
@@ -25,15 +26,17 @@ MARK = " # buildkit"
 class StageState:
     """``stack`` are the references that make its filesystem, bottom first.
 
-    ``args`` are the ARGs in order, None without a value.
+    ``args`` are the ARGs in order, None without a value. ``config`` has what a line sets as a whole; what grows line by
+    line is ``gathered``, and :meth:`image_config` has both.
     """
 
     config: Config
     platform: Platform
+    gathered: Gathered
     variables: dict[str, str] = field(default_factory=dict)
     args: list[tuple[str, str | None]] = field(default_factory=list)
     stack: tuple[m.Ref, ...] = ()
-    history: tuple[m.HistoryLine, ...] = ()
+    history: list[m.HistoryLine] = field(default_factory=list)
     cmd_set: bool = False
     """Whether the stage itself has had a CMD."""
 
@@ -44,36 +47,38 @@ class StageState:
             config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
         if config.workdir and not isabs(config.workdir):
             config = replace(config, workdir=_joined("/", config.workdir))
-        config = replace(config, onbuild=())
-        return cls(config, platform, dict(config.env), stack=stack)
+        return cls(config, platform, Gathered.of_base(config), dict(config.env), stack=stack)
 
     def child(self) -> "StageState":
         """A stage that begins FROM this one: everything carries over, ARGs too; only triggers do not."""
-        config = replace(self.config, onbuild=())
-        made = replace(self, config=config, cmd_set=False)
+        config = self.image_config()
+        made = replace(self, config=config, gathered=Gathered.of_base(config), cmd_set=False)
         made.variables, made.args = dict(self.variables), list(self.args)
+        made.history = list(self.history)
         return made
+
+    def image_config(self) -> Config:
+        return self.gathered.config(self.config)
 
     # -- layers and history
 
     def add_layer(self, ref: m.Ref, line: str, *, marked: bool = True) -> None:
-        self.history += (m.HistoryLine(line + MARK if marked else line, ref),)
+        self.history.append(m.HistoryLine(line + MARK if marked else line, ref))
 
     def add_line(self, line: str) -> None:
-        self.history += (m.HistoryLine(line),)
+        self.history.append(m.HistoryLine(line))
 
     # -- instructions
 
     def env(self, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = tuple(pairs)
-        for name, value in pairs:
-            self.variables[name] = value
-            self.config = replace(self.config, env=_with(self.config.env, name, value))
+        self.variables.update(pairs)
+        self.gathered.set_env(pairs)
         self.add_line(" ".join(("ENV", *map("=".join, pairs))))
 
     def label(self, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = tuple(pairs)
-        self.config = replace(self.config, labels={**self.config.labels, **dict(pairs)})
+        self.gathered.labels.update(pairs)
         self.add_line(" ".join(("LABEL", *map("=".join, pairs))))
 
     def declare(self, pairs: Iterable[tuple[str, str | None]]) -> None:
@@ -112,14 +117,13 @@ class StageState:
         self.add_line(f"SHELL {gotext.plain_list(argv)}")
 
     def expose(self, ports: tuple[str, ...]) -> None:
-        exposed = tuple(sorted({*self.config.exposed, *ports}))
-        self.config = replace(self.config, exposed=exposed)
+        self.gathered.exposed.update(ports)
         self.add_line(f"EXPOSE {gotext.plain_list(ports)}")
 
     def volume(self, paths: tuple[str, ...]) -> None:
         if not all(paths):
             raise UsageError("bad-volume", "VOLUME names an empty path", hint="name a directory")
-        self.config = replace(self.config, volumes=tuple(sorted({*self.config.volumes, *paths})))
+        self.gathered.volumes.update(paths)
         self.add_line(f"VOLUME {gotext.plain_list(paths)}")
 
     def stop_signal(self, name: str) -> None:
@@ -137,7 +141,7 @@ class StageState:
 
     def trigger(self, text: str) -> None:
         """ONBUILD; leaves no line."""
-        self.config = replace(self.config, onbuild=(*self.config.onbuild, text))
+        self.gathered.onbuild.append(text)
 
     # -- what a command sees
 
@@ -196,14 +200,6 @@ def check_signal(name: str) -> None:
     raise UsageError(
         "bad-signal", f"STOPSIGNAL {name}: there is no such signal", hint="write it as SIGTERM"
     )
-
-
-def _with(env: tuple[tuple[str, str], ...], name: str, value: str) -> tuple[tuple[str, str], ...]:
-    """The first variable of that name is replaced in its place, else it comes last."""
-    for at, (known, _) in enumerate(env):
-        if known == name:
-            return (*env[:at], (name, value), *env[at + 1 :])
-    return (*env, (name, value))
 
 
 def _joined(directory: str, path: str) -> str:
