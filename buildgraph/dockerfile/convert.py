@@ -210,7 +210,7 @@ class _Conversion:
         return self.fragment.add_image(
             m.Image(
                 f"{options.prefix}{stage_name(self.stages, node)}",
-                state.stack,
+                tuple(state.stack),
                 self.stages.file.location(node.where),
                 description=f"the stage {node.stage.name}",
                 docker=m.DockerImage(_bare(state.image_config()), tuple(state.history)),
@@ -226,7 +226,7 @@ class _Conversion:
         context = main_context(options)
         fragment.contexts[context] = m.FileContext(options.context)
         return Converted(
-            on=state.stack,
+            on=tuple(state.stack),
             image=m.DockerImage(config, tuple(state.history)),
             bases=fragment.bases,
             steps=fragment.steps,

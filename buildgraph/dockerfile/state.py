@@ -35,7 +35,7 @@ class StageState:
     gathered: Gathered
     variables: dict[str, str] = field(default_factory=dict)
     args: list[tuple[str, str | None]] = field(default_factory=list)
-    stack: tuple[m.Ref, ...] = ()
+    stack: list[m.Ref] = field(default_factory=list)
     history: list[m.HistoryLine] = field(default_factory=list)
     cmd_set: bool = False
     """Whether the stage itself has had a CMD."""
@@ -47,14 +47,14 @@ class StageState:
             config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
         if config.workdir and not isabs(config.workdir):
             config = replace(config, workdir=_joined("/", config.workdir))
-        return cls(config, platform, Gathered.of_base(config), dict(config.env), stack=stack)
+        return cls(config, platform, Gathered.of_base(config), dict(config.env), stack=list(stack))
 
     def child(self) -> "StageState":
         """A stage that begins FROM this one: everything carries over, ARGs too; only triggers do not."""
         config = self.image_config()
         made = replace(self, config=config, gathered=Gathered.of_base(config), cmd_set=False)
         made.variables, made.args = dict(self.variables), list(self.args)
-        made.history = list(self.history)
+        made.history, made.stack = list(self.history), list(self.stack)
         return made
 
     def image_config(self) -> Config:

@@ -124,13 +124,13 @@ class Walk:
                 )
                 line = state.run_line(history_argv(each, command_of(each, state)[0]))
                 ref = self._step(each, made)
-                state.stack = (ref,)
+                state.stack = [ref]
                 state.add_layer(ref, line)
             case i.Copy() | i.Add():
                 origin = self._origin_of(each)
                 copying = copy_of(each, state, self.stages.file.escape, origin)
                 ref = self._step(each, copying.kind)
-                state.stack += (ref,)
+                state.stack.append(ref)
                 state.add_layer(ref, copying.line)
             case i.Workdir(path=written):
                 path = state.workdir(self._word(written))
@@ -138,7 +138,7 @@ class Walk:
                     state.add_line(f"WORKDIR {path}")
                     return
                 ref = self._step(each, m.Workdir(path, state.config.user))
-                state.stack += (ref,)
+                state.stack.append(ref)
                 state.add_layer(ref, f"WORKDIR {path}", marked=False)
 
     def _found(self, name: str) -> Origin:
@@ -159,7 +159,7 @@ class Walk:
                 name,
                 kind,
                 self.stages.file.location(self.at),
-                on=self.state.stack,
+                on=tuple(self.state.stack) if _looks_below(kind) else (),
                 title=self._title(each),
             )
         )
@@ -179,6 +179,19 @@ class Walk:
 
 
 _WITH_LAYER = (i.Run, i.Copy, i.Add, i.Workdir)
+
+
+def _looks_below(kind: m.Run | m.DockerCopy | m.Workdir) -> bool:
+    """Whether a step must know what it stands on: to run there, or to look up names of users."""
+    match kind:
+        case m.Run():
+            return True
+        case m.DockerCopy(owner=owner):
+            return owner is not None and any(
+                isinstance(part, str) and part for part in (owner.user, owner.group)
+            )
+        case m.Workdir(user=user):
+            return bool(user)
 
 
 def main_context(options: Options) -> str:

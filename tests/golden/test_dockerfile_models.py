@@ -40,7 +40,7 @@ def _told(made: Asked) -> Iterator[str]:
         yield ""
         yield f"{step.name}  (line {step.where.line})"
         yield f"    {step.title}"
-        yield f"    on {' '.join(map(str, step.on))}"
+        yield f"    on {' '.join(map(str, step.on)) or '-'}"
         yield from (f"    {line}" for line in _kind(step.kind))
     yield ""
     yield f"image on {' '.join(map(str, made.found.on))}"

@@ -1,5 +1,7 @@
 """What instructions make of an image: its config, its history, the variables that a RUN sees."""
 
+import time
+
 import pytest
 from support.dockerfiles import PATH, Asked
 
@@ -270,3 +272,23 @@ def test_what_is_no_json_is_text_of_the_shell(text: str) -> None:
     config, _ = image_config(f"FROM scratch\nENTRYPOINT {text}\nCMD {text}\n")
     assert config.entrypoint == config.cmd == ("/bin/sh", "-c", text)
     assert image_config('FROM scratch\nCMD []\nENTRYPOINT ["a"]\n')[0].cmd == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ARG a%d=1",
+        "COPY a%d /",
+        "ENV A%d=1 B=$A",
+        "EXPOSE %d",
+        "LABEL l%d=1",
+        "ONBUILD RUN %d",
+        "VOLUME /v%d",
+        "WORKDIR /w%d",
+    ],
+)
+def test_many_lines_take_time_in_proportion(line: str) -> None:
+    text = "FROM scratch\n" + "".join(f"{line % (at + 1)}\n" for at in range(12_000))
+    start = time.process_time()
+    image_config(text)
+    assert time.process_time() - start < 2
