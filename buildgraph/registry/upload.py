@@ -30,6 +30,8 @@ Uploaded = Literal["present", "mounted", "uploaded"]
 _CHUNK: Final = 16 << 20
 _SMALLEST: Final = 1 << 20
 _LARGEST: Final = 1 << 30
+_SOURCES: Final = 3
+"""Repositories that are tried; a registry that mounts from none of these most likely mounts nothing."""
 _WORTH: Final = 4 << 20
 """Bytes that must have arrived for an upload to be taken up again rather than begun anew."""
 _TRIES: Final = 4
@@ -67,8 +69,8 @@ class BlobUpload:
         return blob_exists(self._transport, self._place, self._descriptor.digest, "pull,push")
 
     def mount(self, sources: Sequence[str]) -> bool:
-        """From the first of the repositories ``sources`` of this registry that has it and lets us."""
-        return any(self._mount(source) for source in sources)
+        """From the first of the repositories ``sources`` of this registry that has it and lets us; not all are tried."""
+        return any(self._mount(source) for source in sources[:_SOURCES])
 
     def _mount(self, source: str) -> bool:
         self._cancel()

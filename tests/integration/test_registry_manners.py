@@ -93,6 +93,18 @@ def test_a_cut_upload_sends_the_rest_only(bad):
     assert sent == [len(content), len(content) // 2, 0]
 
 
+def test_a_registry_that_mounts_nothing_is_not_asked_for_ever(bad):
+    bad.misbehave("push-denied-mount")
+    content = b"never seen before"
+    blob = Descriptor("application/octet-stream", Digest.sha256(content), len(content))
+    with registries() as client:
+        repository = client.repository(at(bad.host))
+        sources = [f"shop/other{at}" for at in range(40)]
+        assert repository.upload(blob, lambda: io.BytesIO(content), sources) == "uploaded"
+    assert len(bad.asked("POST", "mount=")) == 3
+    assert len(bad.asked("POST")) == 3  # the last refusal began the upload
+
+
 # --- what is shown
 
 
