@@ -69,7 +69,7 @@ class BlobUpload:
         return blob_exists(self._transport, self._place, self._descriptor.digest, "pull,push")
 
     def mount(self, sources: Sequence[str]) -> bool:
-        """From the first of the repositories ``sources`` of this registry that has it and lets us; not all are tried."""
+        """From the first of the repositories ``sources`` of this registry that has it and lets us; three are tried."""
         return any(self._mount(source) for source in sources[:_SOURCES])
 
     def _mount(self, source: str) -> bool:
