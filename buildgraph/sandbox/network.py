@@ -129,10 +129,14 @@ def leave_network() -> None:
 
 
 def _raise_loopback() -> None:
-    import socket
+    # the module on top of it costs nearly every build 1.5 ms
+    from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, socket
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
+    try:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+    finally:
+        control.close()
 
 
 def _start_slirp(namespace: int) -> subprocess.Popen[bytes]:
