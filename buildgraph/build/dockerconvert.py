@@ -9,7 +9,7 @@ from pathlib import Path
 
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerinput import DockerInput, open_input
-from buildgraph.build.dockeroptions import lines_for
+from buildgraph.build.dockeroptions import default_network, lines_for
 from buildgraph.build.dockerworkspace import (
     bases_for,
     context_key,
@@ -70,7 +70,7 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
             file.name,
             asked.target,
             options.args,
-            options.default_network,
+            default_network(),
             options.platform,
         )
         return Rewritten(buildfile(text, found, configs, place), file)

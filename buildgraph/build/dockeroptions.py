@@ -10,7 +10,6 @@ from buildgraph.dockerfile.options import (
     Folder,
     LayoutImage,
     NamedContext,
-    Network,
     RegistryImage,
 )
 from buildgraph.errors import UsageError
@@ -33,7 +32,7 @@ def codec_of(outputs: Sequence[OutputSpec]) -> Codec:
     return asked.pop() if asked else Codec()
 
 
-def private_network() -> Network:
+def default_network() -> str:
     """What docker's default network is here: one of its own where that can be, else the machine's."""
     return "host" if private_network_problem() else "private"
 

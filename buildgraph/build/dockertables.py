@@ -7,7 +7,7 @@ from pathlib import Path
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerfiles import Dockerfiles, Recipe
 from buildgraph.build.dockerinput import DockerInput, known
-from buildgraph.build.dockeroptions import lines_for, named_context, private_network
+from buildgraph.build.dockeroptions import lines_for, named_context
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.origins import familiar
 from buildgraph.errors import UsageError
@@ -50,7 +50,6 @@ def _recipe(
             hint="dockerfile = … is a path from the context, which is a path from the Buildfile",
             where=image.fields.get("dockerfile", image.where),
         ) from error
-    network = private_network()
     platform = model.workspace.platform
     options = Options(
         context=table.context,
@@ -69,8 +68,6 @@ def _recipe(
         },
         platform=platform,
         build_platform=Platform.of_machine(os.uname().machine),
-        network=network,
-        default_network=network,
     )
     return Recipe(
         text,

@@ -15,7 +15,7 @@ from buildgraph.build.bases import BaseOpener
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerfiles import Dockerfiles, Recipe
 from buildgraph.build.dockerinput import REMOTE, DockerInput, known, open_input
-from buildgraph.build.dockeroptions import codec_of, lines_for, named_context, private_network
+from buildgraph.build.dockeroptions import codec_of, lines_for, named_context
 from buildgraph.build.localbases import LocalBases
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
@@ -26,7 +26,6 @@ from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,
     NamedContext,
-    Network,
     Options,
 )
 from buildgraph.dockerfile.origins import familiar
@@ -165,8 +164,6 @@ def image_name(given: DockerInput) -> str:
 
 def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitStack) -> Options:
     """Raises UsageError for what means nothing. ``undo`` removes named contexts that were fetched."""
-    default = private_network()
-    network: Network = default if asked.network == "default" else asked.network
     return Options(
         context=".",
         target=asked.target,
@@ -176,8 +173,7 @@ def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitS
         platform_asked=bool(request.platform),
         build_platform=Platform.of_machine(os.uname().machine),
         labels=asked.labels,
-        network=network,
-        default_network=default,
+        network=asked.network,
         allow_host="network.host" in asked.allow or asked.network == "host",
         allow_insecure="security.insecure" in asked.allow,
         hosts=asked.hosts,

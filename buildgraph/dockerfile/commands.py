@@ -82,7 +82,7 @@ def _network(run: Run, options: Options) -> Network:
                 raise _forbidden("--network=host", "network.host")
             return "host"
         case "default":
-            return options.default_network
+            return "default"
         case _:
             return options.network
 

@@ -16,7 +16,7 @@ NO_VARIABLES = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
-Network = Literal["none", "host", "private"]
+Network = Literal["none", "host", "default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ class Options:
     """``contexts`` and ``images`` are asked by :func:`buildgraph.dockerfile.origins.familiar` names.
 
     ``images``: tags that images of the workspace have. ``prefix`` stands before every name that conversion makes up.
-    ``network``: what a RUN without ``--network`` gets; ``private``:
-    what ``--network=default`` means on this machine. ``allow_host``, ``allow_insecure``: what a RUN may ask for.
+    ``network``: what a RUN without ``--network`` gets. ``allow_host``, ``allow_insecure``: what a RUN may ask for.
     ``context_time`` is what ``SOURCE_DATE_EPOCH=context`` means, in seconds since 1970.
     """
 
@@ -66,8 +65,7 @@ class Options:
     """Whether a person said so: the image is then of it, whatever its base is."""
     build_platform: Platform = Platform("linux", "amd64")
     labels: Mapping[str, str] = field(default_factory=dict)
-    network: Network = "private"
-    default_network: Network = "private"
+    network: Network = "default"
     allow_host: bool = False
     allow_insecure: bool = False
     hosts: Mapping[str, str] = field(default_factory=dict)

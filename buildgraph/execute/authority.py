@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildgraph.errors import MachineError, UsageError
-from buildgraph.sandbox.command import BindPoint, Network
+from buildgraph.sandbox.command import BindPoint
 from buildgraph.values import dataclass
 
 FOLDER = "/run/buildgraph-ca"
@@ -55,8 +55,8 @@ class Authority:
     environ: Mapping[str, str]
     scratch: Path
 
-    def grant(self, network: Network, undo: ExitStack) -> Grant:
-        """Nothing for a command without a network. ``undo`` removes what is mounted.
+    def grant(self, network: str, undo: ExitStack) -> Grant:
+        """Nothing for a command without a network (``none``). ``undo`` removes what is mounted.
 
         Raises MachineError ``no-ca-bundle``, UsageError ``ca-unreadable``.
         """

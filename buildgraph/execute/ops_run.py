@@ -28,8 +28,9 @@ from buildgraph.fs.pack import Packed
 from buildgraph.fs.settle import settle
 from buildgraph.graph.step import RunStep
 from buildgraph.sandbox import users
-from buildgraph.sandbox.command import HOSTNAME, Command, Exit, stubs
+from buildgraph.sandbox.command import HOSTNAME, Command, Exit, Network, stubs
 from buildgraph.sandbox.namespace import part_mounts
+from buildgraph.sandbox.network import private_network_problem
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Active, Snapshots
 from buildgraph.store.base import ActionResult
@@ -244,6 +245,13 @@ class RunOp:
         return packed
 
 
+def _network(step: RunStep) -> Network:
+    """Keys hold what was asked for, so that machines that can give different things share results."""
+    if step.network != "default":
+        return step.network
+    return "host" if private_network_problem() else "private"
+
+
 def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) -> Command:
     env = {**dict(step.proxies), "HOME": user.home, **dict(step.env), **mounted.env}
     return Command(
@@ -254,7 +262,7 @@ def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) 
         uid=user.uid,
         gid=user.gid,
         groups=user.groups,
-        network=step.network,
+        network=_network(step),
         mounts=tuple(mounted.points),
         hosts=dict(step.hosts),
         timeout=step.timeout,

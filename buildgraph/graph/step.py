@@ -203,7 +203,8 @@ class RunStep:
     env: tuple[tuple[str, str], ...]
     user: str
     workdir: str
-    network: Literal["none", "host", "private"]
+    network: Literal["none", "host", "private", "default"]
+    """``default``: docker's, one of its own where the machine can give it that, else the machine's."""
     mounts: tuple[StepMount, ...]
     outputs: tuple[str, ...] | None
     discard: tuple[str, ...]

@@ -215,7 +215,8 @@ class Run:
     shell: tuple[str, ...] | None = None
     tools: tuple[Ref, ...] = ()
     """``with`` in the Buildfile."""
-    network: Literal["none", "host", "private"] = "none"
+    network: Literal["none", "host", "private", "default"] = "none"
+    """``default`` is docker's own and in no Buildfile: private where the machine can give that, else host."""
     mounts: tuple[Mount, ...] = ()
     outputs: tuple[str, ...] | None = None
     discard: tuple[str, ...] = DEFAULT_DISCARD

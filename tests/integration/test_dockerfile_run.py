@@ -201,6 +201,25 @@ def test_networks(docker: Docker) -> None:
     assert set(machine) <= set(said)
 
 
+def test_machines_without_a_private_network_share_results(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def problem() -> str:
+        asked.append(1)
+        return "there is no /dev/net/tun"
+
+    monkeypatch.setattr("buildgraph.execute.ops_run.private_network_problem", problem)
+    text = "FROM box\nRUN ls /sys/class/net > /x\n"
+    docker.build(text)
+    assert asked
+    assert docker.counts()["executed"] == 1
+    monkeypatch.undo()
+    docker.build(text)
+    assert "executed" not in docker.counts()
+
+
 def test_what_a_step_started_ends_with_it(docker: Docker) -> None:
     text = "FROM box\nRUN (sleep 1000 &) ; sleep 1000 & echo done\nRUN sh -c 'exit 0' & sleep 0; exit 0\n"
     assert docker.said(text) == ["done"]

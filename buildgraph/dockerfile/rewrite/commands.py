@@ -44,7 +44,7 @@ def body(
     if run.user is not None and fixed(run.user) != config.user:
         values["user"] = fixed(run.user)
     _environment(run, config, values)
-    if run.network != defaults["network"]:
+    if run.network not in ("default", defaults["network"]):
         values["network"] = run.network
     if run.hosts:
         values["hosts"] = dict(run.hosts)

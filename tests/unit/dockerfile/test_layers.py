@@ -101,9 +101,9 @@ def test_networks() -> None:
     def network(flag: str, **options: object) -> object:
         return one(f"RUN {flag} x\n", "run", **options).network
 
-    assert network("") == "private"
+    assert network("") == "default"
     assert network("", network="none") == "none"
-    assert network("--network=default", network="none", default_network="host") == "host"
+    assert network("--network=default", network="none") == "default"
     assert network("--network=host", allow_host=True) == "host"
     assert one("RUN --security=insecure x\n", "run", allow_insecure=True).insecure
 
