@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from buildgraph.build import locking
-from buildgraph.build.build import prepare, scan
+from buildgraph.build.build import prepare
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.sidecar import fill
 from buildgraph.build.workspace import check_rebuild, choose, targets_of
 from buildgraph.errors import UsageError
-from buildgraph.events import Event, Warned
+from buildgraph.events import Event
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.graph import query as questions
 from buildgraph.graph.graph import BuildGraph
@@ -307,19 +307,6 @@ def _unknown(model: Model, ref: Ref) -> Target:
         return Target(ref.name, "image", model.images[ref.name].description)
     step = model.steps[ref.name]
     return Target(ref.name, type(step.kind).__name__.lower(), step.description)
-
-
-def check(request: Request) -> list[str]:
-    """Warnings; mistakes are raised, all together."""
-    warnings: list[str] = []
-
-    def keep(event: Event) -> None:
-        if isinstance(event, Warned):
-            warnings.append(event.message)
-
-    with open_session(request, keep, want="all") as session:
-        scan(session, session.workspace.graph.order())
-        return warnings
 
 
 def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:

@@ -81,9 +81,9 @@ def list_targets(request: "Request") -> "Sequence[Target]":
 
 def check(request: "Request") -> Sequence[str]:
     """Warnings; every mistake is raised."""
-    from buildgraph.build.survey import check as survey
+    from buildgraph.build.checking import check as look
 
-    return survey(request)
+    return look(request)
 
 
 def lock(request: "Request", names: Sequence[str] | None, *, update: bool) -> Sequence[str]:

@@ -193,6 +193,26 @@ def test_check_names_all_sources_that_are_missing(place):
     assert "lost" in said
 
 
+def test_check_asks_no_registry(place):
+    nobody = "127.0.0.1:9/far"  # the discard port: whoever asked would be refused
+    (place.ws / "Buildfile.toml").write_text(
+        f'buildfile = 1\n[base.far]\nimage = "{nobody}"\n'
+        '[step.s]\non = ["far"]\nmounts = [{ bind = "Buildfile.toml", target = "/b" }]\nrun = "true"\n'
+    )
+    said = place.run("check").stderr
+    assert f"nothing is known here of {nobody}" in said
+    assert "Buildfile.toml:2" in said
+    with (place.ws / "Buildfile.toml").open("a") as file:
+        file.write(
+            '[step.t]\non = ["s"]\nmounts = [{ bind = "gone", target = "/b" }]\nrun = "true"\n'
+        )
+        file.write('[step.u]\non = ["far"]\nrun = { file = "lost.sh" }\n')
+    said = place.run("check", code=2).stderr
+    assert said.count("error[source-missing]") == 2
+    assert "Buildfile.toml:8" in said
+    assert not (place.ws / "Buildfile.lock").exists()
+
+
 def test_a_store_where_no_folder_can_be_is_refused(place):
     said = place.run("--home", "/proc/nowhere", "images", code=3).stderr
     assert "error[store-unusable]" in said
