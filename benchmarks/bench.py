@@ -100,8 +100,17 @@ class Bench:
         workloads.w2(workspace, compression="none", big=False, scale=self.scale)
         return self._built(workspace)
 
-    def _built(self, workspace: Path) -> tuple[Path, Path]:
-        home = self.home()
+    @cached_property
+    def committed_context(self) -> tuple[Path, Path]:
+        """W5 in git, built; and the store."""
+        box, workspace, home = self.folder / "box", self.folder / "w5-git", self.home()
+        workloads.box(box, roots.busybox_tar())
+        self.build(box, home)
+        self.build_counted(workspace, home, workloads.w5(workspace, self.scale))
+        return self._built(workspace, home)
+
+    def _built(self, workspace: Path, home: Path | None = None) -> tuple[Path, Path]:
+        home = home or self.home()
         self.build(workspace, home)
         yardsticks.commit(workspace)
         self.build(

@@ -76,6 +76,10 @@ def w2_git(bench: Bench) -> Outcome:
     return no_op(*bench.committed_files, bench)
 
 
+def w5_git(bench: Bench) -> Outcome:
+    return no_op(*bench.committed_context, bench)
+
+
 def copy_plain(bench: Bench) -> Outcome:
     workspace, files = bench.small
     return turns(
@@ -253,6 +257,14 @@ BUILDAH = "`buildah bud --layers` of the same, runc"
 ROWS = (
     Row("w1-git", "no-op of W1, whole process", "`git status`", 3.0, w1_git, ("git", "mmdebstrap")),
     Row("w2-git", "no-op of 50,000 files", "`git status`", 1.8, w2_git, ("git",)),
+    Row(
+        "w5-git",
+        "no-op of a Dockerfile of 20 instructions, 5,000 files",
+        "`git status`",
+        2.0,
+        w5_git,
+        ("git",),
+    ),
     Row(
         "copy",
         "copy layer of 50,000 files, uncompressed, cold",

@@ -5,6 +5,7 @@ W1  40 services on 3 shared bases over Debian, 5 libraries: 8,900 files, 46 MB. 
 W2  one image of 50,000 small files (234 MB) and 501 MB of big ones, on nothing.
 W3  300 images of one file each, on nothing.
 W4  50 commands in a row; 40 independent commands.
+W5  a Dockerfile of 20 instructions, with 5,000 files of context.
 
 Each generator makes DIR, which must not exist. `scale` makes a smaller one of the same shape, to try things out.
 """
@@ -167,6 +168,49 @@ def w4_wide(folder: Path, base: Path, count: int = 40) -> None:
     parts += [f'[step.{n}]\non = ["box"]\nrun = "sleep 0.2 # {n}"' for n in names]
     parts.append(f"[group.all]\ntargets = {_list(names)}")
     folder.mkdir(parents=True)
+    (folder / "Buildfile.toml").write_text(_document(parts))
+
+
+DOCKERFILE = """FROM bench/box AS build
+ARG VERSION=1
+ENV LANG=C.UTF-8 APP=/app
+LABEL org.opencontainers.image.title=bench
+WORKDIR /app
+COPY src/part000 first/
+RUN true # one
+COPY src/part001/ second/
+RUN true # two
+COPY --chown=7:7 . .
+RUN true # three $VERSION
+RUN --mount=type=cache,target=/cache true # four
+RUN --mount=type=bind,source=src/part002,target=/in true # five
+FROM bench/box
+COPY --from=build /app /app
+WORKDIR /app
+ENV PORT=8080
+EXPOSE 8080
+USER 7
+CMD ["sleep", "1"]
+"""
+
+
+def w5(folder: Path, scale: float = 1.0) -> int:
+    """A context with its Dockerfile, on the image of :func:`box`. The steps that a cold build executes."""
+    random = Random(SEED + 5)
+    folder.mkdir(parents=True)
+    count = max(2000, round(5000 * scale))
+    trees.write(folder / "src", random, trees.words(random), count, count * 5000)
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / ".dockerignore").write_text(".git\n*.tmp\n**/__pycache__\n")
+    instructions = set(DOCKERFILE.splitlines())  # an equal WORKDIR is made once
+    return sum(line.startswith(("RUN", "COPY", "WORKDIR")) for line in instructions)
+
+
+def box(folder: Path, base: Path) -> None:
+    """An image of BASE with a name, for Dockerfiles to begin with."""
+    folder.mkdir(parents=True)
+    parts = [_workspace("box", "box"), f'[base.root]\nrootfs = "{base}"']
+    parts.append('[image.box]\non = ["root"]\ntags = ["bench/box:latest"]')
     (folder / "Buildfile.toml").write_text(_document(parts))
 
 

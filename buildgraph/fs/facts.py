@@ -26,6 +26,10 @@ from zlib import crc32
 from buildgraph.fs.recheck import Change, Check
 from buildgraph.fs.rows import SIZE, Row, is_racy, moment, pack_rows, prove_bytes, row_of
 
+TYPE_CHECKING = False  # typing is too dear here; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MAGIC = b"buildgraph-facts 1\n"
 _PARTS = 9
 _MOST_STEPS = 4096
@@ -135,7 +139,12 @@ class Facts:
             paths.append(path)
             rows.append(row)
             proofs.append(proof)
-        racy = [i for i, path in enumerate(paths) if path in self.doubtful] if self.doubtful else []
+        paths = self._below_root(paths)
+        if len(set(paths)) < len(paths):
+            known = dict.fromkeys(zip(paths, rows, proofs, strict=True))
+            paths, rows, proofs = (list(column) for column in zip(*known, strict=True))
+        doubtful = set(self._below_root(self.doubtful))
+        racy = [i for i, path in enumerate(paths) if path in doubtful] if doubtful else []
         variables = (
             name if value is None else name + b"=" + value
             for name, value in sorted(self.variables.items())
@@ -150,6 +159,12 @@ class Facts:
             b"\0".join(variables),
             _lengths(self.strings),
         ]
+
+    def _below_root(self, paths: "Iterable[bytes]") -> list[bytes]:
+        """Relative where that is possible: short paths are looked up in half the time of long ones."""
+        above = self.root.rstrip(b"/") + b"/"
+        start = len(above)
+        return [path[start:] or b"." if path.startswith(above) else path for path in paths]
 
 
 def _numbers(numbers: list[int]) -> bytes:

@@ -303,3 +303,19 @@ def test_the_moment_is_by_the_clock_of_the_file_system(
     monkeypatch.setattr(rows, "_is_local", lambda _: False)
     assert rows.moment(root) == 0
     assert rows.moment(root + b"/missing") == 0
+
+
+def test_a_path_is_written_once_and_below_the_root(root: Path, plan: Path) -> None:
+    name = os.fsencode(root / "a.txt")
+    found, row = look(root), row_of(os.lstat(name))
+    found.add_many([name, b"a.txt"], [row, row], [prove(name, row[3])] * 2)
+    paths = found.parts()[1].split(b"\0")
+    assert paths.count(b"a.txt") == 1
+    assert not [path for path in paths if path.startswith(b"/")]
+    facts.save(plan, found, b"x")
+    assert facts.check(plan) == b"x"
+    (root / "a.txt").write_text("A")
+    assert facts.check(plan) is None
+    found.add_many([name], [row], ["00" * 32])  # what is told in two ways holds as neither
+    facts.save(plan, found, b"x")
+    assert facts.check(plan) is None
