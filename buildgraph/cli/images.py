@@ -72,7 +72,11 @@ def history(session: Session, *, ref: str, as_json: bool) -> None:
     out.table(
         ("layer", "size", "made by"),
         [
-            (_short(h.diff_id) if h.diff_id else "-", show_size(h.size), h.created_by)
+            (
+                _short(h.diff_id) if h.diff_id else "-",
+                show_size(h.size),
+                " ".join(h.created_by.split()),
+            )
             for h in layers
         ],
     )

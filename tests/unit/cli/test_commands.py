@@ -173,7 +173,7 @@ def test_a_broken_buildfile_does_not_break_the_prompt(monkeypatch):
 def test_images(monkeypatch, place):
     digest = "sha256:" + "a" * 64
     row = Row(tag="shop/api:latest", digest=digest, size=31_000_000, created="1980-01-01T00:00:00Z")
-    layer = Row(created_by="step deps", size=1000, diff_id=digest)
+    layer = Row(created_by="step deps\n   on two lines", size=1000, diff_id=digest)
     asked = Asked().replace(
         monkeypatch,
         list_images=[row],
@@ -186,7 +186,7 @@ def test_images(monkeypatch, place):
     assert "shop/api:latest  sha256:aaaaaaaaaaaa  31 MB" in run("images").out
     assert json.loads(run("images", "--json").out)["images"][0]["digest"] == digest
     assert json.loads(run("inspect", "x").out) == {"digest": digest}
-    assert "step deps" in run("history", "x").out
+    assert "step deps on two lines" in run("history", "x").out
     assert json.loads(run("history", "x", "--json").out)["history"][0]["diff_id"] == digest
     assert run("tag", "a", "b").code == 0
     assert asked.calls[-1] == ("tag", (place / "home", "a", "b"), {})
