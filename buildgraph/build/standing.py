@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from buildgraph.errors import BuildgraphError
+from buildgraph.execute.interrupt import interruptible
 from buildgraph.names import Reference
 from buildgraph.registry.client import Registries
 from buildgraph.registry.credentials import Credentials
@@ -22,31 +23,33 @@ _AT_ONCE: Final = 6
 def stands(named: Sequence[tuple[str, str]], environ: Mapping[str, str], ca: str = "") -> bool:
     """``named`` are references with a tag, and digests; ``ca`` is the workspace's bundle."""
     stop, waiting = Stop(), list(named)
-    other: list[str] = []
+    right: list[str] = []
 
     def ask() -> None:
-        try:
-            while waiting and not other:
+        while not stop.is_set():
+            try:
                 text, digest = waiting.pop()
+            except IndexError:
+                return
+            try:
                 reference = Reference.parse(text)
                 found = registries.repository(reference).resolve(reference.tag, mirrors=False)
-                if found is None or found.digest != digest:
-                    other.append(text)
-        except (BuildgraphError, StoppedError, IndexError) as error:
-            other.extend([] if isinstance(error, IndexError) else [str(error)])
+            except (BuildgraphError, StoppedError):
+                found = None
+            if found is None or found.digest != digest:
+                stop.set()  # the others need not be asked any more
+                return
+            right.append(text)
 
     try:
         settings = Settings.load(environ, Path(ca) if ca else None)
         registries = Registries(settings, Credentials.load(environ), stop=stop)
     except BuildgraphError:
         return False
-    with registries:
+    with registries, interruptible(stop.set):
         threads = [threading.Thread(target=ask) for _ in range(min(_AT_ONCE, len(named)))]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            stop.set()
-    return not other
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return len(right) == len(named)

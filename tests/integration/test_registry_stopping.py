@@ -111,6 +111,18 @@ def test_an_upload_that_goes_nowhere(ws, program, bad, way, number):
     program.sound()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_push_with_nothing_to_do(ws, program, bad, number):
+    """It is answered from memory, all but what the tags name."""
+    ws.write("Buildfile.toml", SCRATCH.format(host=bad.host))
+    program.run("build", "--push")
+    program.run("build", "--push")
+    silence = Silence(bad, lambda asked: asked.kind == "manifest")
+    stopped(program, silence, number, "build", "--push")
+    silence.end()
+    assert "nothing had to move" in program.run("build", "--push").stderr
+
+
 @pytest.mark.parametrize("kind", ["ping", "manifest", "blob"])
 def test_a_pull_that_gets_nothing(ws, program, bad, kind, tmp_path):
     ws.write("Buildfile.toml", SCRATCH.format(host=bad.host))
