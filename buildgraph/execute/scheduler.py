@@ -133,6 +133,8 @@ class Scheduler:
         self._ready: list[tuple[float, int, Node]] = []
         self._remaining = _remaining(order, self._dependents, seconds or {})
         self._story: dict[Node, list[str]] = {node: [] for node in order}
+        self._open = len(self.state)
+        """Nodes that are not settled, failed or skipped yet."""
 
     def start(self) -> list[Instruction]:
         return [self._look(node) for node in self._order if not self._missing[node]]
@@ -159,7 +161,7 @@ class Scheduler:
 
     @property
     def finished(self) -> bool:
-        return all(state in ("settled", "failed", "skipped") for state in self.state.values())
+        return not self._open
 
     def _move(self, event: Hit | Miss | Done | Failed) -> None:
         before, after = _MOVES[type(event)]
@@ -170,6 +172,7 @@ class Scheduler:
                 f"{event.node} is {self.state[event.node]}, not {before}: {story}"
             )
         self.state[event.node] = after
+        self._open -= after in ("settled", "failed")
         self._running.discard(event.node)
 
     def _look(self, node: Node) -> Look:
@@ -182,9 +185,7 @@ class Scheduler:
         for dependent in self._dependents[node]:
             self._missing[dependent] -= 1
             if not self._missing[dependent] and self.state[dependent] == "waiting":
-                out.append(Skip(dependent) if self._stopped else self._look(dependent))
-                if self._stopped:
-                    self.state[dependent] = "skipped"
+                out.append(self._skip(dependent) if self._stopped else self._look(dependent))
         return out
 
     def _fill(self) -> list[Instruction]:
@@ -231,6 +232,7 @@ class Scheduler:
 
     def _skip(self, node: Node) -> Skip:
         self.state[node] = "skipped"
+        self._open -= 1
         return Skip(node)
 
 
