@@ -12,7 +12,7 @@ from support.capability import require, require_root
 from support.imagespec import mistakes
 from support.workspace import Workspace, digests
 
-from buildgraph.build.images import validate
+from buildgraph.build.looking import validate
 from buildgraph.build.request import OutputSpec
 
 BUILDFILE = """
