@@ -83,8 +83,9 @@ def test_a_signal_at_any_moment_leaves_nothing_and_loses_nothing(ws, program, nu
         change(ws, f"{number} {turn}")
         after = whole * (turn + random.random()) / ROUNDS
         code, said = ends(program.start("build"), after, number)
-        assert code in {0, *codes}, said
-        assert code == -number or "Traceback" not in said
+        starting = code == 1 and "<frozen site>" in said  # not a line of ours has run yet
+        assert starting or code in {0, *codes}, said
+        assert starting or code == -number or "Traceback" not in said
         assert "error[" not in said
         program.run("cache", "info")
         assert program.left_over() == []
