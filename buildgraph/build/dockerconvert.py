@@ -54,7 +54,7 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
         facts = Facts(os.fsencode(given.root))
         cache = StatCache.load(store.stat / context_key(given)[:32], given.root)
         access = Access(store, request.environ, _quiet, undo)
-        bases = bases_for(request, asked, given, facts, cache, store, access, undo)
+        bases = bases_for(request, asked, given, facts, cache, store, access, undo, keep=False)
         name = image_name(given)
         options = replace(
             options_of(request, asked, facts, undo), prefix=f"{name}/", context_time=given.time

@@ -21,7 +21,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.build.storebases import StoreBases
-from buildgraph.build.workspace import Workspace, graph_of
+from buildgraph.build.workspace import Want, Workspace, graph_of
 from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,
@@ -49,22 +49,26 @@ def open_docker_workspace(
     access: Access,
     observer: Observer,
     undo: ExitStack,
+    *,
+    want: Want,
+    keep: bool,
 ) -> Workspace:
-    """Raises UsageError; ``undo`` closes what stays open."""
+    """``keep``: what tags name now is remembered. Raises UsageError; ``undo`` closes what stays open."""
     given = open_input(request, asked, undo)
     root = given.root
     facts = Facts(os.fsencode(root))
     cache = StatCache.load(store.stat / context_key(given)[:32], root)
     sidecar = Sidecar(root)
-    bases = bases_for(request, asked, given, facts, cache, store, access, undo)
+    bases = bases_for(request, asked, given, facts, cache, store, access, undo, keep=keep)
     options = options_of(request, asked, facts, undo)
     codec = codec_of(request.outputs)
     called = image_name(given)
     told = m.Workspace(called, (m.Ref("image", called),), options.platform)
     told = with_authority(told, request.environ)
     access.ca = authority_file(told, root)
-    model = _model(options, asked, given, facts, bases, codec, observer, told)
-    opened = bases.open(model)
+    asks = want != "known"
+    model = _model(options, asked, given, facts, bases, codec, observer, told, asks=asks)
+    opened = bases.open(model, wanted=asks)
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
         root,
@@ -92,8 +96,10 @@ def bases_for(
     store: LocalStore,
     access: Access,
     undo: ExitStack,
+    *,
+    keep: bool,
 ) -> DockerBases:
-    """They remember what tags named, for this context."""
+    """They know what tags named, for this context, and remember it where they are to ``keep`` it."""
     root, platform = given.root, platform_of(request)
     local = LocalBases(root, platform, store, cache, facts, undo)
     stored = None if asked.pull else StoreBases(store, access)
@@ -101,11 +107,13 @@ def bases_for(
     opener = BaseOpener(platform, local, images, access, stored)
     document = f"dockerfile-pins-{context_key(given)[:16]}"
     pinned = None if asked.pull else store.records.document(document)
-    return DockerBases(
-        opener,
-        Lock() if pinned is None else parse("what tags named before", pinned),
-        keep=lambda lock: store.records.put_document(document, lock.to_bytes()),
-    )
+
+    def remember(lock: Lock) -> None:
+        if keep:
+            store.records.put_document(document, lock.to_bytes())
+
+    lock = Lock() if pinned is None else parse("what tags named before", pinned)
+    return DockerBases(opener, lock, keep=remember)
 
 
 def context_key(given: DockerInput) -> str:
@@ -122,6 +130,8 @@ def _model(
     codec: Codec,
     observer: Observer,
     workspace: m.Workspace,
+    *,
+    asks: bool,
 ) -> m.Model:
     name = workspace.name
     image = m.Image(
@@ -146,7 +156,9 @@ def _model(
         replace(options, prefix=f"{name}/", context_time=given.time),
         lambda context: lines_for(context, given, facts),
     )
-    return Dockerfiles(model, {name: recipe}, bases.open, observer, (name,)).converted()
+    return Dockerfiles(
+        model, {name: recipe}, bases.open, observer, (name,) if asks else ()
+    ).converted()
 
 
 def platform_of(request: Request) -> Platform:

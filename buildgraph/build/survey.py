@@ -120,13 +120,21 @@ def plan(request: Request) -> Mapping[str, Any]:
 def _planned(session: Session, step: Step, decision: Decision) -> dict[str, str]:
     word, reason = _words(decision)
     key = decision.key if isinstance(decision, Reuse | Execute) else session.lookups.keys[step.id]
-    return {
+    planned = {
         "id": _bare(step.id),
         "kind": kind_of(step),
         "decision": word,
         "reason": reason,
         "key": key,
     }
+    title = _title(session, step)
+    return {**planned, "title": title} if title else planned
+
+
+def _title(session: Session, step: Step) -> str:
+    """The instruction of a Dockerfile; other steps have none."""
+    table = session.workspace.model.steps.get(_bare(step.id))
+    return table.title if table else ""
 
 
 def _words(decision: Decision) -> tuple[str, str]:
@@ -168,7 +176,8 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
     last = session.store.records.last(session.lookups.history.name(step.id))
     name = _bare(step.id)
     word, reason = _words(now)
-    text = [f"{name} ({kind_of(step)}): {'would run now' if word == 'execute' else word}"]
+    called = _title(session, step) or kind_of(step)
+    text = [f"{name} ({called}): {'would run now' if word == 'execute' else word}"]
     if reason:
         text[0] += f": {reason}"
     told: dict[str, Any] = {

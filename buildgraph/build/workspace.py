@@ -101,7 +101,9 @@ def open_workspace(
     if request.docker is not None:
         from buildgraph.build.dockerworkspace import open_docker_workspace
 
-        return open_docker_workspace(request, request.docker, store, access, observer, undo)
+        return open_docker_workspace(
+            request, request.docker, store, access, observer, undo, want=want, keep=not resolve
+        )
     file = find(request.directory, request.file).absolute()
     root = file.parent
     facts = Facts(os.fsencode(root))

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -80,6 +81,9 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
 )
 
+_MEANING = ("--target", "--build-arg", "--build-context", "--pull")
+_INSTEAD = ("--check", "--call")
+
 _ATTESTATIONS = ("--provenance", "--sbom")
 """Only to be turned off, as scripts do; they are not supported yet."""
 
@@ -96,18 +100,38 @@ def options(function: F) -> F:
 def meaning_options(function: F) -> F:
     """Those that say what a Dockerfile means, whatever is done with it; :func:`request_for` reads them."""
     for name, extra in reversed(_OPTIONS):
-        if name in ("--target", "--build-arg", "--build-context", "--pull"):
+        if name in _MEANING:
             function = click.option(name, **extra)(function)
     return function
 
 
+def asking_options(function: F) -> F:
+    """For commands that only look: all that ``build`` takes, so that its words can be repeated; most are hidden."""
+    for name, extra in reversed(_OPTIONS):
+        if name not in _INSTEAD:
+            function = click.option(name, hidden=name not in _MEANING, **extra)(function)
+    return function
+
+
+def naming_options(function: F) -> F:
+    """The same for commands whose words are names: the context is an option, too."""
+    return click.option(
+        "--context",
+        metavar="CONTEXT",
+        help="Look at the Dockerfile of this context instead of a Buildfile.",
+    )(asking_options(function))
+
+
 def request_for(file: str, context: str, given: Mapping[str, Any]) -> "DockerRequest":
     """``given`` may lack options, which are then as if not written."""
-    empty = {
+    return _request(file, context, {**_unwritten(), **given})
+
+
+def _unwritten() -> dict[str, Any]:
+    return {
         _key(name): extra.get("default", () if extra.get("multiple") else None)
         for name, extra in _OPTIONS
     }
-    return _request(file, context, {**empty, **given})
 
 
 def _off(_context: click.Context, option: click.Parameter, value: str | None) -> None:
@@ -123,11 +147,37 @@ def request_of(
     session: Session, words: Sequence[str], given: Mapping[str, Any]
 ) -> "DockerRequest | None":
     """None where a Buildfile is meant; docker's options are refused then."""
-    context = _context(session, words)
+    return _request_at(session, _context(session, words), given)
+
+
+def request_about(session: Session, given: Mapping[str, Any]) -> "DockerRequest | None":
+    """The same where words are names. A Buildfile above is meant rather than a Dockerfile that nobody named."""
+    context = given["context"]
+    if context is None:
+        beside = not session.named and _beside_buildfile(session.directory)
+        return _request_at(session, None if beside else _context(session, ()), given)
+    if session.named and not names_dockerfile(session.named):
+        raise UsageError(
+            "docker-option",
+            f"--context is for Dockerfiles, and {session.named!r} is a Buildfile",
+            hint="leave one of them out",
+        )
+    return request_for(session.named, context, given)
+
+
+def _beside_buildfile(folder: Path) -> bool:
+    from buildgraph.spec.locate import candidates
+
+    return any(map(os.path.exists, candidates(folder)))
+
+
+def _request_at(
+    session: Session, context: str | None, given: Mapping[str, Any]
+) -> "DockerRequest | None":
     if context is not None:
-        return _request(session.named, context, given)
+        return request_for(session.named, context, given)
     for name, extra in _OPTIONS:
-        if given[_key(name)] not in (extra.get("default"), (), False, None):
+        if given.get(_key(name)) not in (extra.get("default"), (), False, None):
             raise UsageError(
                 "docker-option",
                 f"{name} is for Dockerfiles, and there is none to build here",

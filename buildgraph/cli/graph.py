@@ -1,11 +1,16 @@
 """``ls``, ``graph`` and ``query``: what there is, and how it hangs together."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from buildgraph.cli import complete, drawing, engine, options, out
+from buildgraph.cli import complete, docker, drawing, engine, options, out
 from buildgraph.cli.command import Group, command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.session import Session
+
+if TYPE_CHECKING:
+    from buildgraph.build.request import Request
 
 
 @command(
@@ -16,10 +21,11 @@ from buildgraph.cli.session import Session
     ),
 )
 @options.model
+@docker.naming_options
 @as_json
-def ls(session: Session, *, sets: tuple[str, ...], platform: str | None, as_json: bool) -> None:
+def ls(session: Session, /, *, as_json: bool, **given: Any) -> None:
     """List bases, steps, images and groups."""
-    found = engine.list_targets(options.request(session, (), sets, platform=platform))
+    found = engine.list_targets(_request(session, **given))
     if as_json:
         rows = [
             {"name": each.name, "kind": each.kind, "description": each.description}
@@ -51,16 +57,21 @@ def ls(session: Session, *, sets: tuple[str, ...], platform: str | None, as_json
     show_default=True,
     help="How it is drawn.",
 )
+@docker.asking_options
 def graph(
     session: Session,
+    /,
     *,
     targets: tuple[str, ...],
     sets: tuple[str, ...],
     platform: str | None,
     form: drawing.Form,
+    **given: Any,
 ) -> None:
-    """Draw the graph of what the targets need, with the state of each step."""
-    view = engine.graph(options.request(session, targets, sets, platform=platform))
+    """Draw the graph of what the targets need, with the state of each step. A Dockerfile is named as for build."""
+    asked = docker.request_of(session, targets, given)
+    names = () if asked else targets
+    view = engine.graph(options.request(session, names, sets, platform=platform, docker=asked))
     nodes = tuple(drawing.Node(n.id, n.kind, n.state, n.reason) for n in view.nodes)
     click.echo(drawing.draw(nodes, tuple(view.edges), form), nl=False)
 
@@ -83,18 +94,11 @@ direct = click.option("--direct", is_flag=True, help="Only one step away.")
 @click.argument("name", shell_complete=complete.targets)
 @direct
 @options.model
+@docker.naming_options
 @as_json
-def deps(
-    session: Session,
-    *,
-    name: str,
-    direct: bool,
-    sets: tuple[str, ...],
-    platform: str | None,
-    as_json: bool,
-) -> None:
+def deps(session: Session, /, *, name: str, direct: bool, as_json: bool, **given: Any) -> None:
     """List what NAME needs, in an order in which it can be built."""
-    request = options.request(session, (), sets, platform=platform)
+    request = _request(session, **given)
     _print("deps", engine.query(request, "deps", (name,), direct=direct), as_json=as_json)
 
 
@@ -102,18 +106,11 @@ def deps(
 @click.argument("name", shell_complete=complete.targets)
 @direct
 @options.model
+@docker.naming_options
 @as_json
-def rdeps(
-    session: Session,
-    *,
-    name: str,
-    direct: bool,
-    sets: tuple[str, ...],
-    platform: str | None,
-    as_json: bool,
-) -> None:
+def rdeps(session: Session, /, *, name: str, direct: bool, as_json: bool, **given: Any) -> None:
     """List what needs NAME."""
-    request = options.request(session, (), sets, platform=platform)
+    request = _request(session, **given)
     _print("rdeps", engine.query(request, "rdeps", (name,), direct=direct), as_json=as_json)
 
 
@@ -121,22 +118,22 @@ def rdeps(
 @click.argument("start", shell_complete=complete.targets)
 @click.argument("end", shell_complete=complete.targets)
 @options.model
+@docker.naming_options
 @as_json
-def path(
-    session: Session,
-    *,
-    start: str,
-    end: str,
-    sets: tuple[str, ...],
-    platform: str | None,
-    as_json: bool,
-) -> None:
+def path(session: Session, /, *, start: str, end: str, as_json: bool, **given: Any) -> None:
     """The shortest way on which START needs END; nothing, and exit code 1, if it does not."""
-    request = options.request(session, (), sets, platform=platform)
+    request = _request(session, **given)
     found = engine.query(request, "path", (start, end), direct=False)
     _print("path", found, as_json=as_json)
     if not found:
         raise click.exceptions.Exit(1)
+
+
+def _request(
+    session: Session, *, sets: tuple[str, ...], platform: str | None, **given: Any
+) -> "Request":
+    asked = docker.request_about(session, given)
+    return options.request(session, (), sets, platform=platform, docker=asked)
 
 
 def _print(question: str, names: tuple[str, ...], *, as_json: bool) -> None:

@@ -1,10 +1,11 @@
 """``plan`` and ``why``: what would run, and what made a step run."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
-from buildgraph.cli import complete, engine, options, out
+from buildgraph.cli import complete, docker, engine, options, out
 from buildgraph.cli.command import command
 from buildgraph.cli.session import Session
 
@@ -16,14 +17,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     examples=(
         ("buildgraph plan", "what a build would run, and why"),
         ("buildgraph plan api --json", "the same for a program"),
+        ("buildgraph plan -f Dockerfile .", "of a Dockerfile"),
     ),
 )
 @options.targets
 @options.model
 @options.forcing
+@docker.asking_options
 @as_json
 def plan(
     session: Session,
+    /,
     *,
     targets: tuple[str, ...],
     sets: tuple[str, ...],
@@ -34,14 +38,16 @@ def plan(
     frozen: bool,
     require_cached: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """What a build would run, and why. Runs and writes nothing.
 
-    A step that waits may still be reused: that shows when its inputs are done.
+    A step that waits may still be reused: that shows when its inputs are done. A Dockerfile is named as for build.
     """
+    asked = docker.request_of(session, targets, given)
     request = options.request(
         session,
-        targets,
+        () if asked else targets,
         sets,
         platform=platform,
         no_cache=no_cache,
@@ -49,6 +55,7 @@ def plan(
         no_checks=no_checks,
         frozen=frozen,
         require_cached=require_cached,
+        docker=asked,
     )
     document = engine.plan(request)
     if as_json:
@@ -62,7 +69,7 @@ def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str
     """Steps that would run or wait, one a line, and how many are reused; all of them when ``verbose``."""
     shown = [step for step in steps if verbose or step["decision"] != "reuse"]
     width = max((len(step["id"]) for step in shown), default=0)
-    lines = [f"{s['decision']:<7}  {s['id'].ljust(width)}  {s['reason']}".rstrip() for s in shown]
+    lines = [f"{s['decision']:<7}  {s['id'].ljust(width)}  {_reason(s)}".rstrip() for s in shown]
     number = {
         decision: sum(step["decision"] == decision for step in steps)
         for decision in ("execute", "wait", "reuse")
@@ -72,16 +79,22 @@ def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str
     return lines
 
 
+def _reason(step: Mapping[str, str]) -> str:
+    return ": ".join(filter(None, (step.get("title"), step["reason"])))
+
+
 @command(
     "why",
     examples=(
         ("buildgraph why api", "what was different when it last ran"),
         ("buildgraph why deps --against 9cf1e991", "what differs from an earlier record"),
         ("buildgraph why deps --json", "the same for a program"),
+        ("buildgraph why 'app/build/3-run' -f Dockerfile", "a step that plan or ls names"),
     ),
 )
 @click.argument("name", metavar="TARGET|STEP", shell_complete=complete.targets)
 @options.model
+@docker.naming_options
 @click.option(
     "--against",
     metavar="RECORD",
@@ -90,15 +103,19 @@ def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str
 @as_json
 def why(
     session: Session,
+    /,
     *,
     name: str,
     sets: tuple[str, ...],
     platform: str | None,
     against: str | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Explain the last decision about a target or step: which part of its key differs, down to the file."""
-    document = engine.why(options.request(session, (), sets, platform=platform), name, against)
+    asked = docker.request_about(session, given)
+    request = options.request(session, (), sets, platform=platform, docker=asked)
+    document = engine.why(request, name, against)
     if as_json:
         out.document(document)
         return

@@ -99,7 +99,7 @@ class _Lowering:
         )
 
     def _descriptions(self) -> dict[str, str]:
-        out = {f"step:{s.name}": s.description for s in self.model.steps.values()}
+        out = {f"step:{s.name}": s.description or s.title for s in self.model.steps.values()}
         out |= {f"image:{i.name}": i.description for i in self.model.images.values()}
         out |= {f"group:{g.name}": g.description for g in self.model.groups.values()}
         return {target: text for target, text in out.items() if text}

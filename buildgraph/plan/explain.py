@@ -113,7 +113,7 @@ def _files(path: _Path, before: Document, after: Document, trees: TreeReader) ->
     old, new = trees(Digest(str(before))), trees(Digest(str(after)))
     if old is None or new is None:
         return
-    one, two = ({entry.path: entry for entry in listing} for listing in (old, new))
+    one, two = _by_name(old), _by_name(new)
     where = "" if str(path) == "tree" else f"{path}: "
     for name in sorted(one.keys() | two.keys()):
         a, b = one.get(name), two.get(name)
@@ -124,6 +124,15 @@ def _files(path: _Path, before: Document, after: Document, trees: TreeReader) ->
             yield Change(shown, "file" if a else "", "file" if b else "")
         else:
             yield from _attributes(shown, a, b)
+
+
+def _by_name(listing: Tree) -> dict[bytes, Entry]:
+    """A file that may be the destination itself (:data:`~buildgraph.fs.tree.HERE`) is called by that."""
+    here = {e.path: e.link.removeprefix(tree.HERE) for e in listing if e.link.startswith(tree.HERE)}
+    inside = {b"%s/%s" % (path, name): path for path, name in here.items() if name}
+    return {
+        inside.get(entry.path, entry.path): entry for entry in listing if not here.get(entry.path)
+    }
 
 
 def _attributes(shown: str, a: Entry, b: Entry) -> Iterator[Change]:

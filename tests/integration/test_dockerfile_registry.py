@@ -7,6 +7,7 @@ from support.dockerbuilds import Docker
 from support.registry import Registry, running
 from support.remotebase import base, push
 
+from buildgraph.build.survey import list_targets, plan
 from buildgraph.errors import BuildgraphError
 
 
@@ -63,3 +64,14 @@ def test_a_missing_image_is_told_with_its_line(docker: Docker, registry: Registr
     with pytest.raises(BuildgraphError) as caught:
         docker.build(f"FROM box\nCOPY --from={registry.host}/base/none:7 /a /\n")
     assert str(caught.value.where) == "ctx/Dockerfile:2"
+
+
+def test_questions_keep_nothing_and_a_list_asks_nobody(
+    docker: Docker, registry: Registry, tmp_path: Path
+) -> None:
+    request = docker.workspace.request(**docker.request())
+    assert "ctx" in {each.name for each in list_targets(request)}
+    assert list(registry.accesses()) == []
+    assert [step["decision"] for step in plan(request)["steps"]] == ["execute"]
+    push(registry, "base/os", "1", base(tmp_path / "two", text="two\n"))
+    assert docker.files()["v"] == "two\n"

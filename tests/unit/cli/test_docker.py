@@ -117,7 +117,7 @@ def test_what_is_refused(asked, words, said):
     assert said in found.err
 
 
-@pytest.mark.parametrize("command", ["plan", "ls", "check", "init"])
+@pytest.mark.parametrize("command", ["check", "init", "lock"])
 def test_other_commands_want_a_buildfile(command):
     said = run("-f", "Dockerfile", command)
     assert said.code == 2
