@@ -8,18 +8,20 @@ import io
 import os
 import select
 import socket
-import ssl
 import stat
 import time
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from buildgraph.errors import ContentError
+from buildgraph.registry.message import Wire
 from buildgraph.registry.patience import Pace
 from buildgraph.values import dataclass
 
 _BLOCK: Final = 256 << 10
 _ONCE: Final = 1 << 30
+_CLOSED: Final = ("SSLEOFError", "SSLZeroReturnError")
+"""What ssl says of a connection that is gone; it is imported where connections are encrypted only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,23 @@ def size_of(body: Body) -> int:
     return len(body) if isinstance(body, bytes) else body.size
 
 
-def send(sock: socket.socket, body: Body) -> bool:
+def send(wire: Wire, body: Body) -> bool:
     """False when the other side answered, or went away, before it had all.
 
     Raises ContentError (``blob-damaged``) for a source that is shorter than it should be, TimeoutError.
     """
-    out = _Outlet(sock)
+    out = _Outlet(wire)
     try:
         if isinstance(body, bytes):
             return out.write(memoryview(body))
         with body.open() as stream:
             return _send_slice(out, stream, body)
-    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+    except (BrokenPipeError, ConnectionResetError):
         return False  # there may be an answer that says why
+    except OSError as error:
+        if type(error).__name__ in _CLOSED:
+            return False
+        raise
 
 
 def _send_slice(out: "_Outlet", stream: BinaryIO, body: Slice) -> bool:
@@ -110,27 +116,29 @@ def _short(body: Slice, lacking: int) -> ContentError:
 class _Outlet:
     """Writes to a socket that has a timeout, watching for an early answer and for a reader that only trickles."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._timeout = sock.gettimeout() or 60.0
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._timeout = wire.gettimeout() or 60.0
         self._pace = Pace(self._timeout)
-        self.encrypted = isinstance(sock, ssl.SSLSocket)
+        self.encrypted = type(wire) is not socket.socket
         self._poll = select.poll()
         # On TLS, bytes to read may be tickets of the protocol's own, and say nothing.
-        self._poll.register(sock, select.POLLOUT | (0 if self.encrypted else select.POLLIN))
+        self._poll.register(
+            wire.fileno(), select.POLLOUT | (0 if self.encrypted else select.POLLIN)
+        )
 
     def write(self, view: memoryview) -> bool:
         while view:
             if not self._ready():
                 return False
-            count = self._sock.send(view)
+            count = self._wire.send(view)
             self._pace.add(0.0, count)
             view = view[count:]
         return True
 
     def send_file(self, file: int, body: Slice) -> bool:
         at, end = body.offset, body.offset + body.size
-        target = self._sock.fileno()
+        target = self._wire.fileno()
         while at < end:
             if not self._ready():
                 return False

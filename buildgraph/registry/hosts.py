@@ -9,6 +9,7 @@ from typing import Final
 from buildgraph.errors import UsageError
 
 DOCKER_HUB = "docker.io"
+_LOOPBACK_6: Final = bytes(15) + b"\x01"
 _HUB_NAMES = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
 PATTERN: Final = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _WRITTEN = re.compile(rf"(?:https?://)?({PATTERN})(?:/|/v[12]/?)?")
@@ -51,12 +52,14 @@ def split_port(host: str) -> tuple[str, int | None]:
 
 def is_loopback(host: str) -> bool:
     """Does what is sent to ``host`` stay on this machine, whatever a name server says?"""
-    from ipaddress import ip_address
-
     name = split_port(host)[0].rstrip(".").lower()
-    if name == "localhost":
-        return True
+    if name == "localhost" or not (":" in name or name[:1].isdigit()):
+        return name == "localhost"
+    from socket import AF_INET, AF_INET6, inet_pton
+
     try:
-        return ip_address(name).is_loopback
-    except ValueError:
+        if ":" in name:
+            return inet_pton(AF_INET6, name) == _LOOPBACK_6
+        return inet_pton(AF_INET, name)[0] == 127
+    except (OSError, UnicodeEncodeError):
         return False

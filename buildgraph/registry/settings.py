@@ -15,7 +15,7 @@ from buildgraph.errors import UsageError
 from buildgraph.registry.configfile import HostTable, load_tables
 from buildgraph.registry.configplaces import config_home, places
 from buildgraph.registry.hosts import canonical, is_loopback
-from buildgraph.registry.proxy import Proxies
+from buildgraph.registry.proxy import Proxies, ProxyServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class Settings:
             mirrors=table.mirrors,
         )
 
-    def proxy_for(self, scheme: str, host: str) -> str | None:
-        """The URL of the proxy for requests of ``scheme`` to ``host``, None for none; may hold a password."""
+    def proxy_for(self, scheme: str, host: str) -> ProxyServer | None:
+        """For requests of ``scheme`` to ``host``."""
         return self.proxies.choose(scheme, host)
 
     def _certificates(self, host: str) -> HostSettings:

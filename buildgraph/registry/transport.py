@@ -10,12 +10,12 @@ A request's ``auth`` is asked for the Authorization header for its own origin on
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any, Final, Protocol, Self
 
 from buildgraph import __version__
 from buildgraph.registry.body import Body, Slice, send, size_of
-from buildgraph.registry.connection import FAILURES, Connection, Pool, cut
+from buildgraph.registry.connection import Connection, Pool
+from buildgraph.registry.dial import FAILURES, cut
 from buildgraph.registry.failure import (
     LONGEST_ANSWER,
     CutError,
@@ -24,6 +24,7 @@ from buildgraph.registry.failure import (
     unreachable,
 )
 from buildgraph.registry.location import FOLLOWED, MOST_REDIRECTS, Origin, Url
+from buildgraph.registry.message import Answer
 from buildgraph.registry.patience import ATTEMPTS, RETRIED, Clock, Retries, retry_after
 from buildgraph.registry.settings import Settings
 from buildgraph.registry.stopping import Stop
@@ -63,9 +64,7 @@ class Request:
 class Response:
     """An answer; closing one that was read to its end keeps the connection for the next request."""
 
-    def __init__(
-        self, raw: HTTPResponse, request: Request, connection: Connection, pool: Pool
-    ) -> None:
+    def __init__(self, raw: Answer, request: Request, connection: Connection, pool: Pool) -> None:
         self._raw = raw
         self._connection = connection
         self._pool = pool
@@ -80,7 +79,7 @@ class Response:
         return (self.headers.get(name) or "").strip()
 
     def all(self, name: str) -> list[str]:
-        return [str(value) for value in self.headers.get_all(name) or ()]
+        return self.headers.all(name)
 
     @property
     def length(self) -> int | None:
@@ -91,12 +90,9 @@ class Response:
     def readinto(self, view: Any) -> int:
         """0 at the end of the body. Raises CutError where that comes too early."""
         try:
-            count = self._raw.readinto(view)
+            return self._raw.readinto(view)
         except FAILURES as error:
             raise cut(error) from error
-        if not count and self._raw.length:
-            raise CutError("the connection ended too early")
-        return count
 
     def read(self, limit: int) -> bytes:
         """At most ``limit`` bytes of the body."""
@@ -134,18 +130,16 @@ class Response:
             return
         self._open = False
         with suppress(CutError):
-            if not self._raw.isclosed() and (self._raw.length or 0) <= LONGEST_ANSWER:
-                self.read(LONGEST_ANSWER)
-        if self.reusable and self._raw.isclosed() and not self._raw.will_close:
+            if not self._raw.done and (self._raw.left or 0) <= LONGEST_ANSWER:
+                self.read(LONGEST_ANSWER + 1)
+        if self.reusable and self._raw.keep:
             self._pool.give_back(self._connection)
         else:
-            self._raw.close()
             self._connection.close()
 
     def discard(self) -> None:
         """Close without reading what may be endless."""
         self._open = False
-        self._raw.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -239,7 +233,7 @@ class Transport:
         connection = self.pool.take(request.url.origin)
         try:
             return self._talk(connection, request, headers)
-        except (ConnectionError, RemoteDisconnected) as error:
+        except ConnectionError as error:
             if not connection.used or isinstance(request.body, Slice):
                 raise cut(error) from error  # an upload may have kept a part of what was sent
         except FAILURES as error:
@@ -252,12 +246,12 @@ class Transport:
 
     def _talk(self, connection: Connection, request: Request, headers: dict[str, str]) -> Response:
         with _closed_on_failure(connection):
-            connection.begin(request.method, request.url.target, headers)
+            wire = connection.begin(request.method, request.url.target, headers)
             whole = True
             if request.body is not None:
-                whole = send(connection.sock, request.body)
+                whole = send(wire, request.body)
                 connection.wait_longer(_COMMIT)
-            raw = connection.getresponse()
+            raw = connection.answer()
         with self._lock:
             self._answered.add(request.url.origin)
         response = Response(raw, request, connection, self.pool)

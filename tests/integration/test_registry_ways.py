@@ -20,7 +20,7 @@ from support.distribution import (
     sample,
 )
 from support.images import blobs_of
-from support.proxy import Proxy
+from support.proxy import Proxy, Socks
 from support.registry import running
 
 from buildgraph.errors import ContentError
@@ -31,6 +31,8 @@ from buildgraph.registry.proxy import Proxies
 from buildgraph.registry.settings import Settings
 
 IMAGE = sample()
+BIG = sample(3 << 20)
+BIG_LAYERS = [blobs_of(BIG)[d.digest] for d in BIG.manifest.layers]
 LAYERS = [blobs_of(IMAGE)[d.digest] for d in IMAGE.manifest.layers]
 
 
@@ -156,8 +158,8 @@ def test_docker_registry_as_a_mirror(tmp_path):
 # --- proxies
 
 
-def through(proxy: Proxy, user: str = "") -> Proxies:
-    url = f"http://{user}{proxy.host}"
+def through(proxy: Proxy | Socks, user: str = "", scheme: str = "http") -> Proxies:
+    url = f"{scheme}://{user}{proxy.host}"
     return Proxies.of({"http_proxy": url, "https_proxy": url})
 
 
@@ -211,3 +213,62 @@ def test_this_machine_is_reached_directly():
         with registries(Settings(proxies=through(proxy))) as client:
             pull(client.repository(at(registry.host)))
         assert proxy.seen == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_reached_by_https(tmp_path, scheme):
+    """For https there is TLS inside of TLS; who the proxy is is checked as for a registry."""
+    authority = Authority.make(tmp_path)
+    context = authority.certify("server").server_context()
+    password = b64encode(b"proxy:word").decode()
+    with (
+        BadRegistry(context if scheme == "https" else None) as registry,
+        Proxy(password, context) as proxy,
+    ):
+        hosts = {
+            **named(registry, plain_http=scheme == "http"),
+            f"127.0.0.1:{proxy.port}": HostTable(ca=(authority.ca,)),
+        }
+        ca = (authority.ca,) if scheme == "https" else ()
+        proxies = through(proxy, "proxy:word@", "https")
+        with registries(Settings(hosts, proxies=proxies, ca=ca)) as client:
+            repository = client.repository(at(f"registry.test:{registry.port}"))
+            push(repository, BIG)
+            assert pull(repository)[1] == BIG_LAYERS
+        assert {s.method == "CONNECT" for s in proxy.seen} == {scheme == "https"}
+        strangers = Settings(named(registry), proxies=through(proxy, "", "https"))
+        with registries(strangers) as client, pytest.raises(RegistryError) as raised:
+            client.repository(at(f"registry.test:{registry.port}")).resolve("latest")
+        assert "its certificate is refused" in raised.value.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("kind", ["socks5", "socks5h"])
+def test_a_socks_proxy(tmp_path, scheme, kind):
+    authority = Authority.make(tmp_path)
+    context = authority.certify("server").server_context() if scheme == "https" else None
+    with BadRegistry(context) as registry, Socks("wo/rd") as proxy:
+        settings = Settings(
+            named(registry, plain_http=scheme == "http"),
+            proxies=through(proxy, "me:wo%2Frd@", kind),
+            ca=(authority.ca,),
+        )
+        with registries(settings) as client:
+            repository = client.repository(at(f"registry.test:{registry.port}"))
+            push(repository, BIG)
+            assert pull(repository)[1] == BIG_LAYERS
+        assert set(proxy.asked) == {"registry.test"}
+        assert not any("Proxy-Authorization" in s.headers for s in registry.seen)
+
+
+def test_a_socks_proxy_that_refuses():
+    with BadRegistry() as registry, Socks("wanted") as proxy:
+        settings = Settings(
+            named(registry, plain_http=True), proxies=through(proxy, "me:hidden@", "socks5")
+        )
+        with registries(settings) as client, pytest.raises(RegistryError) as raised:
+            client.repository(at(f"registry.test:{registry.port}")).resolve("latest")
+        assert registry.seen == []
+    assert raised.value.code == "registry-unreachable"
+    assert "does not take the user and password" in raised.value.message
+    assert "hidden" not in raised.value.render()

@@ -3,13 +3,14 @@
 import pytest
 
 from buildgraph.errors import UsageError
-from buildgraph.registry.proxy import Proxies
+from buildgraph.registry.proxy import Proxies, ProxyServer
 
 PROXY = {"http_proxy": "http://p:3128", "https_proxy": "http://s:3128"}
 
 
 def chosen(scheme, host, **environ):
-    return Proxies.of(environ).choose(scheme, host)
+    found = Proxies.of(environ).choose(scheme, host)
+    return found and f"{found.kind}://{found.authority}"
 
 
 def test_by_scheme_and_in_both_spellings():
@@ -17,10 +18,11 @@ def test_by_scheme_and_in_both_spellings():
     assert chosen("https", "a.example", **PROXY) == "http://s:3128"
     assert chosen("https", "a.example", HTTPS_PROXY="http://u:3128") == "http://u:3128"
     assert (
-        chosen("https", "a.example", HTTPS_PROXY="http://u", https_proxy="http://l") == "http://l"
+        chosen("https", "a.example", HTTPS_PROXY="http://u:1", https_proxy="http://l:1")
+        == "http://l:1"
     )
-    assert chosen("https", "a.example", all_proxy="http://all") == "http://all"
-    assert chosen("https", "a.example", http_proxy="http://p") is None
+    assert chosen("https", "a.example", all_proxy="http://all:1") == "http://all:1"
+    assert chosen("https", "a.example", http_proxy="http://p:1") is None
 
 
 def test_a_url_without_a_scheme():
@@ -68,14 +70,34 @@ def test_no_exceptions(no_proxy, host):
     assert chosen("https", host, no_proxy=no_proxy, **PROXY) == "http://s:3128"
 
 
-def test_other_kinds_of_proxy_are_refused_when_needed():
-    proxies = Proxies.of({"all_proxy": "socks5://p:1080"})
-    assert proxies.choose("http", "localhost") is None
-    with pytest.raises(UsageError, match="a socks5 proxy is set for") as raised:
-        proxies.choose("https", "a.example:5000")
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("http://p.example", ProxyServer("http", "p.example", 80)),
+        ("HTTPS://p.example", ProxyServer("https", "p.example", 443)),
+        ("https://p.example:3129/", ProxyServer("https", "p.example", 3129)),
+        ("socks5://p.example", ProxyServer("socks5", "p.example", 1080)),
+        ("socks5h://[::1]:9050", ProxyServer("socks5", "::1", 9050)),
+        ("http://me:pa%2Fss@p.example:1", ProxyServer("http", "p.example", 1, "me", "pa/ss")),
+    ],
+)
+def test_kinds_of_proxies(url, meant):
+    assert Proxies.of({"https_proxy": url}).choose("https", "a.example") == meant
+
+
+@pytest.mark.parametrize(
+    "url", ["socks4://user:hidden@p.example", "http://p.example:x", "ftp://p.example", "http://"]
+)
+def test_other_kinds_of_proxy_are_refused_when_needed(url):
+    proxies = Proxies.of({"all_proxy": url, "no_proxy": "b.example"})
+    assert proxies.choose("https", "b.example") is None
+    with pytest.raises(UsageError) as raised:
+        proxies.choose("https", "a.example")
     assert raised.value.code == "unsupported-proxy"
-    assert "https_proxy" in raised.value.hint
+    assert "hidden" not in raised.value.render()
 
 
-def test_a_password_is_in_no_repr():
-    assert "hidden" not in repr(Proxies.of({"http_proxy": "http://user:hidden@p"}))
+def test_a_password_is_shown_to_nobody():
+    proxies = Proxies.of({"https_proxy": "http://me:hidden@p.example"})
+    assert "hidden" not in repr(proxies)
+    assert "hidden" not in repr(proxies.choose("https", "a.example"))

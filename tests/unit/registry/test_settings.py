@@ -7,6 +7,7 @@ import pytest
 from buildgraph.errors import ErrorGroup, UsageError
 from buildgraph.registry.configfile import load_tables
 from buildgraph.registry.configplaces import places
+from buildgraph.registry.proxy import ProxyServer
 from buildgraph.registry.settings import HostSettings, Settings
 
 
@@ -173,6 +174,7 @@ def test_plain_http_can_be_taken_away(machine):
 def test_proxies_come_from_the_environment(machine):
     machine.environ["HTTPS_PROXY"] = "http://user:hidden@p:3128"
     settings = machine.settings()
-    assert settings.proxy_for("https", "a.example") == "http://user:hidden@p:3128"
+    wanted = ProxyServer("http", "p", 3128, "user", "hidden")
+    assert settings.proxy_for("https", "a.example") == wanted
     assert settings.proxy_for("http", "a.example") is None
     assert "hidden" not in repr(settings)
