@@ -16,6 +16,7 @@ def main() -> int:
     """Exit code as in the manual; also the console script."""
     began = time.monotonic()
     arguments = sys.argv[1:]
+    _stand_in()
     try:
         if warm.answer(arguments, began):
             return 0
@@ -26,6 +27,18 @@ def main() -> int:
         return app.run(arguments, terminal.Terminal())
     except KeyboardInterrupt:  # before there was anybody to say so
         return 130
+
+
+def _stand_in() -> None:
+    """``/dev/null`` for each standard stream that whoever started this has closed: no file that is opened later may
+    get its number, and what is written there has no reader."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def leave() -> None:

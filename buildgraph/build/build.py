@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
+from buildgraph.build.blame import blamed
+from buildgraph.build.demands import check_demands
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.publish import metadata_of, publish, write_documents
@@ -14,7 +16,7 @@ from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
+from buildgraph.errors import BuildgraphError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import BuiltImage, codec_of
@@ -50,12 +52,7 @@ def _build(session: Session, start: float) -> Summary:
     targets = choose(graph, request.targets)
     check_rebuild(graph, request.rebuild)
     images = [graph.images[t.partition(":")[2]] for t in targets if t.startswith("image:")]
-    if request.tags and len(targets) > 1:
-        raise UsageError(
-            "tag-for-several",
-            f"-t names one image, and there are {len(targets)} targets",
-            hint="build one target, or set tags in the Buildfile",
-        )
+    check_demands(request, targets)
     if request.push:
         from buildgraph.build.release import check_names
 
@@ -111,7 +108,7 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     try:
         session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
     except BuildgraphError as error:
-        raise _blamed(session, steps, error) from error
+        raise blamed(session, steps, error) from error
     session.workspace.cache.save()
 
 
@@ -129,20 +126,6 @@ def _mounted(session: Session, steps: Sequence[StepId]) -> Iterator[Digest]:
             below = graph.steps[source]
             if isinstance(below, BaseStep):
                 yield from below.layers
-
-
-def _blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) -> BuildgraphError:
-    """What is wrong with the files of all steps, each at its line; ``error`` if it went away meanwhile."""
-    found = []
-    for step in (session.workspace.graph.steps[s] for s in steps):
-        if isinstance(step, BaseStep):
-            continue
-        try:
-            session.selections.prefetch(f for f in files_of(step) if isinstance(f, ContextFiles))
-        except BuildgraphError as one:
-            one.where = one.where or step.where
-            found.append(one)
-    return ErrorGroup(found) if len(found) > 1 else (found or [error])[0]
 
 
 def _learned(session: Session, steps: Sequence[StepId]) -> dict[Node, float]:
@@ -209,10 +192,11 @@ def _finish(
     counts = Counter(nodes.progress.outcomes.values())
     steps = {name: counts.get(name, 0) for name in _COUNTED}  # type: ignore[call-overload]
     seconds = time.monotonic() - start
-    metadata = metadata_of(session, ready, made, steps, moved, seconds)
+    named = [image for image in ready if image.name in {result.target for result in results}]
+    metadata = metadata_of(session, named, made, steps, moved, seconds)
     if not errors:
         session.snapshots.settle()
-        write_documents(session, metadata, results)
+    write_documents(session, metadata, () if errors else results)
     session.observer(BuildFinished(not errors, seconds, steps, errors[0].message if errors else ""))
     return Summary(not errors, metadata, results, errors, _facts(session), pushed)
 

@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
 from buildgraph.image.source import ImageSource, OpenBlob, load_image, stored
 from buildgraph.names import Platform, Reference
@@ -107,7 +108,20 @@ def size_of(source: ImageSource) -> int:
 def tag(home: Path, source: str, name: str) -> None:
     with LocalStore.open(home) as store:
         images = StoredImages(store)
-        images.names.tag(Reference.parse(name).familiar, images.find(source))
+        found = images.find(source)
+        images.names.tag(new_name(name, found.digest), found)
+
+
+def new_name(name: str, digest: Digest) -> str:
+    """The whole name for an image of that digest. Raises UsageError ``other-digest`` where the name says another."""
+    reference = Reference.parse(name)
+    if reference.digest not in ("", digest):
+        raise UsageError(
+            "other-digest",
+            f"{name} names another image than {digest}",
+            hint="leave the digest out; an image keeps its own",
+        )
+    return reference.familiar
 
 
 def rmi(home: Path, ref: str) -> None:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from buildgraph.build.publish import names_of, tags_of
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.session import Session
-from buildgraph.errors import UsageError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.graph.step import StepId
 from buildgraph.image.archive import write_archive
@@ -24,27 +23,16 @@ def write_outputs(session: Session, made: Mapping[str, BuiltImage], targets: Seq
     """Every output of every target."""
     for output in session.request.outputs:
         for target in targets:
-            _write_output(session, output, target, made, several=len(targets) > 1)
+            _write_output(session, output, target, made)
 
 
 def _write_output(
-    session: Session,
-    output: OutputSpec,
-    target: str,
-    made: Mapping[str, BuiltImage],
-    *,
-    several: bool,
+    session: Session, output: OutputSpec, target: str, made: Mapping[str, BuiltImage]
 ) -> None:
-    """One target to one ``--output``; a step only as ``tar`` or ``local``."""
+    """One target to one ``--output``; a step only as ``tar`` or ``local``: nobody else gets here."""
     kind, _, name = target.partition(":")
     if output.type == "store":
         return
-    if several and "{name}" not in output.dest:
-        raise UsageError(
-            "output-for-several",
-            f"dest={output.dest} would be written by several targets",
-            hint="put {name} into dest",
-        )
     if output.dest == "-":
         _write_to_stdout(session, output, target, made)
         return
@@ -52,12 +40,7 @@ def _write_output(
     if output.type in ("tar", "local"):
         _write_files(session, output, target, dest)
         return
-    if kind != "image":
-        raise UsageError(
-            "output-not-an-image",
-            f"{name} is a step: it has no image for type={output.type}",
-            hint="write its files with type=local or type=tar",
-        )
+    assert kind == "image", target
     if name not in made:
         return
     assembled = made[name].assembled
@@ -85,7 +68,7 @@ def _write_to_stdout(
     assert stdout is not None
     with TemporaryDirectory(dir=session.store.tmp) as folder:
         file = Path(folder) / "output"
-        _write_output(session, replace(output, dest=os.fspath(file)), target, made, several=False)
+        _write_output(session, replace(output, dest=os.fspath(file)), target, made)
         with file.open("rb") as stream:
             shutil.copyfileobj(stream, stdout)
         stdout.flush()

@@ -10,6 +10,7 @@ An image is read from a place with all its platforms; ``platform`` narrows an in
 """
 
 import difflib
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, assert_never
@@ -90,6 +91,12 @@ def parse_place(text: str, directory: Path) -> Place:
             raise AssertionError(kind)
 
 
+def require_file(path: Path) -> None:
+    """Raises UsageError ``no-such-file``."""
+    if not os.path.lexists(path):
+        raise UsageError("no-such-file", f"there is nothing at {path}", hint="is the path right?")
+
+
 class Opener:
     """Opens images wherever they are; what it opened stays open until ``undo`` ends."""
 
@@ -109,6 +116,7 @@ class Opener:
                 root = images.find(place.reference)
                 return narrowed(images.open_blob, (root,), platform, place.reference)
             case FilePlace(kind="oci"):
+                require_file(place.path)
                 layout = Layout(place.path)
                 roots = named(layout.index().manifests, place.reference, str(place))
                 return narrowed(layout.open_blob, roots, platform, str(place))
@@ -118,6 +126,7 @@ class Opener:
                 assert_never(place)
 
     def _archive(self, place: FilePlace, platform: Platform | None) -> Content:
+        require_file(place.path)
         archive = self._undo.enter_context(ImageArchive(place.path, self._store.tmp))
         listed = archive.listed()
         if place.kind == "docker-archive" or listed is None:

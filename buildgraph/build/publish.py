@@ -90,13 +90,18 @@ def metadata_of(
 def write_documents(
     session: Session, metadata: Mapping[str, object], images: Sequence[ImageResult]
 ) -> None:
-    """``--metadata-file`` and ``--iidfile``; the latter holds one config digest a line."""
+    """``--metadata-file``, and ``--iidfile`` where there are images; the latter holds one config digest a line."""
     request = session.request
     if request.metadata_file is not None:
         text = json.dumps(metadata, indent=2) + "\n"
         _write(request.metadata_file, text)
-    if request.iidfile is not None:
-        _write(request.iidfile, "\n".join(image.config_digest for image in images))
+    if request.iidfile is not None and images:
+        _write(request.iidfile, iids(images))
+
+
+def iids(images: Sequence[ImageResult]) -> str:
+    """What ``--iidfile`` holds."""
+    return "\n".join(image.config_digest for image in images)
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,16 +4,26 @@ Whatever the way, digests stay: manifests, indexes, configs and layers are moved
 docker-archive, a form without manifests. What the other side has already is not moved again.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, assert_never
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Final, assert_never
 
 from buildgraph.build.blobs import Blobs
-from buildgraph.build.images import StoredImages
+from buildgraph.build.images import StoredImages, new_name
 from buildgraph.build.observing import one_at_a_time
-from buildgraph.build.places import FilePlace, Opener, Place, RegistryPlace, StorePlace, parse_place
+from buildgraph.build.places import (
+    FilePlace,
+    Opener,
+    Place,
+    RegistryPlace,
+    StorePlace,
+    parse_place,
+    require_file,
+)
 from buildgraph.build.registries import Access
 from buildgraph.build.ship import shipment
 from buildgraph.digest import Digest
@@ -58,6 +68,7 @@ class Transfer:
         self, store: LocalStore, environ: Mapping[str, str], observer: Observer, undo: ExitStack
     ) -> None:
         self._store = store
+        self.tmp = store.tmp
         self.observer = observer
         self._stopped = Stop()
         access = Access(store, environ, observer, undo, self._stopped)
@@ -76,7 +87,7 @@ class Transfer:
                     near = [source.reference] if isinstance(source, RegistryPlace) else []
                     return self.send(content, reference, near)
                 case StorePlace(reference=text):
-                    names = [Reference.parse(text).familiar]
+                    names = [new_name(text, content.root.digest)]
                     self.keep(content, names)
                 case FilePlace():
                     names = _write(content, target)
@@ -157,6 +168,7 @@ class Transfer:
 
     def load(self, path: Path) -> tuple[str, ...]:
         """Every image of an archive, under the names that it has there; those without names by digest."""
+        require_file(path)
         with interruptible(self._stopped.set), ImageArchive(path, self._store.tmp) as archive:
             loaded: list[str] = []
             for content, names in archive.all_images():
@@ -217,15 +229,35 @@ def copy(
 
 
 def save(
-    home: Path, environ: Mapping[str, str], file: Path, refs: Sequence[str], platform: str | None
+    home: Path,
+    environ: Mapping[str, str],
+    file: Path | BinaryIO,
+    refs: Sequence[str],
+    platform: str | None,
 ) -> None:
+    """``file`` may be a stream: the archive is made first, so that nothing is sent of one that cannot be."""
     with _transferring(home, environ) as transfer:
-        transfer.save(file, refs, _platform(platform))
+        if isinstance(file, Path):
+            transfer.save(file, refs, _platform(platform))
+            return
+        with TemporaryDirectory(dir=transfer.tmp) as folder:
+            made = Path(folder) / "archive"
+            transfer.save(made, refs, _platform(platform))
+            with made.open("rb") as stream:
+                shutil.copyfileobj(stream, file)
+            file.flush()
 
 
-def load(home: Path, environ: Mapping[str, str], file: Path) -> tuple[str, ...]:
+def load(home: Path, environ: Mapping[str, str], file: Path | BinaryIO) -> tuple[str, ...]:
+    """``file`` may be a stream that cannot be read twice."""
     with _transferring(home, environ) as transfer:
-        return transfer.load(file)
+        if isinstance(file, Path):
+            return transfer.load(file)
+        with TemporaryDirectory(dir=transfer.tmp) as folder:
+            archive = Path(folder) / "archive"
+            with archive.open("wb") as kept:
+                shutil.copyfileobj(file, kept)
+            return transfer.load(archive)
 
 
 def _platform(text: str | None) -> Platform | None:

@@ -15,7 +15,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import blake3_hex
-from buildgraph.errors import UsageError
+from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
@@ -233,7 +233,13 @@ def graph_of(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
         if pin and isinstance(kind, Packages) and pin.answers(kind.packages, kind.suite):
             pins[name] = pin.packages
             steps[name] = replace(step, kind=replace(kind, suite=pin.suite))
-    return lower(replace(model, steps=steps), bases, pins, platform)
+    try:
+        return lower(replace(model, steps=steps), bases, pins, platform)
+    except BuildgraphError as error:
+        failed = [bases.failed[name] for name in model.bases if name in bases.failed]
+        if len(failed) > 1 and error in failed:
+            raise ErrorGroup(failed) from error
+        raise
 
 
 def _optional(facts: Facts, path: bytes) -> bytes | None:

@@ -82,12 +82,24 @@ def _invoke(arguments: list[str], settings: Settings) -> int:
         raise
     except Exception as problem:  # noqa: BLE001 - the last frame: everything becomes a message
         error = failure.explain(problem)
-        settings.screen.fail(error, settings.progress, styled=settings.styled)
+        with _told_or_not():
+            settings.screen.fail(error, settings.progress, styled=settings.styled)
         return error.exit_code
     finally:
         with contextlib.suppress(ValueError):
             sys.stdout.flush()
     return 0
+
+
+@contextlib.contextmanager
+def _told_or_not() -> Iterator[None]:
+    """Where nobody can be told, the exit code says what it can."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def _complete(whole: Group, settings: Settings, asked: str) -> int:

@@ -3,21 +3,21 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from buildgraph.cli import docker, engine, options, warm
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
-from buildgraph.cli.session import Session, Watcher
+from buildgraph.cli.session import Session, Watcher, stdout
 from buildgraph.errors import UsageError
 from buildgraph.values import replace
 
 if TYPE_CHECKING:
-    from buildgraph.build.request import OutputSpec, Pushed, Request, Summary
+    from buildgraph.build.request import Pushed, Request, Summary
 
 
 @command(
@@ -135,14 +135,14 @@ def build(
         require_cached=require_cached,
         tags=tags,
         outputs=written,
-        secrets=tuple(options.secret(text, os.environ) for text in secrets),
+        secrets=tuple(options.secret(text) for text in secrets),
         ssh=dict(map(options.ssh, agents)),
         metadata_file=_path(metadata_file),
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,
         push=push or "",
         docker=asked,
-        stdout=_stdout(written),
+        stdout=stdout() if any(output.dest == "-" for output in written) else None,
     )
     call, as_json = docker.call_of(given)
     if call is not None:
@@ -174,19 +174,6 @@ def _with_terminal(session: Session) -> Session:
     return replace(session, progress="plain")
 
 
-def _stdout(outputs: "Sequence[OutputSpec]") -> BinaryIO | None:
-    """Set where an output goes there. Raises UsageError ``bad-option-value`` if that is a terminal."""
-    if not any(output.dest == "-" for output in outputs):
-        return None
-    if sys.stdout.isatty():
-        raise UsageError(
-            "bad-option-value",
-            "an output goes to standard output, which is a terminal",
-            hint="send it to a file or a pipe: … > image.tar",
-        )
-    return sys.stdout.buffer
-
-
 def _path(text: str | None) -> Path | None:
     return Path(os.path.abspath(text)) if text else None
 
@@ -205,6 +192,7 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
     file = session.plan_file
     if file is None or summary.facts is None or file.parent.parent != session.home:
         return
+    from buildgraph.build.publish import iids
     from buildgraph.fs import facts
 
     summary.facts.variable("BUILDGRAPH_CACHE")  # set, it is refused
@@ -217,7 +205,7 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
         document = unchanged_metadata(summary.metadata)
         sections[f"file:{request.metadata_file}"] = document
     if request.iidfile is not None:
-        sections[f"file:{request.iidfile}"] = request.iidfile.read_bytes()
+        sections[f"file:{request.iidfile}"] = iids(summary.images).encode()
     if summary.pushed is not None:
         sections |= _tags(summary.pushed)
     facts.save(os.fspath(file), summary.facts, warm.encode(sections))

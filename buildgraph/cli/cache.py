@@ -2,7 +2,7 @@
 
 import click
 
-from buildgraph.cli import catalog, engine, out
+from buildgraph.cli import catalog, engine, options, out
 from buildgraph.cli.command import Group, command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.quantity import parse_age, parse_size, show_seconds, show_size
@@ -85,6 +85,7 @@ def verify(session: Session, *, as_json: bool) -> None:
 @click.option("--max-age", metavar="AGE", help="Drop what was not used for so long: 30d.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--explain", is_flag=True, help="Say for each part why it goes or stays.")
+@options.refused("--remote", takes_value=True)
 @as_json
 def gc(
     session: Session,

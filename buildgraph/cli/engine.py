@@ -7,7 +7,7 @@ the builder before it has understood its arguments.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 if TYPE_CHECKING:
     from buildgraph.build.access import Kept
@@ -155,14 +155,18 @@ def rebase(
 
 
 def save(
-    home: Path, environ: Mapping[str, str], file: Path, refs: Sequence[str], platform: str | None
+    home: Path,
+    environ: Mapping[str, str],
+    file: Path | BinaryIO,
+    refs: Sequence[str],
+    platform: str | None,
 ) -> None:
     from buildgraph.build import transfer
 
     transfer.save(home, environ, file, refs, platform)
 
 
-def load(home: Path, environ: Mapping[str, str], file: Path) -> Sequence[str]:
+def load(home: Path, environ: Mapping[str, str], file: Path | BinaryIO) -> Sequence[str]:
     """The names of what was loaded."""
     from buildgraph.build import transfer
 

@@ -1,6 +1,7 @@
 """Commands that move images between places: ``pull``, ``push``, ``copy``, ``save``, ``load``."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 from buildgraph.cli import complete, engine, out
 from buildgraph.cli.command import command
 from buildgraph.cli.quantity import show_size
-from buildgraph.cli.session import Session
+from buildgraph.cli.session import Session, stdout
 
 if TYPE_CHECKING:
     from buildgraph.build.transfer import Transferred
@@ -118,12 +119,18 @@ def rebase(session: Session, *, image: str, onto: str, base: str, name: str, pla
 )
 @click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete.images)
 @click.option(
-    "-o", "--output", "archive", metavar="FILE", required=True, help="The archive to write."
+    "-o",
+    "--output",
+    "archive",
+    metavar="FILE",
+    required=True,
+    help="The archive to write; - is standard output.",
 )
 @_platform
 def save(session: Session, *, refs: tuple[str, ...], archive: str, platform: str | None) -> None:
     """Write images of the local store into one archive."""
-    engine.save(session.home, os.environ, Path(os.path.abspath(archive)), refs, platform)
+    file = stdout() if archive == "-" else Path(os.path.abspath(archive))
+    engine.save(session.home, os.environ, file, refs, platform)
 
 
 @command(
@@ -133,11 +140,17 @@ def save(session: Session, *, refs: tuple[str, ...], archive: str, platform: str
     ),
 )
 @click.option(
-    "-i", "--input", "archive", metavar="FILE", required=True, help="The archive to read."
+    "-i",
+    "--input",
+    "archive",
+    metavar="FILE",
+    required=True,
+    help="The archive to read; - is standard input.",
 )
 def load(session: Session, *, archive: str) -> None:
     """Bring all images of an archive into the local store."""
-    for name in engine.load(session.home, os.environ, Path(os.path.abspath(archive))):
+    file = sys.stdin.buffer if archive == "-" else Path(os.path.abspath(archive))
+    for name in engine.load(session.home, os.environ, file):
         out.line(name)
 
 
@@ -146,10 +159,12 @@ def _copy(session: Session, source: str, target: str, platform: str | None) -> N
         done = engine.copy(
             session.home, os.environ, watcher, (source, target), Path.cwd(), platform
         )
-    _tell(session, done)
+    afar = any(place.startswith("docker:") for place in (source, target))
+    _tell(session, done, afar=afar)
 
 
-def _tell(session: Session, done: "Transferred") -> None:
+def _tell(session: Session, done: "Transferred", *, afar: bool = True) -> None:
+    """``afar``: a registry took part, so what moved is worth a word."""
     for name in done.names:
         out.line(f"{name}@{done.digest}" if "@" not in name else name)
     moved = [
@@ -161,7 +176,8 @@ def _tell(session: Session, done: "Transferred") -> None:
         )
         if size
     ]
-    session.note(", ".join(moved) or "nothing had to move")
+    if moved or afar:
+        session.note(", ".join(moved) or "nothing had to move")
 
 
 def _without_digest(ref: str) -> str:

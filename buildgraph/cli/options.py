@@ -78,15 +78,16 @@ _FORCING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def later(function: F) -> F:
-    """Options that the manual names and that are not supported yet: hidden, and refused when used."""
+    """Options of ``build`` that the manual names and that are not supported yet."""
     for name, takes_value in catalog.LATER_OPTIONS.items():
-        shape: dict[str, Any] = {"is_flag": True}
-        if takes_value:
-            shape = {"multiple": True}
-        function = click.option(name, hidden=True, expose_value=False, callback=_refuse, **shape)(
-            function
-        )
+        function = refused(name, takes_value=takes_value)(function)
     return function
+
+
+def refused(name: str, *, takes_value: bool) -> Callable[[F], F]:
+    """An option that is hidden, and refused when used."""
+    shape: dict[str, Any] = {"multiple": True} if takes_value else {"is_flag": True}
+    return click.option(name, hidden=True, expose_value=False, callback=_refuse, **shape)
 
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -186,8 +187,11 @@ def ssh(text: str) -> tuple[str, str]:
     return name, os.path.abspath(os.path.expanduser(path)) if path else ""
 
 
-def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
-    """``id=ID`` alone means the environment variable of that name; docker's ``type`` and ``source`` are understood."""
+def secret(text: str) -> "SecretSpec":
+    """``id=ID`` alone means the environment variable of that name; docker's ``type`` and ``source`` are understood.
+
+    Whether there is a value shows when a step needs it.
+    """
     from buildgraph.build.request import SecretSpec
 
     known = ("id", "src", "env", "source", "type")
@@ -209,11 +213,4 @@ def secret(text: str, environ: Mapping[str, str]) -> "SecretSpec":
         )
     if "src" in found:
         return SecretSpec(name, file=os.path.abspath(os.path.expanduser(found["src"])))
-    variable = found.get("env", name)
-    if variable not in environ:
-        raise UsageError(
-            "secret-missing",
-            f"secret {name!r}: there is no environment variable {variable}",
-            hint=f"set it, or name a file: --secret id={name},src=FILE",
-        )
-    return SecretSpec(name, env=variable)
+    return SecretSpec(name, env=found.get("env", name))

@@ -8,6 +8,7 @@ import click
 from buildgraph.cli import complete, docker, engine, options, out
 from buildgraph.cli.command import command
 from buildgraph.cli.session import Session
+from buildgraph.errors import DifferenceError
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -60,9 +61,22 @@ def plan(
     document = engine.plan(request)
     if as_json:
         out.document(document)
-        return
-    for line in plan_lines(document["steps"], verbose=session.verbose):
-        out.line(line)
+    else:
+        for line in plan_lines(document["steps"], verbose=session.verbose):
+            out.line(line)
+    if require_cached:
+        _refuse_work(document["steps"])
+
+
+def _refuse_work(steps: Sequence[Mapping[str, str]]) -> None:
+    due = [f"{step['id']}: {step['reason']}" for step in steps if step["decision"] == "execute"]
+    if due:
+        raise DifferenceError(
+            "not-cached",
+            f"{len(due)} of {len(steps)} steps would run",
+            detail=due,
+            hint="build without --require-cached",
+        )
 
 
 def plan_lines(steps: Sequence[Mapping[str, str]], *, verbose: bool) -> list[str]:

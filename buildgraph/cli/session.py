@@ -1,10 +1,11 @@
 """What every command knows: where it works, how it speaks. The options that stand before or after any command."""
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import click
 
@@ -83,6 +84,17 @@ class Session:
 
     def note(self, message: str) -> None:
         self.screen.note(message, self.progress)
+
+
+def stdout() -> BinaryIO:
+    """Standard output for bytes. Raises UsageError ``bad-option-value`` if it is a terminal."""
+    if sys.stdout.isatty():
+        raise UsageError(
+            "bad-option-value",
+            "an output goes to standard output, which is a terminal",
+            hint="send it to a file or a pipe: … > image.tar",
+        )
+    return sys.stdout.buffer
 
 
 def names_dockerfile(file: str) -> bool:

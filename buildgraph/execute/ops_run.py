@@ -49,6 +49,10 @@ _NETWORK_SIGNS = (
     b"Connection timed out",
     b"Connection reset by peer",
     b"bad address",
+    b"no servers could be reached",
+    b"unable to resolve",
+    b"no such host",
+    b"EAI_AGAIN",
 )
 """What commands say when the network, not the step, is to blame."""
 _TRUST_SIGNS = (

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rich.live import Live as RichLive
     from rich.text import Text
 
+_LEAST_NAME = 16
+
 
 @dataclass(slots=True)
 class Running:
@@ -140,11 +142,15 @@ class Live:
             lines = [self._head(now)]
             running = list(self._running.values())
         shown = running[: max(1, height - 3)]
-        name = max((len(one.event.step) for one in shown), default=0)
+        widest = max(_LEAST_NAME, width // 2)  # what a step says must have room, too
+        names = [_cut(one.event.step, widest, ascii_only=ascii_only) for one in shown]
+        name = max(map(len, names), default=0)
         for at, one in enumerate(shown):
             last = at == len(shown) - 1 and len(shown) == len(running)
             twig = ("`- " if last else "|- ") if ascii_only else ("└─ " if last else "├─ ")
-            lines.append(Text.assemble((twig, "dim"), self._branch(one, name, now)))
+            lines.append(
+                Text.assemble((twig, "dim"), self._branch(one, names[at].ljust(name), now))
+            )
         if len(running) > len(shown):
             lines.append(Text(f"   and {len(running) - len(shown)} more", "dim"))
         for line in lines:
@@ -165,13 +171,13 @@ class Live:
         targets = ", ".join(self._started.targets)
         return text.append(f"  {targets}", "dim")
 
-    def _branch(self, one: Running, name: int, now: float) -> "Text":
+    def _branch(self, one: Running, name: str, now: float) -> "Text":
         from rich.text import Text
 
         passed = words.seconds(now - one.since)
         if one.event.expected:
             passed += f" of {words.seconds(one.event.expected)}"
-        text = Text.assemble((one.event.step.ljust(name), "cyan"), f"  {passed}")
+        text = Text.assemble((name, "cyan"), f"  {passed}")
         doing = one.line or words.clean(one.event.title) or one.event.reason
         return text.append(f"  {doing}", "dim")
 
@@ -212,3 +218,8 @@ class Live:
         if self._screen is not None:
             self._screen.stop()
             self._screen = None
+
+
+def _cut(name: str, most: int, *, ascii_only: bool) -> str:
+    dots = "..." if ascii_only else "…"
+    return name if len(name) <= most else name[: most - len(dots)] + dots

@@ -37,7 +37,10 @@ class Surroundings:
 
 
 class Places(Mapping[str, Location]):
-    """Where each key of a table stands, looked up when asked: few of a thousand tables ever are."""
+    """Where each key of a table stands, looked up when asked: few of a thousand tables ever are.
+
+    ``key[2]`` is where the third item of an array stands.
+    """
 
     __slots__ = ("_keys", "_path", "_problems")
 
@@ -47,9 +50,11 @@ class Places(Mapping[str, Location]):
         self._problems = problems
 
     def __getitem__(self, key: str) -> Location:
-        if key not in self._keys:
+        name, _, at = key.removesuffix("]").partition("[")
+        if name not in self._keys:
             raise KeyError(key)
-        return self._problems.location((*self._path, key))
+        place = (*self._path, name, int(at)) if at else (*self._path, name)
+        return self._problems.location(place)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

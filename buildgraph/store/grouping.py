@@ -71,8 +71,8 @@ class Unit:
         other = "files" if self.name.startswith("blake3:") else "base layer"
         return ", ".join(sorted(self.steps)) or f"{'/'.join(kinds) or other} {self.name[:19]}"
 
-    def restrict(self, there: Iterable[str]) -> None:
-        """Leave out what is not ``there``."""
+    def restrict(self, there: frozenset[str]) -> None:
+        """Leave out what is not ``there``, in time that goes with what the unit has: ``there`` is a set."""
         for things in (self.trees, self.forms, self.snapshots, self.listings):
             things.intersection_update(there)
 

@@ -70,8 +70,9 @@ def take(store: "LocalStore") -> Inventory:
     records = {key: index.get(key) for key in index.keys()}  # noqa: SIM118 - no mapping
     images = frozenset[str](r.digest for r in reached(store.home, store.images.roots()))
     grouped = Grouping(records, images, snapshots)
+    there = frozenset(things)
     for unit in grouped.units.values():
-        unit.restrict(things)
+        unit.restrict(there)
         if not unit.results:
             unit.last = max([unit.last, *(things[thing].changed for thing in unit.things)])
     owned = {thing for unit in grouped.units.values() for thing in unit.things}

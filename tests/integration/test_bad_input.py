@@ -284,3 +284,39 @@ def test_a_path_that_no_system_call_takes_is_named(taken):
     os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
     os.close(fd)
     refused(taken, "source-unreadable", "ddd")
+
+
+def test_everything_that_is_missing_is_told_at_its_own_line(ws):
+    ws.buildfile("""
+[step.copied]
+copy = [
+  { from = "src/good", to = "/a" },
+  { from = "src/goood", to = "/b" },
+  { from = "nowhere", to = "/c" },
+]
+[step.bound]
+on = ["box"]
+mounts = [
+  { cache = "x", target = "/x" },
+  { bind = "none", target = "/in" },
+]
+run = { file = "script.sh" }
+[image.i]
+on = ["box", "copied", "bound"]
+""")
+    with pytest.raises(ErrorGroup) as caught:
+        ws.build("i")
+    told = [(error.where.excerpt.strip(), error.message) for error in caught.value.errors]
+    assert told == [
+        ('{ from = "src/goood", to = "/b" },', "src/goood does not exist"),
+        ('{ from = "nowhere", to = "/c" },', "nowhere does not exist"),
+        ('{ bind = "none", target = "/in" },', "none does not exist"),
+        ('run = { file = "script.sh" }', "script.sh does not exist"),
+    ]
+
+
+def test_every_missing_base_is_told(ws):
+    ws.buildfile('[base.one]\nlayout = "one"\n[base.two]\narchive = "two.tar"\n' + COPY)
+    with pytest.raises(ErrorGroup) as caught:
+        ws.build("i")
+    assert [error.code for error in caught.value.errors] == ["base-missing"] * 2

@@ -209,7 +209,7 @@ def test_check_asks_no_registry(place):
         file.write('[step.u]\non = ["far"]\nrun = { file = "lost.sh" }\n')
     said = place.run("check", code=2).stderr
     assert said.count("error[source-missing]") == 2
-    assert "Buildfile.toml:8" in said
+    assert "Buildfile.toml:10" in said
     assert not (place.ws / "Buildfile.lock").exists()
 
 

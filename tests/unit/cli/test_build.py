@@ -6,7 +6,7 @@ import pytest
 from support.screen import Asked, run
 from support.story import DIGEST, STORY
 
-from buildgraph.build.request import OutputSpec, SecretSpec, Summary
+from buildgraph.build.request import ImageResult, OutputSpec, SecretSpec, Summary
 from buildgraph.cli import warm
 from buildgraph.cli.build import unchanged_metadata
 from buildgraph.errors import DifferenceError, StepFailedError
@@ -78,7 +78,6 @@ def test_secrets(asked, monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        "--secret id=nowhere",
         "--secret src=x",
         "--secret id=a,type=vault",
         "--secret id=a,src=x,env=y",
@@ -133,6 +132,7 @@ class SummaryWithFacts:
     failures: tuple = ()
     facts: object = None
     pushed: object = None
+    images: tuple = (ImageResult("api", "sha256:m", "sha256:abc", (), 1, 1),)
 
 
 def test_the_next_build_is_answered_from_memory(monkeypatch, place, capfd):

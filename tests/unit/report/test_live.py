@@ -71,6 +71,20 @@ def test_it_fits_the_terminal():
     assert "|- deps" in live.frame(80, 24, ascii_only=True).plain
 
 
+def test_a_long_name_leaves_room_for_what_its_step_says():
+    live = Live(io.StringIO(), styled=False, verbose=False, clock=Clock())
+    live._open = lambda: None
+    name = "step-" * 40
+    live(StepStarted(name, "run", "never built"))
+    live(StepStarted("short", "run", "never built"))
+    live(StepOutput(name, "compiling"))
+    long, short = live.frame(80, 24).plain.splitlines()[1:]
+    assert "…  " in long
+    assert long.endswith("compiling")
+    assert short.endswith("never built")
+    assert "...  " in live.frame(80, 24, ascii_only=True).plain
+
+
 def test_no_time_left_is_told_once_it_is_over():
     clock = Clock()
     live = running(clock)
