@@ -4,6 +4,7 @@ Paths of a Buildfile are from its own folder, so what is copied must lie below t
 """
 
 import os
+import stat
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,15 +24,23 @@ from buildgraph.dockerfile.convert import Converted, Known, convert
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.rewrite.buildfile import Place, buildfile
 from buildgraph.dockerfile.rewrite.ignore import read
-from buildgraph.dockerfile.rewrite.place import Context
+from buildgraph.dockerfile.rewrite.place import Context, Named
+from buildgraph.errors import UsageError
 from buildgraph.events import Event
+from buildgraph.execute.archives import is_archive
+from buildgraph.execute.sources import ContextView, named
+from buildgraph.fs import tree
+from buildgraph.fs.dockercontext import DockerContext
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.moby import Patterns
+from buildgraph.oci.config import Config
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.spec import model as m
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
+
+_FOLDERS = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE, tree.SYMLINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,14 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
             name,
             given.shown,
             os.fspath(file.parent),
-            {key: _context(c, given, facts, file) for key, c in found.contexts.items()},
+            {key: _context(c, given, facts, file, cache) for key, c in found.contexts.items()},
             options.prefix,
             file.name,
             asked.target,
             options.args,
             default_network(),
             options.platform,
+            {r: folders for r, k in configs.items() if (folders := _folders(k.config, store))},
         )
         return Rewritten(buildfile(text, found, configs, place), file)
 
@@ -95,9 +105,49 @@ def _converted(
         configs |= {ref: Known(opened[ref.name].config) for ref in found.bases}
 
 
-def _context(context: m.FileContext, given: DockerInput, facts: Facts, file: Path) -> Context:
+def _folders(config: Config, store: LocalStore) -> frozenset[str] | None:
+    """Those of a base, and links, which may lead to some; None where a layer of it was never looked at."""
+    found: set[str] = set()
+    for diff_id in config.diff_ids:
+        known = store.layers.facts(diff_id)
+        listed = store.blobs.read(known.tree) if known is not None else None
+        if listed is None:
+            return None
+        found |= {f"/{os.fsdecode(e.path)}" for e in tree.decode(listed) if e.kind in _FOLDERS}
+    return frozenset(found)
+
+
+def _context(
+    context: m.FileContext, given: DockerInput, facts: Facts, file: Path, cache: StatCache
+) -> Context:
     root = Path(os.path.normpath(given.root / context.root))
     lines = lines_for(context, given, facts)
     path = os.path.relpath(root, file.parent) if root.is_relative_to(file.parent) else None
     whole = (root / ".git").exists() and not Patterns.of_lines(lines).matches(".git")
-    return Context(path, read(lines), (".git",) if whole else ())
+    looked = DockerContext(os.fsencode(root), cache, facts, Patterns.of_lines(lines))
+    return Context(path, read(lines), (".git",) if whole else (), _Looking(root, looked))
+
+
+class _Looking:
+    def __init__(self, root: Path, context: DockerContext) -> None:
+        self._root = os.path.realpath(root)
+        self._context = context
+
+    def __call__(self, pattern: str) -> tuple[Named, ...] | None:
+        """What is missing may be there one day."""
+        try:
+            found = named(pattern, ContextView(self._context))
+        except UsageError:
+            return None
+        return tuple(self._named(os.fsdecode(name), os.fsdecode(real)) for name, real in found)
+
+    def _named(self, name: str, real: str) -> Named:
+        full = os.path.join(self._root, real)
+        status = os.lstat(full)
+        if stat.S_ISDIR(status.st_mode):
+            return Named(name, real, "folder")
+        archive = False
+        if stat.S_ISREG(status.st_mode):
+            with open(full, "rb") as stream:
+                archive = is_archive(stream)
+        return Named(name, real, "archive" if archive else "file", status.st_mode & 0o7777)

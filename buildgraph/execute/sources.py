@@ -106,10 +106,7 @@ def matches(files: DockerFiles, view: View) -> tuple[Match, ...]:
         return tuple(_with_parents(files, view))
     excluded = Patterns(files.exclude)
     found = []
-    for name in _named(_parts(files.pattern), view):
-        real = view.resolve(name)
-        if real is None:
-            raise _missing(name)
+    for name, real in named(files.pattern, view):
         last = name.rpartition(b"/")[2]
         if view.is_folder(real):
             keep = _excluding(excluded) if excluded else None
@@ -117,6 +114,17 @@ def matches(files: DockerFiles, view: View) -> tuple[Match, ...]:
         elif not excluded.matches(os.fsdecode(last)):
             found.append(Match("file", last, tuple(view.below(real))))
     return tuple(found)
+
+
+def named(pattern: str, view: View) -> list[tuple[bytes, bytes]]:
+    """The paths that a word means, and where they lead. Raises UsageError ``source-missing``."""
+    found = []
+    for name in _named(_parts(pattern), view):
+        real = view.resolve(name)
+        if real is None:
+            raise _missing(name)
+        found.append((name, real))
+    return found
 
 
 def _parts(pattern: str) -> list[str]:

@@ -1,17 +1,10 @@
 """``convert``: the images of the Buildfile have the layers' trees that those of the Dockerfile have."""
 
-import io
-import json
-import tarfile
-from difflib import unified_diff
 from pathlib import Path
 
 import pytest
 from support.dockerbuilds import Docker
-
-from buildgraph.build.dockerconvert import rewrite
-from buildgraph.build.request import DockerRequest, OutputSpec
-from buildgraph.errors import BuildgraphError
+from support.rewritten import check
 
 CASES = {
     "one stage": """
@@ -124,49 +117,3 @@ def test_what_is_ignored_is_not_copied(docker: Docker, ignored: str) -> None:
 def test_a_repository_is_copied_as_docker_does(docker: Docker) -> None:
     docker.write(".git/HEAD", "ref: x\n")
     check(docker, "FROM scratch\nCOPY . /all/\n")
-
-
-def check(docker: Docker, text: str) -> None:
-    lines = [line.removeprefix("        ") for line in text.splitlines()]
-    docker.write("Dockerfile", "\n".join(lines).lstrip() + "\n")
-    out = docker.workspace.folder.parent
-    outputs = (OutputSpec("oci-archive", str(out / "first.tar")),)
-    docker.build(outputs=outputs)
-    asked = DockerRequest("ctx", contexts={"box": "oci-layout://box:latest"})
-    made = rewrite(
-        docker.workspace.request(docker=asked), asked, docker.workspace.folder / "Buildfile.toml"
-    )
-    made.file.write_text(made.text)
-    try:
-        docker.workspace.build(outputs=(OutputSpec("oci-archive", str(out / "second.tar")),))
-    except BuildgraphError as error:
-        raise AssertionError(f"{made.text}\n{error.render()}") from error
-    first, second = told(out / "first.tar"), told(out / "second.tar")
-    difference = "\n".join(unified_diff(first, second, lineterm="", n=0))
-    assert not difference, f"{difference}\n\n{made.text}"
-
-
-def told(archive: Path) -> list[str]:
-    """What an image runs as, and its layers' trees; a Buildfile's image has no empty ones."""
-    with tarfile.open(archive) as tar:
-
-        def blob(digest: str) -> bytes:
-            return tar.extractfile("blobs/" + digest.replace(":", "/")).read()
-
-        index = json.loads(tar.extractfile("index.json").read())
-        manifest = json.loads(blob(index["manifests"][0]["digest"]))
-        config = json.loads(blob(manifest["config"]["digest"]))["config"]
-        config.pop("ArgsEscaped", None)
-        layers = [tree(blob(layer["digest"])) for layer in manifest["layers"]]
-        shown = [f"{key}: {value}" for key, value in sorted(config.items())]
-        return shown + [line for layer in layers if layer for line in ("layer", *layer)]
-
-
-def tree(layer: bytes) -> list[str]:
-    found = []
-    with tarfile.open(fileobj=io.BytesIO(layer)) as members:
-        for one in members:
-            content = members.extractfile(one).read()[:200] if one.isreg() else one.linkname
-            shown = f"{one.name} {one.type} {one.mode:o} {one.uid}:{one.gid} {one.mtime}"
-            found.append(f"{shown} {content!r}")
-    return found

@@ -13,6 +13,7 @@ from posixpath import basename
 from buildgraph.dockerfile.convert import Converted, Known
 from buildgraph.dockerfile.parse import parse
 from buildgraph.dockerfile.rewrite import commands, copies
+from buildgraph.dockerfile.rewrite import folders as stacks
 from buildgraph.dockerfile.rewrite.copies import Body
 from buildgraph.dockerfile.rewrite.image import carried, config_keys
 from buildgraph.dockerfile.rewrite.names import Names, purpose, slug
@@ -45,6 +46,8 @@ class Place:
     args: Mapping[str, str] = field(default_factory=dict)
     network: str = "private"
     platform: Platform = Platform("linux", "amd64")
+    folders: Mapping[m.Ref, frozenset[str]] = field(default_factory=dict)
+    """Those of bases, as far as they are known."""
 
 
 def buildfile(
@@ -66,7 +69,8 @@ class _Writer:
         self._names = Names()
         self._named: dict[m.Ref, str] = {}
         self.problems = Problems()
-        self._around = Around(place.contexts, self._named, self.problems)
+        self._around = Around(place.contexts, self._named, self.problems, self._names.take)
+        self._folders = stacks.Known(found, place.folders)
         self._configs: dict[m.Ref, Config] = {r: carried(k.config) for r, k in configs.items()}
         """What each reference passes on to what stands on it, in the Buildfile."""
         self._comments = _comments_of(text, place.file)
@@ -184,8 +188,8 @@ class _Writer:
         return Table(("base", self._named[ref]), values)
 
     def _step(self, name: str, step: m.Step) -> list[Table]:
-        step = replace(step, on=self._stack(step.on, self._stage(name)))
         ref = m.Ref("step", name)
+        step = replace(step, on=self._stack(step.on, self._stage(name)))
         match step.kind:
             case m.Run():
                 config = self._configs[step.on[0]]
@@ -194,26 +198,36 @@ class _Writer:
             case m.Workdir():
                 made = [self._workdir(step, step.kind)]
             case m.DockerCopy():
-                made = copies.bodies(step, step.kind, self._around)
+                made = copies.bodies(step, step.kind, self._around, self._folders.under(ref))
             case _:
                 raise AssertionError(step.kind)
         tables: list[Table] = []
-        for body in made:
-            told = [*self._comments.get(step.where.line, ()), *self._line(step, body)]
-            again = self._names.take(self._named[ref]) if tables else self._named[ref]
-            tables.append(Table(("step", again), body.values, told))
+        told = list(self._comments.get(step.where.line, ()))
+        names = [self._named[ref] if b.main else self._names.take(b.name) for b in made]
+        if len(made) != 1:
+            self._around.several[ref] = names
+        for again, body in zip(names, made, strict=True):
+            tables += [
+                *body.tables,
+                Table(("step", again), body.values, told + self._line(step, body)),
+            ]
+            told = []
         return tables
 
     def _line(self, step: m.Step, body: Body) -> list[str]:
         return [f"{self._place.file}:{step.where.line}: {comment}" for comment in body.comments]
 
     def _workdir(self, step: m.Step, workdir: m.Workdir) -> Body:
-        if workdir.user.partition(":")[0] in ("", "root", "0"):
+        user, _, group = workdir.user.partition(":")
+        if user in ("", "root", "0"):
             return Body({"dirs": {workdir.path: {}}})
+        owner = workdir.user
+        if user.isdecimal() and not group:  # a command of that user would have another group
+            owner = f"{user}:{user}"
         run = m.Run(
             (m.Text(("/bin/sh",)), m.Text(("-c",)), m.Text((":",))),
             workdir=m.Text((workdir.path,)),
-            user=m.Text((workdir.user,)),
+            user=m.Text((owner,)),
         )
         run = replace(run, network="none")
         config = self._configs[step.on[0]]

@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from posixpath import basename
 
 from buildgraph.dockerfile.options import DEFAULT_PATH
-from buildgraph.dockerfile.rewrite.copies import Body
+from buildgraph.dockerfile.rewrite.copies import Body, Item, narrow, narrowed
 from buildgraph.dockerfile.rewrite.names import slug
-from buildgraph.dockerfile.rewrite.place import Around, fixed, mode_text, owner_text, words
+from buildgraph.dockerfile.rewrite.place import (
+    Around,
+    Context,
+    fixed,
+    mode_text,
+    owner_text,
+    words,
+)
 from buildgraph.dockerfile.rewrite.shell import broken
-from buildgraph.dockerfile.rewrite.toml import Template, Value
+from buildgraph.dockerfile.rewrite.toml import Table, Template, Value
 from buildgraph.dockerfile.state import DEFAULT_SHELL
 from buildgraph.errors import Location
 from buildgraph.oci.config import Config
@@ -51,7 +58,7 @@ def body(
     _unsayable(step, run, around)
     if mounts := _mounts(step, run, around, found):
         values["mounts"] = mounts
-    _command(step, run, around, defaults, values)
+    _command(run, defaults, values)
     return found
 
 
@@ -94,18 +101,11 @@ def _unsayable(step: m.Step, run: m.Run, around: Around) -> None:
 # -- the command
 
 
-def _command(
-    step: m.Step,
-    run: m.Run,
-    around: Around,
-    defaults: Mapping[str, Value],
-    values: dict[str, Value],
-) -> None:
+def _command(run: m.Run, defaults: Mapping[str, Value], values: dict[str, Value]) -> None:
     assert isinstance(run.command, tuple)
     argv = words(run.command)
     script = next((m_.inline for m_ in run.mounts if isinstance(m_, m.BindMount) and m_.inline), "")
-    if script:
-        _script(step, script, around, values)
+    if script and _inline_script(script, values):
         return
     shell = argv[:-1]
     if not _is_shell(shell):
@@ -123,8 +123,8 @@ def _is_shell(argv: list[str]) -> bool:
     return len(argv) > 1 and basename(argv[0]) in _SHELLS and argv[-1].endswith("c")
 
 
-def _script(step: m.Step, text: str, around: Around, values: dict[str, Value]) -> None:
-    """A heredoc with an interpreter of its own; the kernel gives that at most one argument."""
+def _inline_script(text: str, values: dict[str, Value]) -> bool:
+    """A heredoc whose interpreter takes it as an argument; the kernel gives that at most one other."""
     match = _SHEBANG.match(text)
     program, argument = (match[1], match[2] or "") if match else ("", "")
     shown = basename(program)
@@ -133,11 +133,20 @@ def _script(step: m.Step, text: str, around: Around, values: dict[str, Value]) -
     option = _TEXT_OPTION.get(shown, "-c")
     known = shown in _SHELLS or shown in _TEXT_OPTION or shown.startswith("python")
     if not known:
-        around.problems.add(step.where, f"a RUN whose text is read by {program}")
-        return
+        return False
     given = argument.split() if basename(program) == "env" else [argument] if argument else []
     values["shell"] = [program, *given, option]
     values["run"] = text[match.end() :] if match else text
+    return True
+
+
+def _script_file(text: str, mount: m.BindMount, around: Around, found: Body) -> Item:
+    """One that is run as a file is the file of a step that nothing stands on."""
+    name = around.take("script")
+    found.tables.append(
+        Table(("step", name), {"write": {"/script": {"text": text, "mode": "0755"}}})
+    )
+    return {"bind": f"step:{name}", "path": "/script", "target": fixed(mount.target)}
 
 
 # -- mounts
@@ -148,9 +157,10 @@ def _mounts(step: m.Step, run: m.Run, around: Around, found: Body) -> list[Value
     for mount in run.mounts:
         match mount:
             case m.BindMount(inline=text) if text:
-                continue
+                if not _inline_script(text, {}):
+                    made.append(_script_file(text, mount, around, found))
             case m.BindMount():
-                made += _bind(step, mount, around)
+                made += _bind(step, mount, around, found)
             case m.CacheMount():
                 made.append(_cache(step, run, mount, around, found))
             case m.TmpfsMount():
@@ -165,7 +175,7 @@ def _mounts(step: m.Step, run: m.Run, around: Around, found: Body) -> list[Value
     return made
 
 
-def _bind(step: m.Step, mount: m.BindMount, around: Around) -> list[Value]:
+def _bind(step: m.Step, mount: m.BindMount, around: Around, found: Body) -> list[Value]:
     source = mount.source
     if source.ref is not None:
         made: dict[str, Value] = {"bind": around.source(source.ref)}
@@ -175,13 +185,27 @@ def _bind(step: m.Step, mount: m.BindMount, around: Around) -> list[Value]:
         context = around.context(source.context, step.where)
         if context is None:
             return []
-        made = {"bind": context.at(source.path)}
-        if context.takes_back:
-            around.problems.add(step.where, "a bind of a context whose ignore file has '!'")
+        made = _of_context(context, source.path, around, found)
     made["target"] = fixed(mount.target)
     if mount.write:
         made["write"] = True
     return [made]
+
+
+def _of_context(context: Context, path: str, around: Around, found: Body) -> Item:
+    """A bind takes one selection; where an ignore file means several, they are copied for it."""
+    folder = "" if path.strip("/") in ("", ".") else path.strip("/")
+    chosen = narrowed(context, folder)
+    if len(chosen) == 1:
+        return narrow({"bind": context.at(folder or ".")}, chosen[0])
+    name = around.take("context")
+    items: list[Value] = [
+        narrow({"from": context.at(folder or ".")}, one) | {"to": "/"} for one in chosen
+    ]
+    found.tables.append(
+        Table(("step", name), {"copy": items}, ["what a command sees of the context"])
+    )
+    return {"bind": f"step:{name}"}
 
 
 def _cache(
@@ -192,9 +216,7 @@ def _cache(
     if mount.sharing != "shared":
         made["sharing"] = mount.sharing
     if mount.seed is not None:
-        found.comments.append(
-            f"docker begins the cache {name} with {mount.seed.path} of {mount.seed.ref}"
-        )
+        around.problems.add(step.where, f"a cache that begins with files (from=), as {name} does")
     if mount.read_only:
         found.comments.append(f"docker mounts the cache {name} read-only")
     if mount.path:

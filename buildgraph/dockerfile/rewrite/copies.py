@@ -1,7 +1,8 @@
 """COPY, ADD and WORKDIR → copy and write steps of a Buildfile."""
 
-from posixpath import join, normpath
+from posixpath import basename, join, normpath
 
+from buildgraph.dockerfile.rewrite.folders import Folders, above
 from buildgraph.dockerfile.rewrite.ignore import (
     ANY,
     Chosen,
@@ -11,13 +12,15 @@ from buildgraph.dockerfile.rewrite.ignore import (
     parts_of,
     selections,
 )
-from buildgraph.dockerfile.rewrite.place import Around, Context, mode_text, owner_text
-from buildgraph.dockerfile.rewrite.toml import Value
+from buildgraph.dockerfile.rewrite.place import Around, Context, Named, mode_text, owner_text
+from buildgraph.dockerfile.rewrite.toml import Table, Value
 from buildgraph.errors import Location, UsageError
 from buildgraph.fs.gomatch import is_wild, literal
+from buildgraph.fs.moby import Patterns
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass, field
 
+_GIT_MODES = (0o644, 0o755, 0o664, 0o775)
 _ARCHIVES: tuple[str, ...] = (
     *(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst"),
     *(".tzst", ".gz", ".bz2", ".xz", ".zst"),
@@ -28,18 +31,29 @@ Item = dict[str, Value]
 
 @dataclass(slots=True)
 class Body:
-    """The keys of one step, and what is to be said above it."""
+    """The keys of one step, and what is to be said above it; ``tables`` stand before it. ``name`` is for a step that is
+    not the instruction's main one."""
 
     values: dict[str, Value]
     comments: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    name: str = ""
+
+    @property
+    def main(self) -> bool:
+        return not self.name
 
 
-def bodies(step: m.Step, copy: m.DockerCopy, around: Around) -> list[Body]:
-    """One step, or two where a COPY has paths and documents."""
-    writing = _Copying(step, copy, around)
+def bodies(step: m.Step, copy: m.DockerCopy, around: Around, folders: Folders) -> list[Body]:
+    """One step, or more where a COPY has paths and documents, or makes folders that are somebody's; none for a copy
+    of nothing. ``folders`` are those of the stack."""
+    writing = _Copying(step, copy, around, folders)
     made = [body for body in (writing.copied(), writing.written()) if body is not None]
     if len(made) > 1:
+        made[1].name = f"write {basename(copy.to.rstrip('/'))}"
         made[1].comments.append("a layer of its own; docker has it in the one above")
+    parents = writing.parents() if made else None
+    made = [parents, *made] if parents else made
     if made and copy.owner is not None and _has_names(copy.owner):
         for body in made:
             body.values = {"on": list(around.refs(step.on)), **body.values}
@@ -51,11 +65,18 @@ def is_archive(name: str) -> bool:
 
 
 class _Copying:
-    def __init__(self, step: m.Step, copy: m.DockerCopy, around: Around) -> None:
+    def __init__(self, step: m.Step, copy: m.DockerCopy, around: Around, folders: Folders) -> None:
         self._step = step
         self._copy = copy
         self._around = around
+        self._folders = folders
         self._comments: list[str] = []
+        self._tables: list[Table] = []
+        self._merges = False
+        """Whether the destination is a folder for certain: one is copied to it."""
+        inside = copy.to in folders.sure and not copy.to.endswith("/")
+        self._to = copy.to + "/" if inside else copy.to
+        """A file goes into a folder that is there."""
 
     def _wrong(self, message: str) -> None:
         self._around.problems.add(self._step.where, message)
@@ -72,55 +93,139 @@ class _Copying:
                     pass
         if not items:
             return None
-        values: list[Value] = [{**item, **self._attributes()} for item in items]
-        return Body({"copy": values}, [*self._comments, *self._differences()])
+        values: list[Value] = [*items]
+        return Body({"copy": values}, self._comments, self._tables)
 
-    def _attributes(self) -> Item:
+    def _attributes(self, *, file: bool = False) -> Item:
+        """``file``: no folder gets the mode, of which docker's holds for folders as it is written."""
         copy, found = self._copy, Item()
         if copy.owner is not None:
             found["owner"] = owner_text(copy.owner)
         if copy.mode is not None:
-            found["mode"] = mode_text(copy.mode)
+            octal = copy.mode.octal
+            plain = file or octal is None or octal | (octal & 0o444) >> 2 == octal
+            found["mode"] = mode_text(copy.mode) if plain else _symbolic(octal or 0)
         return found
 
-    def _differences(self) -> list[str]:
-        mode = self._copy.mode
-        if (
-            mode is None
-            or mode.octal is None
-            or mode.octal | (mode.octal & 0o444) >> 2 == mode.octal
-        ):
-            return []
-        return [f"docker would give folders the mode {mode.octal:04o}, too"]
+    def parents(self) -> Body | None:
+        """Folders that docker makes with the owner and the mode of what it copies."""
+        copy = self._copy
+        mode = copy.mode.octal if copy.mode is not None else None
+        plain = copy.owner is None or (copy.owner.user, copy.owner.group) in ((0, 0), ("root", ""))
+        if copy.link or (plain and mode in (None, 0o755)):
+            return None
+        path = copy.to.rstrip("/")
+        own = all(isinstance(s, m.DockerSource) and s.ref is not None for s in copy.sources)
+        folder = self._merges or (copy.to.endswith("/") and not own)  # a stage's brings its owner
+        wanted = [path] if path and folder else []
+        missing = [p for p in (*wanted, *above(path)) if p not in self._folders.perhaps]
+        if not missing:
+            return None
+        made: Item = {} if copy.owner is None else {"owner": owner_text(copy.owner)}
+        if mode is not None:
+            made["mode"] = f"{mode:04o}"
+        dirs: dict[str, Value] = {each: {**made} for each in reversed(missing)}
+        return Body(
+            {"dirs": dirs},
+            ["docker makes these folders for what is copied next"],
+            name=f"folders {basename(path)}",
+        )
 
     # -- sources
 
     def _items(self, source: m.DockerSource) -> list[Item]:
+        if source.ref is not None:
+            return self._patterns(source, None)
+        context = self._around.context(source.context, self._step.where)
+        if context is None:
+            return []
+        seen = None if self._copy.parents else context.look(source.pattern)
+        if seen is None or self._stays_pattern(source.pattern, seen):
+            return self._patterns(source, context, files=seen is not None)
+        if any(map(is_wild, source.pattern.split("/"))):
+            pattern = source.pattern.lstrip("/")
+            self._comments.append(
+                f"what {pattern} matches now; docker looks again each time"
+                if seen
+                else f"nothing matches {pattern} now"
+            )
+        return [item for named in seen for item in self._named(context, named)]
+
+    def _stays_pattern(self, pattern: str, seen: tuple[Named, ...]) -> bool:
+        """Whether a glob says the same, for files that are there now and those to come."""
+        *folders, last = pattern.split("/")
+        if any(map(is_wild, folders)) or not is_wild(last) or not seen:
+            return False
+        several = len(seen) > 1 or self._to.endswith("/")
+        plain = (n.kind == ("file" if self._unpacks else n.kind) != "folder" for n in seen)
+        return several and all(plain) and all(n.name == n.path for n in seen)
+
+    def _named(self, context: Context, named: Named) -> list[Item]:
+        name, exclude = basename(named.name), self._copy.exclude
+        if named.kind == "folder":
+            self._merges = True
+            found = narrowed(context, named.path)
+            return self._chosen({"from": context.at(named.path or ".")}, found)
+        if exclude and Patterns(exclude).matches(name):
+            return []
+        if named.kind == "archive" and self._unpacks:
+            return [self._archive(context.at(named.path))]
+        to = (
+            self._to + name if self._to.endswith("/") and basename(named.path) != name else self._to
+        )
+        item = {"from": context.at(named.path), "to": to, **self._attributes(file=True)}
+        if self._copy.mode is None and named.mode not in _GIT_MODES:
+            item["mode"] = f"{named.mode:04o}"
+        return [item]
+
+    def _archive(self, path: str) -> Item:
+        """Its files are those of a base that nothing stands on."""
+        self._merges = True
+        name = self._around.archives.get(path)
+        if name is None:
+            stem = basename(path)
+            end = next((each for each in _ARCHIVES if stem.lower().endswith(each)), "")
+            name = self._around.take(stem.removesuffix(stem[len(stem) - len(end) :]) or "archive")
+            self._around.archives[path] = name
+            self._tables.append(Table(("base", name), {"rootfs": path}))
+        to = self._to if self._to.endswith("/") else self._to + "/"
+        item: Item = {"from": f"base:{name}", "to": to}
+        if self._copy.owner is not None:
+            item["owner"] = owner_text(self._copy.owner)
+        return item
+
+    def _patterns(
+        self, source: m.DockerSource, context: Context | None, *, files: bool = False
+    ) -> list[Item]:
         try:
             folder, include = self._place(source)
         except UsageError as error:
             self._around.problems.add(self._step.where, error.message, error.hint)
             return []
-        if self._unpacks(source):
-            name = source.pattern.strip("/")
-            self._wrong(f"ADD unpacks {name}, and a copy step of a Buildfile copies archives")
+        if context is not None and self._unpacks and is_archive(source.pattern):
+            if not include:
+                return [self._archive(context.at(folder))]
+            self._wrong(f"ADD unpacks what {source.pattern.strip('/')} matches")
             return []
-        to = self._copy.to
-        if include and not to.endswith("/"):
-            to += "/"
+        if context is not None:
+            item: Item = {"from": context.at(folder or ".")}
+            found = self._narrowed(context, folder, include)
+            return self._chosen(item, found, inside=bool(include), files=files)
+        assert source.ref is not None
+        item = {"from": self._around.source(source.ref)}
+        if folder:
+            item["path"] = f"/{folder}"
+        return self._chosen(item, [Chosen(include)], inside=bool(include))
+
+    def _chosen(
+        self, item: Item, found: list[Chosen], *, inside: bool = False, files: bool = False
+    ) -> list[Item]:
+        """``inside``: what is chosen goes into the destination; ``files``: no folders are among it."""
+        to = self._to if self._to.endswith("/") or not inside else self._to + "/"
         exclude = tuple("/".join(parts_of(each.strip("/"))) for each in self._copy.exclude)
-        if source.ref is not None:
-            item: Item = {"from": self._around.source(source.ref)}
-            if folder:
-                item["path"] = f"/{folder}"
-            return [_chosen(item, Chosen(include, exclude)) | {"to": to}]
-        context = self._around.context(source.context, self._step.where)
-        if context is None:
-            return []
-        item = {"from": context.at(folder or ".")}
-        found = self._narrowed(context, folder, include, self._step.where)
         return [
-            _chosen(item, Chosen(each.include, (*each.exclude, *exclude))) | {"to": to}
+            narrow(item, Chosen(each.include, (*each.exclude, *exclude)))
+            | {"to": to, **self._attributes(file=files)}
             for each in found
         ]
 
@@ -142,24 +247,15 @@ class _Copying:
             self._comments.append("docker would copy what is in folders that match, not the folder")
         return literal("/".join(parts[:-1])), (glob_part(parts[-1]),)
 
-    def _unpacks(self, source: m.DockerSource) -> bool:
-        copy = self._copy
-        if source.ref is not None or not copy.add or copy.unpack is False:
-            return False
-        return is_archive(source.pattern) or copy.unpack is True
+    @property
+    def _unpacks(self) -> bool:
+        return self._copy.add and self._copy.unpack is not False
 
-    def _narrowed(
-        self, context: Context, folder: str, include: tuple[str, ...], where: Location
-    ) -> list[Chosen]:
-        """What the ignore file leaves of it; without ``!`` the workspace's own ``ignore`` says so."""
-        if not context.takes_back:
-            if not folder and not include and context.whole:
-                return [Chosen(("*", *context.whole))]
-            return [Chosen(include)]
+    def _narrowed(self, context: Context, folder: str, include: tuple[str, ...]) -> list[Chosen]:
+        if not include or not context.takes_back:
+            return narrowed(context, folder, include)
         rules = below(context.rules, folder)
-        if not include:
-            return selections(rules) or [Chosen()]
-        return [_within(include, rules, where, self._around)]
+        return [_within(include, rules, self._step.where, self._around)]
 
     # -- documents
 
@@ -168,12 +264,21 @@ class _Copying:
         found: dict[str, Value] = {}
         for source in copy.sources:
             if isinstance(source, m.InlineFile):
-                path = join(copy.to, source.name) if copy.to.endswith("/") else copy.to
-                attributes = self._attributes()
+                path = join(self._to, source.name) if self._to.endswith("/") else self._to
+                attributes = self._attributes(file=True)
                 found[path] = (
                     {"text": source.content, **attributes} if attributes else source.content
                 )
         return Body({"write": found}) if found else None
+
+
+def narrowed(context: Context, folder: str, include: tuple[str, ...] = ()) -> list[Chosen]:
+    """What the ignore file leaves of it; without ``!`` the workspace's own ``ignore`` says so."""
+    if context.takes_back:
+        return selections(below(context.rules, folder)) or [Chosen()]
+    if not folder and not include and context.whole:
+        return [Chosen(("*", *context.whole))]
+    return [Chosen(include)]
 
 
 def _within(
@@ -201,13 +306,29 @@ def _pivot(pattern: str) -> tuple[str, str, str]:
     return (above, pivot, rest) if pivot else ("", "", pattern)
 
 
-def _chosen(item: Item, chosen: Chosen) -> Item:
+def narrow(item: Item, chosen: Chosen) -> Item:
     made = dict(item)
     if chosen.include:
         made["include"] = list(chosen.include)
     if chosen.exclude:
         made["exclude"] = list(chosen.exclude)
     return made
+
+
+def _symbolic(octal: int) -> str:
+    """The same for files and folders."""
+    shifts = {"u": 6, "g": 3, "o": 0}
+    bits = {
+        who: "".join(c for c, b in zip("rwx", (4, 2, 1), strict=True) if octal >> at & b)
+        for who, at in shifts.items()
+    }
+    bits["u"] += "s" * bool(octal & 0o4000)
+    bits["g"] += "s" * bool(octal & 0o2000)
+    sticky = "t" * bool(octal & 0o1000)
+    people: dict[str, str] = {}
+    for who, letters in bits.items():
+        people[letters] = people.get(letters, "") + who
+    return ",".join(f"{who}={letters}{sticky}" for letters, who in people.items())
 
 
 def _unsayable(pattern: str) -> UsageError:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from buildgraph.errors import UsageError
+from buildgraph.fs.gomatch import is_wild
 from buildgraph.fs.moby import Patterns
 from buildgraph.fs.mobypattern import clean
 from buildgraph.values import dataclass
@@ -38,16 +39,21 @@ class Chosen:
 
 
 def read(lines: Iterable[str]) -> tuple[Rule, ...]:
-    """Raises UsageError ``cannot-convert`` for what no glob says."""
-    found = []
+    """Without lines that take back a name which is not excluded: these say nothing of what is in it, either.
+
+    Raises UsageError ``cannot-convert`` for what no glob says.
+    """
+    found: list[Rule] = []
+    before: list[str] = []
     for number, line in enumerate(lines):
         text = (line.removeprefix("\ufeff") if number == 0 else line).strip()
         if not text or text.startswith("#"):
             continue
         back = text.startswith("!")
         path = clean(text.removeprefix("!").strip())
-        if path:
+        if path and not (back and not is_wild(path) and not Patterns(before).matches(path)):
             found.append(Rule(parts_of(path), back))
+            before.append(text)
     return tuple(found)
 
 

@@ -1,7 +1,8 @@
 """Where a Dockerfile is rewritten to: what its contexts and stages are called there, and what cannot be said."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from posixpath import join, normpath
+from typing import Literal, NamedTuple
 
 from buildgraph.dockerfile.rewrite.ignore import Rule
 from buildgraph.errors import ErrorGroup, Location, UsageError
@@ -11,16 +12,31 @@ from buildgraph.values import dataclass, field
 _HINT = "change it in the Buildfile by hand, or keep the image there with dockerfile = …"
 
 
+class Named(NamedTuple):
+    """What a name of a context means now: ``path`` is where it leads, with every link followed."""
+
+    name: str
+    path: str
+    kind: Literal["file", "folder", "archive"]
+    mode: int = 0o644
+
+
+def _unknown(_pattern: str) -> tuple[Named, ...] | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """``path`` is the folder from the Buildfile's own; None where that is not below it.
 
     ``whole`` are names at its root that a Buildfile never copies unless an include names them, and docker does.
+    ``look`` says what a pattern matches, in docker's order; None where that is not known.
     """
 
     path: str | None
     rules: tuple[Rule, ...] = ()
     whole: tuple[str, ...] = ()
+    look: Callable[[str], tuple[Named, ...] | None] = field(default=_unknown, compare=False)
 
     @property
     def takes_back(self) -> bool:
@@ -50,14 +66,20 @@ class Problems:
 
 @dataclass(slots=True)
 class Around:
-    """What a step is written in. ``names`` are those of tables; ``folders`` directories that a stack surely has."""
+    """What a step is written in. ``names`` are those of tables; ``take`` gives a new one."""
 
     contexts: Mapping[str, Context]
     names: Mapping[m.Ref, str]
     problems: Problems
+    take: Callable[..., str]
+    archives: dict[str, str] = field(default_factory=dict)
+    """The bases of archives that are unpacked, by path."""
+    several: dict[m.Ref, list[str]] = field(default_factory=dict)
+    """What became of steps that are not one table."""
 
     def refs(self, refs: Iterable[m.Ref]) -> list[str]:
-        return [self.names[ref] for ref in refs]
+        """A step that became several tables is all of these; a copy of nothing is none."""
+        return [name for ref in refs for name in self.several.get(ref, [self.names[ref]])]
 
     def source(self, ref: m.Ref) -> str:
         return f"{ref.kind}:{self.names[ref]}"

@@ -1,0 +1,195 @@
+"""``convert`` of what copies and commands do less often; the images are the same all the same."""
+
+import os
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from support.dockerbuilds import Docker
+from support.rewritten import check, converted
+
+from buildgraph.errors import ErrorGroup, UsageError
+
+SAME = {
+    "archives": """
+        FROM box
+        ADD site.tar.gz /srv/
+        ADD site.tar.gz packed /both/
+        ADD --unpack=false packed /kept.tar
+        COPY packed /copied/
+    """,
+    "many archives": """
+        FROM scratch
+        ADD *.tar.gz words.txt /all/
+    """,
+    "wildcards in folders": """
+        FROM scratch
+        COPY */deep/*.txt /found/
+        COPY s[u]b/a.txt words.tx? /some/
+        COPY w*.txt /one
+        COPY none*.x words.txt /none/
+    """,
+    "folders that match": """
+        FROM scratch
+        COPY su* wor* /got/
+        COPY --exclude=*.md su* wor* /less/
+    """,
+    "links that are named": """
+        FROM scratch
+        COPY link chain /named/
+        COPY chain /as
+        COPY folder /contents/
+        COPY folder/a.txt /x/
+        COPY inside /inside/
+    """,
+    "modes": """
+        FROM scratch
+        COPY secret bin/tool /m/
+        WORKDIR /plain
+        COPY --chmod=0644 sub words.txt ./
+        COPY --chmod=1750 words.txt /x
+    """,
+    "into folders that are there": """
+        FROM box
+        WORKDIR /app
+        COPY words.txt /app
+        COPY bin/tool /opt/d
+        RUN mkdir -p /made/here
+        COPY words.txt /made/here
+        COPY <<EOF /made
+        text
+        EOF
+    """,
+    "scripts of other interpreters": """
+        FROM box
+        RUN <<EOF
+        #!/usr/bin/env sh
+        echo in > /zero
+        EOF
+        RUN <<EOF
+        #!/usr/bin/busybox cat
+        kept
+        EOF
+    """,
+    "binds": """
+        FROM box
+        RUN --mount=target=/c ls -a /c /c/sub > /seen
+        RUN --mount=target=/c,source=sub cat /c/a.txt > /a && ls /c > /names
+    """,
+    "nothing": """
+        FROM box
+        COPY none*.x /none/
+        RUN touch /x
+    """,
+    "stages of scratch": """
+        FROM scratch AS files
+        COPY sub /data/
+        FROM scratch AS more
+        COPY --from=files /data/*.txt /
+        FROM box
+        COPY --from=files / /all/
+        COPY --from=more --chown=3 /a.txt /opt/
+        RUN --mount=from=files,target=/f,source=/data cat /f/a.txt > /a
+    """,
+    "what a stage passes on": """
+        FROM box AS one
+        ARG WHO=me
+        ENV A=1 PATH=$PATH:/x
+        USER 7
+        WORKDIR /w
+        RUN echo $WHO $A > made
+        FROM one
+        ENV B=2
+        RUN echo $B >> made && id -u >> made
+        ENTRYPOINT ["cat"]
+    """,
+}
+WHOLE = {
+    "parents of an owner": """
+        FROM box
+        COPY --chown=7:8 words.txt /deep/down/
+        COPY --chown=7:8 sub /opt/other/sub
+        COPY --chmod=0700 words.txt /closed/in/
+        COPY --chmod=0644 sub words.txt /plain/
+        COPY --chown=9 bin /new
+        COPY --chown=9 sub/ /opt/d/more/
+        ADD --chown=7:8 packed /owned/
+    """,
+    "texts and files": """
+        FROM box
+        COPY words.txt <<EOF /t/
+        text
+        EOF
+        RUN cat /t/* > /all
+    """,
+}
+IGNORED = ("*.md\n", "*\n!sub\nsub/deep\n!words.txt\n", "sub\n!sub/a.txt\nsub/deep\n!sub/deep\n")
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    made = Docker.make(tmp_path)
+    for name in ("words.txt", "sub/a.txt", "sub/keep.md", "sub/deep/b.txt", "readme.md"):
+        made.write(name, f"{name}\n")
+    made.write("bin/tool", "#!/bin/sh\n", 0o755)
+    made.write("secret", "s", 0o600)
+    context = made.workspace.folder / "ctx"
+    for name, target in (("link", "words.txt"), ("chain", "link"), ("folder", "sub")):
+        os.symlink(target, context / name)
+    (context / "inside").mkdir()
+    os.symlink("../words.txt", context / "inside/link")
+    pack(context / "site.tar.gz", "w:gz", "index.html", "css/main.css")
+    pack(context / "packed", "w:xz", "./top", "./new/folder/file")
+    return made
+
+
+def pack(path: Path, mode: str, *names: str) -> None:
+    with tarfile.open(path, mode) as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size, member.uid, member.gid, member.mode = len(name), 5, 6, 0o640
+            archive.addfile(member, BytesIO(name.encode()))
+        link = tarfile.TarInfo(f"{names[0]}.link")
+        link.type, link.linkname = tarfile.SYMTYPE, names[0].removeprefix("./")
+        archive.addfile(link)
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_the_layers_are_the_same(docker: Docker, case: str) -> None:
+    check(docker, SAME[case])
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_the_files_are_the_same(docker: Docker, case: str) -> None:
+    check(docker, WHOLE[case], whole=True)
+
+
+@pytest.mark.parametrize("ignored", IGNORED)
+def test_binds_see_what_is_not_ignored(docker: Docker, ignored: str) -> None:
+    docker.write(".dockerignore", ignored)
+    check(docker, "FROM box\nRUN --mount=target=/c cd /c && find . -type f | sort > /seen\n")
+
+
+def test_a_repository_is_copied_and_bound_as_docker_does(docker: Docker) -> None:
+    docker.write(".git/HEAD", "ref: x\n")
+    docker.write(".dockerignore", "secret\n")
+    text = "FROM box\nCOPY . /all/\nCOPY .git /g/\nCOPY .git/HEAD /h\n"
+    check(docker, text + "RUN --mount=target=/c cat /c/.git/HEAD > /head\n")
+
+
+def test_what_cannot_be_said_is_told_at_once(docker: Docker) -> None:
+    docker.write(
+        "Dockerfile",
+        "FROM box\n"
+        "ADD https://example.com/x /x\n"
+        "ADD https://example.com/r.git#v1 /r\n"
+        "RUN --mount=type=cache,target=/c,from=box,source=/opt true\n"
+        "RUN --mount=type=cache,target=/c,source=in true\n",
+    )
+    with pytest.raises(ErrorGroup) as caught:
+        converted(docker)
+    assert [(e.code, e.where.line) for e in caught.value.errors] == [
+        ("cannot-convert", line) for line in (2, 3, 4, 5)
+    ]
+    assert all(isinstance(error, UsageError) and error.hint for error in caught.value.errors)
