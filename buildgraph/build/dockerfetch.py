@@ -78,7 +78,7 @@ def _checked_out(tree: GitTree, around: Surroundings, undo: ExitStack, *, keep: 
     folder = top / "clone"
     folder.mkdir()
     commit = repository.commit(tree.ref, tree.checksum)
-    repository.check_out(tree.ref, commit, folder, submodules=tree.submodules)
+    repository.check_out(tree.ref, commit, folder, submodules=tree.submodules, keep=keep)
     time = repository.time(folder)
     root = (folder / tree.subdir).resolve()
     if not root.is_relative_to(folder.resolve()) or not root.is_dir():

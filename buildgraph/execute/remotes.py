@@ -126,7 +126,9 @@ class Remotes:
         commit = self.version(step)
         repository = self._repository(step)
         self._observe(StepOutput(step.id.partition(":")[2], f"{repository.shown} at {commit}"))
-        repository.check_out(step.ref, commit, folder, submodules=step.submodules)
+        repository.check_out(
+            step.ref, commit, folder, submodules=step.submodules, keep=step.keep_git_dir
+        )
         root = folder / step.subdir if step.subdir else folder
         if not root.resolve().is_relative_to(folder.resolve()) or not root.is_dir():
             raise UsageError(

@@ -77,8 +77,10 @@ class Repository:
         """When what is checked out was committed, in seconds since 1970."""
         return int(self._git(folder, "show", "-s", "--format=%ct", "HEAD"))
 
-    def check_out(self, ref: str, commit: str, folder: Path, *, submodules: bool) -> None:
-        """Exactly ``commit`` in ``folder``, which is empty."""
+    def check_out(
+        self, ref: str, commit: str, folder: Path, *, submodules: bool, keep: bool = False
+    ) -> None:
+        """Exactly ``commit`` in ``folder``, which is empty. ``keep``: ``.git`` is wanted, the same for every clone."""
         kind = ("--object-format=sha256",) if len(commit) == 64 else ()
         self._git(folder, "init", "--quiet", *kind)
         self._git(folder, "remote", "add", "--", "origin", self.url)
@@ -100,6 +102,10 @@ class Repository:
             update = ("submodule", "update", "--quiet", "--init", "--recursive", "--force")
             if not self._tries(folder, *update, "--depth=1"):  # not every server can be shallow
                 self._git(folder, *update)
+        if keep:
+            from buildgraph.execute.gitdir import settle
+
+            settle(folder, self._git, self._env)
 
     def _tries(self, folder: Path, *words: str) -> bool:
         try:

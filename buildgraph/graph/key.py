@@ -132,7 +132,7 @@ def _git(step: GitStep, commit: str) -> dict[str, Document]:
         "schema": SCHEMAS["git"],
         "commit": commit,
         "subdir": step.subdir,
-        "keep": [step.url, step.ref] if step.keep_git_dir else None,
+        "keep": [step.url] if step.keep_git_dir else None,
         "submodules": step.url if step.submodules else None,
     }
 
