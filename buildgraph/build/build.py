@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
 from buildgraph.build.blame import blamed
@@ -36,6 +37,9 @@ from buildgraph.graph.step import (
 )
 from buildgraph.registry.stopping import StoppedError
 
+if TYPE_CHECKING:
+    from buildgraph.spec.cacheurl import CacheURL
+
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 
 
@@ -58,6 +62,10 @@ def _build(session: Session, start: float) -> Summary:
 
         check_names(session, images)
     steps = graph.needed(targets, checks=not request.no_checks)
+    if urls := cache_urls(session):
+        from buildgraph.build.caches import Shared
+
+        session.shared = Shared.open(session, urls, images)
     prepare(session, steps, images)
     seconds = _learned(session, steps)
     session.observer(
@@ -95,10 +103,26 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
     scan(session, steps)
     sync_ahead(session)
     session.lookups.look_up(steps)
-    session.bases.expected.update(_mounted(session, steps))
     for image in images:
         if not image.squash:
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
+    if session.shared is not None:
+        session.shared.adopting.look_up(steps, rules_for(session.request, 0).forced)
+        session.shared.sending.prepare(steps)
+    session.bases.expected.update(_mounted(session, steps))
+
+
+def cache_urls(session: Session) -> tuple["CacheURL", ...]:
+    """The remote caches that this build is to use; of the command line, of the environment or of the Buildfile."""
+    asked = session.request.caches
+    if asked is not None:
+        return asked
+    if words := session.request.environ.get("BUILDGRAPH_CACHE", "").split():
+        from buildgraph.spec.cacheurl import parse
+
+        return tuple(parse(word).below(str(session.request.directory)) for word in words)
+    root = str(session.workspace.root)
+    return tuple(url.below(root) for url in session.workspace.model.workspace.caches)
 
 
 def scan(session: Session, steps: Sequence[StepId]) -> None:
@@ -174,6 +198,7 @@ def _finish(
     start: float,
 ) -> Summary:
     made = nodes.progress.images
+    errors += _sent(session)
     ready = [i for i in images if i.name in made and _checked(session, i)]
     settled = [
         t
@@ -185,6 +210,8 @@ def _finish(
         results = publish(session, ready, made, settled)
     pushed, errors = _push(session, ready, made, errors)
     moved = {"uploaded": pushed.uploaded, "mounted": pushed.mounted} if pushed else {}
+    if session.shared is not None:
+        moved["uploaded"] = moved.get("uploaded", 0) + session.shared.sending.sent
     for image in results:
         session.observer(
             ImageFinished(image.target, image.digest, image.size, image.new_bytes, image.tags)
@@ -219,6 +246,16 @@ def _push(
         return None, (*errors, error)
 
 
+def _sent(session: Session) -> tuple[BuildgraphError, ...]:
+    """Wait until remote caches have what they are to get."""
+    if session.shared is None:
+        return ()
+    from buildgraph.execute.interrupt import interruptible
+
+    with interruptible(session.cancelled.set):
+        return tuple(session.shared.sending.finish())
+
+
 def _checked(session: Session, image: ImageTarget) -> bool:
     if session.request.no_checks:
         return True
@@ -241,7 +278,11 @@ def _facts(session: Session) -> Facts | None:
     ages = ages or any(isinstance(s, RemoteStep) and not is_pinned(s) for s in steps)
     if asks or ages or not session.workspace.repeatable:
         return None
+    if session.shared is not None and session.shared.caches.troubled:
+        return None
     facts = session.workspace.facts
+    for marker in session.shared.markers() if session.shared is not None else ():
+        facts.read(os.fsencode(marker))
     facts.include(session.context.facts())
     for one in session.contexts.facts():
         facts.include(one)

@@ -266,6 +266,11 @@ class Lookups:
 
     # -- what is written
 
+    def know(self, step: StepId, result: ActionResult) -> None:
+        """The step's result came from elsewhere, and is in the store now."""
+        self._store.records.alias({self.keys[step]: result.action})
+        self._by_step[self.keys[step]] = result
+
     def alias(self, step: StepId, result: ActionResult) -> None:
         """The step's StepKey finds this result from now on."""
         mine = self.keys[step]

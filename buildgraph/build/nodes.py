@@ -54,6 +54,8 @@ class Nodes:
         self._run_op: RunOp | None = None
         self._image_op = session.image_op()
         self._lock = threading.Lock()
+        self._again: set[StepId] = set()
+        """Steps whose old result is overruled."""
         self.progress = Progress()
 
     def look(self, node: Node) -> bool:
@@ -70,6 +72,9 @@ class Nodes:
             self._settle(step, decision.result, outcome)
             return True
         if self._session.request.require_cached:
+            if known := self._shared(step, decision):
+                self._settle(step, known, "reused")
+                return True
             raise DifferenceError(
                 "not-cached",
                 f"{_bare(step.id)} would run: {decision.reason}",
@@ -123,11 +128,20 @@ class Nodes:
                 known = session.store.records.by_action(decision.key)
                 first = known is None
                 usable = known is not None and session.lookups.usable(known)
+                if not usable and (shared := self._shared(step, decision)):
+                    return shared, False
                 if known and usable and expired(step, known, self._rules) is None:
                     return known, False
             began = time.monotonic()
             result = self._execute(step, decision)
             return self._record(step, decision, result, time.monotonic() - began, first=first), True
+
+    def _shared(self, step: Step, decision: Execute) -> ActionResult | None:
+        """What a remote cache has for exactly these inputs, young enough."""
+        if self._session.shared is None or self._rules.forced(step) is not None:
+            return None
+        known = self._session.shared.adopting.by_action(step, decision.key)
+        return known if known and expired(step, known, self._rules) is None else None
 
     def _execute(self, step: Step, decision: Execute) -> ActionResult:
         session = self._session
@@ -165,6 +179,7 @@ class Nodes:
             if first:
                 result = records.put_if_absent(decision.key, result)
             else:
+                self._again.add(step.id)
                 records.replace(decision.key, result)
             self._session.lookups.remember(step, decision, seconds, self._now)
             self._session.lookups.alias(step.id, result)
@@ -175,6 +190,9 @@ class Nodes:
     ) -> None:
         self._session.stacks.placed.settled[step.id] = result
         self._session.lookups.alias(step.id, result)
+        if self._session.shared is not None:
+            again = step.id in self._again
+            self._session.shared.sending.keep(step.id, result, replace=again)
         self._tell(step, outcome, seconds, result)
 
     def _tell(

@@ -13,6 +13,7 @@ from buildgraph.errors import ContentError
 from buildgraph.events import Observer
 from buildgraph.execute.local import CancelledError
 from buildgraph.names import Reference
+from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
@@ -47,6 +48,7 @@ class Access:
         self.stop = stop or Stop()
         self._lock = threading.Lock()
         self._remote: Remote | None = None
+        self._counted = 0
         self.ca: Path | None = None
 
     @property
@@ -62,12 +64,21 @@ class Access:
 
     @property
     def fetched(self) -> int:
-        """Bytes that came from registries for images; asking what a name means is not counted."""
-        return self._remote.fetched if self._remote else 0
+        """Bytes that came from registries and remote caches; asking what a name means is not counted."""
+        return self._counted + (self._remote.fetched if self._remote else 0)
+
+    def count(self, size: int) -> None:
+        """Bytes that came from elsewhere than a registry's blobs."""
+        with self._lock:
+            self._counted += size
 
     def repository(self, name: str) -> "Repository":
         """``name`` is a reference; only its host and path count."""
         return self.remote.repository(Reference.parse(name))
+
+    def cache(self, name: str) -> "Repository":
+        """The same for a remote cache, which is not waited for as long."""
+        return self.remote.cache(Reference.parse(name))
 
     def _check(self) -> None:
         if self.stop.is_set():
@@ -75,7 +86,15 @@ class Access:
 
     @contextmanager
     def fetch(self, place: str, blob: Compressed) -> Iterator[BinaryIO]:
-        """A blob of the repository ``place``, checked while it is read."""
+        """A blob of the repository ``place``, or of a cache's folder, checked while it is read."""
+        if place.startswith("file://"):
+            from buildgraph.remote.folder import Folder
+
+            descriptor = Descriptor(blob.media_type, blob.digest, blob.size)
+            with Folder(place.removeprefix("file://")).open_blob(descriptor) as stream:
+                yield stream
+            self.count(blob.size)
+            return
         with self.remote.fetch(place, blob, self._check) as stream:
             yield stream
 

@@ -23,11 +23,15 @@ from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.registry.client import Fetched, Registries, Repository
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.progress import Progress
-from buildgraph.registry.settings import Settings
+from buildgraph.registry.settings import Settings, Timeouts
 from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
 from buildgraph.store.remotes import LocalKnown
+from buildgraph.values import replace
+
+_HASTE = Timeouts(connect=5.0, idle=20.0, retry=1.5)
+"""With a remote cache."""
 
 
 class Remote:
@@ -47,8 +51,9 @@ class Remote:
         settings, credentials = Settings.load(environ, ca), Credentials.load(environ)
         self.known = LocalKnown(store.index)
         undo.callback(self.known.save)
-        self._registries = undo.enter_context(
-            Registries(settings, credentials, observer, self.known, stop=stop)
+        self._registries, self._hasty = (
+            undo.enter_context(Registries(one, credentials, observer, self.known, stop=stop))
+            for one in (settings, replace(settings, timeouts=_HASTE))
         )
         self._counting = threading.Lock()
         self.fetched = 0
@@ -56,6 +61,10 @@ class Remote:
 
     def repository(self, reference: Reference) -> Repository:
         return self._registries.repository(reference)
+
+    def cache(self, reference: Reference) -> Repository:
+        """Not waited for as long: whoever asks can do without."""
+        return self._hasty.repository(reference)
 
     def content(self, reference: Reference, platform: Platform | None = None) -> Content:
         """The image with all its platforms, or for one. Raises UsageError ``unknown-image``, RemoteError."""

@@ -6,6 +6,7 @@ from typing import BinaryIO, Literal
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
+from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.values import dataclass, field
 
 OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
@@ -95,6 +96,8 @@ class Request:
     """``all``: one release; ``each``: every image that was built, by itself."""
     docker: DockerRequest | None = None
     """Set where a Dockerfile is built; then there is no Buildfile, and its image is the one target."""
+    caches: tuple[CacheURL, ...] | None = None
+    """None: those of ``BUILDGRAPH_CACHE``, else the Buildfile's. Folders are absolute."""
     stdout: BinaryIO | None = field(default=None, compare=False)
 
 

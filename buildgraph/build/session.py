@@ -39,6 +39,7 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
+    from buildgraph.build.caches import Shared
     from buildgraph.execute.archive import Surroundings
     from buildgraph.execute.archives import Archives
     from buildgraph.execute.ops_packages import PackagesOp
@@ -68,6 +69,8 @@ class Session:
     bases: BaseLayers
     access: Access
     remotes: "Later[Remotes]"
+    shared: "Shared | None" = None
+    """Remote caches; None of a build that has none, and of what is no build."""
 
     @property
     def blobs(self) -> Blobs:
@@ -175,7 +178,7 @@ def open_session(
             History(workspace.id),
             lambda step: remotes().version(step),
         )
-        yield Session(
+        session = Session(
             request,
             observer,
             workspace,
@@ -193,6 +196,11 @@ def open_session(
             access,
             remotes,
         )
+        try:
+            yield session
+        finally:
+            if session.shared is not None:
+                session.shared.sending.close()
 
 
 def _archives(store: LocalStore, snapshots: Snapshots, stacks: Stacks) -> "Archives":

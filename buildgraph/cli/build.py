@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from buildgraph.cli import docker, engine, options, warm
+from buildgraph.cli import docker, engine, options, remotecache, warm
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, Watcher, stdout
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
         ("buildgraph build deps -o type=local,dest=out", "the files that a step made"),
         ("buildgraph build --rebuild 'deps*'", "run some steps again"),
         ("buildgraph build --push", "then send the images to where their tags say"),
+        (
+            "buildgraph build --cache file:///mnt/cache",
+            "share what steps yield with other machines",
+        ),
         ("buildgraph build --require-cached", "fail instead of running a step"),
         ("buildgraph build -f Dockerfile -t app .", "a Dockerfile, as it is"),
     ),
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shell-on-failure", is_flag=True, help="Open a shell where a step failed; needs a terminal."
 )
+@remotecache.options
 @docker.options
 @options.later
 def build(
@@ -113,7 +118,7 @@ def build(
     Where -f names a Dockerfile, or the folder has one and no Buildfile, that is built as docker would do it: then
     TARGET is the context, a folder or "-".
     """
-    _refuse_remote_cache()
+    caches = remotecache.caches_of(given, os.fspath(session.directory))
     asked = docker.request_of(session, targets, given)
     if asked is not None:
         targets = ()
@@ -143,6 +148,7 @@ def build(
         push=push or "",
         docker=asked,
         stdout=stdout() if any(output.dest == "-" for output in written) else None,
+        caches=caches,
     )
     call, as_json = docker.call_of(given)
     if call is not None:
@@ -178,15 +184,6 @@ def _path(text: str | None) -> Path | None:
     return Path(os.path.abspath(text)) if text else None
 
 
-def _refuse_remote_cache() -> None:
-    if os.environ.get("BUILDGRAPH_CACHE"):
-        raise UsageError(
-            "unsupported",
-            "BUILDGRAPH_CACHE is set, and remote caches are not supported yet",
-            hint="unset BUILDGRAPH_CACHE",
-        )
-
-
 def _remember(session: Session, request: "Request", summary: "Summary", watcher: Watcher) -> None:
     """Keep a warm answer for exactly this command, where the build says what such an answer rests on."""
     file = session.plan_file
@@ -195,7 +192,7 @@ def _remember(session: Session, request: "Request", summary: "Summary", watcher:
     from buildgraph.build.publish import iids
     from buildgraph.fs import facts
 
-    summary.facts.variable("BUILDGRAPH_CACHE")  # set, it is refused
+    summary.facts.variable("BUILDGRAPH_CACHE")
     sections = {
         "progress": session.progress.encode(),
         "color": session.color.encode(),

@@ -78,10 +78,6 @@ LATER = frozenset(_LATER.split())
 LATER_CACHE = frozenset({"export", "import"})
 
 LATER_OPTIONS: Mapping[str, bool] = {
-    "--no-remote-cache": False,
-    "--cache": True,
-    "--cache-from": True,
-    "--cache-to": True,
     "--cgroup-parent": True,
     "--cpu-period": True,
     "--cpu-quota": True,

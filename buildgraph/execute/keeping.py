@@ -62,5 +62,5 @@ class Keeping(io.RawIOBase):
     def check(self) -> None:
         if self._hash.hexdigest() != self._digest.hex:
             raise ContentError(
-                "blob-damaged", f"a base layer's bytes are not those of {self._digest}"
+                "blob-damaged", f"the bytes that came are not those of {self._digest}"
             )

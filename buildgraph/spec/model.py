@@ -9,6 +9,7 @@ from typing import Literal
 
 from buildgraph.errors import Location
 from buildgraph.names import Platform
+from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.spec.docker import (
     DockerCopy,
     DockerImage,
@@ -373,6 +374,7 @@ class Workspace:
     ignore: tuple[str, ...] = ()
     epoch: int | None = None
     ca: str = ""
+    caches: tuple[CacheURL, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

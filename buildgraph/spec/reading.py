@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
-from buildgraph.spec import stacks
+from buildgraph.spec import cacheurl, stacks
 from buildgraph.spec.decode import TOP, Decoder
 from buildgraph.spec.defaults import KINDS, inherit
 from buildgraph.spec.fill import Conditions, Filling
@@ -242,6 +242,7 @@ class Reading:
             ignore=tuple(source.table.get("ignore", ())),
             epoch=self._epoch,
             ca=source.table.get("ca", ""),
+            caches=source.each("cache", cacheurl.parse),
         )
 
     def _outside(self, defined: dict[str, Secret]) -> dict[str, Secret]:

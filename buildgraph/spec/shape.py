@@ -300,6 +300,7 @@ class WorkspaceTable(TypedDict, total=False):
     ignore: list[str]
     epoch: Any
     ca: str
+    cache: list[str]
     defaults: dict[str, Any]
 
 
@@ -322,7 +323,7 @@ SHAPES: Final[dict[str, Any]] = {
 
 NOT_YET: Final[dict[str, frozenset[str]]] = {
     "": frozenset({"fragment"}),
-    "workspace": frozenset({"members", "cache"}),
+    "workspace": frozenset({"members"}),
     "step": frozenset(
         {"fetch", "git", "extends", "matrix", "exclude", "include", "override", "name"}
     ),

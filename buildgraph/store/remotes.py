@@ -47,8 +47,11 @@ class LocalKnown:
         """For each digest the paths of other repositories of the same host that were seen to have it."""
         host, _, own = repository.partition("/")
         with self._lock:
-            paths = [path for path in _texts(self._index().get(f"remotes:{host}")) if path != own]
-            seen = {path: self._of(f"{host}/{path}") for path in sorted(paths)}
+            paths = {*_texts(self._index().get(f"remotes:{host}"))}
+            paths |= {
+                path for here, _, path in (r.partition("/") for r in self._changed) if here == host
+            }
+            seen = {path: self._of(f"{host}/{path}") for path in sorted(paths - {own})}
         return {
             digest: tuple(path for path, known in seen.items() if digest in known)
             for digest in digests

@@ -10,6 +10,7 @@ from buildgraph.build.request import ImageResult, OutputSpec, SecretSpec, Summar
 from buildgraph.cli import warm
 from buildgraph.cli.build import unchanged_metadata
 from buildgraph.errors import DifferenceError, StepFailedError
+from buildgraph.spec.cacheurl import CacheURL
 
 METADATA = {
     "schema": 1,
@@ -100,9 +101,16 @@ def test_wrong_words_are_refused_before_anything_is_built(asked, words):
     assert not asked.calls
 
 
-def test_a_remote_cache_in_the_environment_is_not_ignored(asked, monkeypatch):
-    monkeypatch.setenv("BUILDGRAPH_CACHE", "file:///x")
-    assert run("build").code == 2
+def test_remote_caches_become_a_request(asked, place):
+    run("build")
+    assert asked.request.caches is None
+    run("build", "--cache", "file://c?mode=read", "--cache", "registry://h.example/c")
+    assert asked.request.caches == (
+        CacheURL("file", f"{place}/c", write=False),
+        CacheURL("registry", "h.example/c"),
+    )
+    run("build", "--cache", "file://c", "--no-remote-cache")
+    assert asked.request.caches == ()
 
 
 def test_the_end_of_a_build(asked):

@@ -1,0 +1,1 @@
+"""Records of steps that several machines share."""
