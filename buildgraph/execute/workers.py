@@ -1,24 +1,28 @@
 """Packing beside packing: worker processes for layers that would otherwise wait for Python's one thread.
 
 The first layer is packed where the caller is. Only while that goes on, and only for layers that are worth the trip,
-the next ones go to processes of a forkserver (ADR 9), which is started when the first of them comes. A worker gets
-entries and paths and writes the layer's files itself; no content travels. Workers end with the process that started
-them, however it ends: their queue breaks.
+the next ones go to processes of a forkserver (ADR 9), each started when the first layer comes for it. A worker gets
+entries and paths and writes the layer's files itself; no content travels. Each has a connection of its own: one that
+is killed breaks that and nothing else (a pool's shared queue would stay locked for ever), and workers end with the
+process that started them, however it ends. What a terminal or ``timeout`` sends to the whole group does not reach
+them; the process that started them decides.
 """
 
 import os
 import pickle
-import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from buildgraph.errors import MachineError
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.pack import Item, Packed, pack
 
 if TYPE_CHECKING:
-    from multiprocess.pool import Pool
+    from multiprocess.connection import Connection
+    from multiprocess.process import BaseProcess
 
 _WORTH_FILES = 100
 _WORTH_BYTES = 4 << 20
@@ -29,17 +33,18 @@ class Packers:
 
     def __init__(self, processes: int | None = None) -> None:
         self._processes = processes or os.cpu_count() or 1
+        self._places = threading.Semaphore(self._processes)
         self._lock = threading.Lock()
         self._busy = 0
-        self._pool: Pool | None = None
+        self._starting = threading.Lock()
+        self._idle: list[_Worker] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
+        while self._idle:
+            self._idle.pop().end()
 
     def __call__(
         self,
@@ -54,7 +59,6 @@ class Packers:
         with self._lock:
             beside = self._busy > 0 and self._processes > 1 and _is_worth_it(items)
             self._busy += 1
-            pool = self._started() if beside else None
         try:
             options = {
                 "codec": codec,
@@ -63,24 +67,69 @@ class Packers:
                 "tar": tar,
                 "sync": False,
             }
-            if pool is None:
+            if not beside:
                 return pack(items, **options)  # type: ignore[arg-type]
-            # the pool's own pickling is pure Python and would hold up every thread
-            task = pickle.dumps((items, options), pickle.HIGHEST_PROTOCOL)
-            packed: Packed = pickle.loads(pool.apply(_pack, (task,)))  # noqa: S301 - our own process
+            # a connection's own pickling is pure Python and would hold up every thread
+            answer = self._ask(pickle.dumps((items, options), pickle.HIGHEST_PROTOCOL))
+            packed: Packed | Exception = pickle.loads(answer)  # noqa: S301 - our own process
+            if isinstance(packed, Exception):
+                raise packed
             return packed
         finally:
             with self._lock:
                 self._busy -= 1
 
-    def _started(self) -> "Pool":
-        if self._pool is None:
-            from multiprocess import get_context
+    def _ask(self, task: bytes) -> bytes:
+        worker = None
+        with self._places:
+            try:
+                worker = self._take()
+                answer = worker.ask(task)
+            except (EOFError, OSError) as error:
+                if worker is not None:
+                    worker.end()
+                raise MachineError(
+                    "packer-killed",
+                    "a process that packed a layer was killed",
+                    hint="the machine may be short of memory; build again, with a smaller -j",
+                ) from error
+            self._idle.append(worker)
+            return answer
 
-            context = get_context("forkserver")
-            context.set_forkserver_preload(["buildgraph.fs.pack"])
-            self._pool = context.Pool(self._processes, initializer=_leave_signals)
-        return self._pool
+    def _take(self) -> "_Worker":
+        with suppress(IndexError):
+            return self._idle.pop()
+        with self._starting:
+            return _Worker.start()
+
+
+class _Worker:
+    def __init__(self, process: "BaseProcess", connection: "Connection") -> None:
+        self._process = process
+        self._connection = connection
+
+    @classmethod
+    def start(cls) -> "_Worker":
+        from multiprocess import get_context
+
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["buildgraph.fs.pack"])
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        return cls(process, ours)
+
+    def ask(self, task: bytes) -> bytes:
+        """Raises EOFError or OSError when the process is gone."""
+        self._connection.send_bytes(task)
+        answer: bytes = self._connection.recv_bytes()
+        return answer
+
+    def end(self) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
 
 
 def _is_worth_it(items: Sequence[Item]) -> bool:
@@ -89,11 +138,18 @@ def _is_worth_it(items: Sequence[Item]) -> bool:
     return sum(item.entry.size for item in items) >= _WORTH_BYTES
 
 
+def _serve(connection: "Connection") -> None:
+    os.setsid()
+    with suppress(EOFError, OSError):
+        while True:
+            connection.send_bytes(_pack(connection.recv_bytes()))
+
+
 def _pack(task: bytes) -> bytes:
+    """The layer, or what went wrong."""
     items, options = pickle.loads(task)  # noqa: S301 - our own process
-    return pickle.dumps(pack(items, **options), pickle.HIGHEST_PROTOCOL)
-
-
-def _leave_signals() -> None:
-    """What a terminal sends goes to the whole group; the process that started the worker decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        packed: object = pack(items, **options)
+    except Exception as error:  # noqa: BLE001 - raised again where the layer was asked for
+        packed = error
+    return pickle.dumps(packed, pickle.HIGHEST_PROTOCOL)

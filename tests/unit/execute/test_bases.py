@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import threading
 from contextlib import contextmanager
 
@@ -59,7 +60,7 @@ def source():
 
 
 def layer(source: Source, files: dict[str, str], place: str = "r/os") -> BaseLayer:
-    plain = tar_of(files)
+    plain = tar_of(files, uid=os.getuid(), gid=os.getgid())  # anybody may unpack it
     packed = gzip.compress(plain, mtime=0)
     blob = Compressed(Digest.sha256(packed), len(packed), f"{LAYER}+gzip")
     source.contents[blob.digest] = packed
