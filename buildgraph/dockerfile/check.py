@@ -7,6 +7,7 @@ its target needs, a check without a target all of them.
 from collections.abc import Iterable, Mapping, Sequence
 
 from buildgraph.dockerfile import rules
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.checkfrom import check_bases, check_defaults
 from buildgraph.dockerfile.checkstage import StageCheck
 from buildgraph.dockerfile.findings import Finding, Findings
@@ -68,9 +69,9 @@ def check(
     if error is None:
         _check_names(dockerfile, findings)
         _check_casing(dockerfile, findings)
-        check_defaults(dockerfile, options, findings)
+        check_defaults(dockerfile, options, findings, Budget())
         try:
-            check_bases(dockerfile, options, findings)
+            check_bases(dockerfile, options, findings, Budget())
             stages = Stages.of(dockerfile, options)
             nodes = _reached(stages, configs or {}, everything=not (reached or options.target))
             StageCheck(stages, configs or {}, findings, patterns, tuple(ignore)).run(nodes)

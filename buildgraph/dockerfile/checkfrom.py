@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from buildgraph.dockerfile import rules
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.findings import Findings
 from buildgraph.dockerfile.instructions import Dockerfile, From
 from buildgraph.dockerfile.options import Options
@@ -15,14 +16,17 @@ from buildgraph.values import replace
 _TARGET = "TARGETPLATFORM"
 
 
-def check_defaults(dockerfile: Dockerfile, options: Options, findings: Findings) -> None:
+def check_defaults(
+    dockerfile: Dockerfile, options: Options, findings: Findings, budget: Budget
+) -> None:
     """Whether bases stay names of images when no argument is given."""
     try:
-        arguments = global_arguments(dockerfile, replace(options, args={}))
-        bases = [
-            (stage.origin, expansion(stage.origin.base, arguments, dockerfile.escape).text)
-            for stage in dockerfile.stages
-        ]
+        arguments = global_arguments(dockerfile, replace(options, args={}), budget)
+        bases = []
+        for stage in dockerfile.stages:
+            base = expansion(stage.origin.base, arguments, dockerfile.escape).text
+            budget.spend(len(base))
+            bases.append((stage.origin, base))
     except UsageError:
         return  # the build fails for it, or an argument that is given saves it
     for origin, base in bases:
@@ -38,15 +42,18 @@ def _is_reference(text: str) -> bool:
     return True
 
 
-def check_bases(dockerfile: Dockerfile, options: Options, findings: Findings) -> None:
+def check_bases(
+    dockerfile: Dockerfile, options: Options, findings: Findings, budget: Budget
+) -> None:
     """Raises :class:`UsageError` for what cannot be expanded."""
-    arguments = global_arguments(dockerfile, options)
+    arguments = global_arguments(dockerfile, options, budget)
     declared = {pair.name for arg in dockerfile.args for pair in arg.pairs}
     known = dict.fromkeys(sorted(declared | set(arguments)))
     for stage in dockerfile.stages:
         origin = stage.origin
         with blaming(dockerfile, origin.where):
             base = expansion(origin.base, arguments, dockerfile.escape)
+            budget.spend(len(base.text))
             _check_declared(origin, base.unset, known, findings)
             if origin.platform:
                 platform = expansion(origin.platform, arguments, dockerfile.escape)

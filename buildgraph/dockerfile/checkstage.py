@@ -1,7 +1,8 @@
 """The checks of a stage's instructions, line by line, with the variables that each of them sees."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from posixpath import normpath
 from typing import Final
 
@@ -75,9 +76,12 @@ class StageCheck:
         self._state = _State({}, whole=False)
         self._node: StageNode | None = None
         self._last: dict[str, Written] = {}
+        self._children: Counter[int] = Counter()
+        """How many begin with a stage."""
 
-    def run(self, nodes: Iterable[StageNode]) -> None:
+    def run(self, nodes: Sequence[StageNode]) -> None:
         """In the file's order. Raises :class:`UsageError` where a word cannot be expanded."""
+        self._children.update(node.base.stage.index for node in nodes if node.base)
         for node in nodes:
             self._check_platform(node)
             self._node, self._last = node, {}
@@ -89,8 +93,12 @@ class StageCheck:
                     self._check(each, trigger=at < triggers)
 
     def _begin(self, node: StageNode) -> _State:
-        base = self._states.get(node.base.stage.index) if node.base else None
+        at = node.base.stage.index if node.base else -1
+        if self._children[at] == 1 and at in self._states:  # nobody else looks at it any more
+            return self._states.pop(at)
+        base = self._states.get(at)
         if base:
+            self._stages.budget.spend(len(base.variables) + len(base.declared))
             variables, declared = dict(base.variables), set(base.declared)
             return _State(variables, base.whole, declared, base.shell, base.workdir)
         config = self._configs.get(node.base_name)
@@ -148,6 +156,7 @@ class StageCheck:
             made = expansion(word.body, variables, quotes=False)
         else:
             made = expansion(word, variables, escape)
+        self._stages.budget.spend(len(made.text))
         if self._state.whole:
             for name in sorted(made.undefined - self._state.declared):
                 if name not in NO_VARIABLES:
@@ -196,13 +205,15 @@ class StageCheck:
                 found.tell(rules.COPY_IGNORED_FILE, verb, path)
 
     def _plain(self, word: str) -> str:
-        return expansion(word, self._state.variables, self._stages.file.escape).text
+        made = expansion(word, self._state.variables, self._stages.file.escape).text
+        self._stages.budget.spend(len(made))
+        return made
 
     def _check_ports(self, each: Expose, found: "_Told") -> None:
         escape, variables = self._stages.file.escape, self._state.variables
         for word in each.ports:
             ports = expansion(word, variables, escape).words
-            exposed_ports(ports)
+            exposed_ports(ports, self._stages.budget)
             for port in ports:
                 protocol = port.partition("/")[2]
                 if protocol != protocol.lower():

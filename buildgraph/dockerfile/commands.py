@@ -9,12 +9,14 @@ from buildgraph.dockerfile.mounts import MountSpec, mount_origin, read_mount
 from buildgraph.dockerfile.options import HOSTNAME_ARG, Network, Options, proxies
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.state import StageState
-from buildgraph.dockerfile.words import expand
 from buildgraph.errors import UsageError
 from buildgraph.spec import model as m
 
 SCRIPTS = "/run/buildgraph"
 """Where the body of a heredoc lies that brings its own interpreter; BuildKit says ``/dev/pipes``."""
+
+_A_VARIABLE = 32
+"""What each variable that a command sees counts for, in characters."""
 
 Find = Callable[[str], Origin]
 """What a ``from`` names."""
@@ -22,15 +24,16 @@ Find = Callable[[str], Origin]
 
 def run_of(run: Run, state: StageState, options: Options, escape: str, find: Find) -> m.Run:
     """Raises UsageError. ``find`` is asked for what mounts take files from."""
+    state.budget.spend(_A_VARIABLE * len(state.variables))
     argv, script = command_of(run, state)
     mounts: list[m.Mount] = [*script]
     for flag in run.mounts:
-        spec = read_mount(flag, lambda word: expand(word, state.variables, escape))
+        spec = read_mount(flag, lambda word: state.word(word, escape))
         origin = find(name) if (name := mount_origin(flag)) else None
         mounts += _mounts(spec, origin, state, options)
     return m.Run(
         command=tuple(map(_text, argv)),
-        env={name: _text(value) for name, value in state.variables.items()},
+        env=dict(state.texts),
         workdir=_text(state.config.workdir or "/"),
         user=_text(state.config.user) if state.config.user else None,
         network=_network(run, options),

@@ -4,6 +4,7 @@ Conversion asks for what it lacks: :func:`convert` returns :class:`Needs` as lon
 config it was not given, and is called again with it. What the target does not need is not asked for.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from buildgraph.dockerfile.fragment import Fragment
@@ -73,6 +74,7 @@ def convert(
             {ref: base for ref, base in conversion.missing.items() if base is not None},
             tuple(ref for ref, base in conversion.missing.items() if base is None),
         )
+    conversion.count(target, needed)
     for node in needed:
         conversion.walk(node)
     return conversion.result(target, needed)
@@ -118,6 +120,9 @@ class _Conversion:
     fragment: Fragment = field(default_factory=Fragment)
     missing: dict[m.Ref, m.Base | None] = field(default_factory=dict)
     states: dict[int, StageState] = field(default_factory=dict)
+    """Without those that have become their only child."""
+    uses: Counter[int] = field(default_factory=Counter)
+    """How many look at each stage: those that begin with it or take files from it, and who asked for the target."""
 
     def explore(self, target: StageNode) -> list[StageNode]:
         """The stages that are needed, until neither triggers nor configs add any."""
@@ -154,11 +159,19 @@ class _Conversion:
 
     # -- stages, in the file's order
 
+    def count(self, target: StageNode, needed: list[StageNode]) -> None:
+        self.uses.update(each.stage.index for node in needed for each in self.stages.needs(node))
+        self.uses[target.stage.index] += 1
+
     def walk(self, node: StageNode) -> None:
-        base = node.base
-        state = self.states[base.stage.index].child() if base else self._beginning(node)
+        state = self._child(node.base) if node.base else self._beginning(node)
         self.states[node.stage.index] = state
         Walk(self.stages, node, state, self.fragment, self._find).run()
+
+    def _child(self, base: StageNode) -> StageState:
+        at = base.stage.index
+        last = self.uses[at] == 1
+        return (self.states.pop(at) if last else self.states[at]).child(last=last)
 
     def _beginning(self, node: StageNode) -> StageState:
         origin = self._origin(node)
@@ -168,7 +181,9 @@ class _Conversion:
         assert known is not None, "explore() has asked for it"
         if origin.base is not None:
             self.fragment.add_base(origin.base)
-        state = StageState.of_image(known.config, node.platform, (origin.ref,))
+        budget = self.stages.budget
+        state = StageState.of_image(known.config, node.platform, (origin.ref,), budget)
+        budget.spend(len(known.history))
         state.history = list(known.history)
         return state
 
@@ -183,7 +198,8 @@ class _Conversion:
                 f"{origin.folder}/files", copy, where, on=(ref,), title=f"files of {origin.folder}"
             )
         )
-        return StageState.of_image(empty_config(platform), platform, (ref, step))
+        config = empty_config(platform)
+        return StageState.of_image(config, platform, (ref, step), self.stages.budget)
 
     def _find(self, name: str, user: StageNode, at: Lines) -> Origin:
         """What ``--from=name`` takes files from."""

@@ -5,15 +5,15 @@ from posixpath import normpath
 
 from buildgraph.dockerfile.heredoc import Heredoc
 from buildgraph.dockerfile.instructions import Add, Copy
+from buildgraph.dockerfile.numbers import natural
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.remote import remote_source
 from buildgraph.dockerfile.state import StageState
-from buildgraph.dockerfile.words import expand, expand_body
 from buildgraph.errors import UsageError
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass
 
-_OCTAL = re.compile(r"[0-7]+")
+_LAST_ID = (1 << 32) - 1
 _CLAUSE = re.compile(r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+")
 
 _Source = m.DockerSource | m.InlineFile | m.RemoteFile | m.GitTree
@@ -60,7 +60,7 @@ class _Reading:
         self.told_documents: list[str] = []
 
     def word(self, text: str) -> str:
-        return expand(text, self._state.variables, self._escape)
+        return self._state.word(text, self._escape)
 
     def sources(self) -> tuple[_Source, ...]:
         return tuple(
@@ -72,7 +72,7 @@ class _Reading:
         self.told_documents.append(f"<<{document.name}")
         body = document.body
         if document.expand:
-            body = expand_body(body, self._state.variables)
+            body = self._state.body(body)
         return m.InlineFile(document.name, body)
 
     def _named(self, source: str) -> _Source:
@@ -102,7 +102,8 @@ class _Reading:
 
     def _path(self, source: str) -> m.DockerSource:
         parents = isinstance(self._copy, Copy) and self._copy.parents
-        pattern = "/" + (source if parents else normpath(f"/{source}")).lstrip("/")
+        path = source.removeprefix("./") if parents else normpath(f"/{source}")
+        pattern = "/" + path.lstrip("/")  # a leading ./ is no pivot, one between two folders is
         return m.DockerSource(pattern, self._origin.ref, self._origin.folder)
 
 
@@ -116,13 +117,16 @@ def _owner(text: str) -> m.Owner:
 
 
 def _identity(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text
+    """What is too large for the number of a user or group is a name."""
+    number = natural(text, _LAST_ID)
+    return text if number is None else number
 
 
 def _mode(text: str) -> m.Mode:
     if text[:1] not in "ugoa-+=":
-        if _OCTAL.fullmatch(text) and int(text, 8) <= 0o7777:
-            return m.Mode(int(text, 8))
+        number = natural(text, 0o7777, base=8)
+        if number is not None:
+            return m.Mode(number)
         raise UsageError(
             "bad-mode",
             f"--chmod={text} is no mode",

@@ -9,6 +9,7 @@ from typing import Any
 
 from buildgraph.dockerfile.flags import MOUNT_TYPES
 from buildgraph.dockerfile.instructions import MountFlag
+from buildgraph.dockerfile.numbers import natural
 from buildgraph.errors import UsageError
 from buildgraph.spec.problems import mean, near
 from buildgraph.values import dataclass, field, replace
@@ -133,9 +134,9 @@ def _boolean(value: str, name: str) -> bool:
 
 
 def _number(value: str, base: int, name: str) -> int:
-    digits = "01234567" if base == 8 else "0123456789"
-    if value and all(char in digits for char in value) and int(value, base) < 1 << 32:
-        return int(value, base)
+    number = natural(value, (1 << 32) - 1, base=base)
+    if number is not None:
+        return number
     raise _wrong(f"{name!r} of --mount is no number", "mode is octal, uid and gid are decimal")
 
 

@@ -5,6 +5,7 @@ target takes are the arguments, secrets and agents of its own stage and of those
 ``# name description`` above an ARG or FROM describes it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import basename
 
@@ -140,9 +141,14 @@ def outline(
     needed = stages.needed(target)
     before = {pair.name: (pair, arg.where) for arg in stages.file.args for pair in arg.pairs}
     scopes: dict[int, _Scope] = {}
+    children = Counter(node.base.stage.index for node in needed if node.base)
     for node in needed:
         base = scopes.get(node.base.stage.index) if node.base else None
-        scope = _Scope(stages, before, dict(base.variables) if base else {})
+        variables = base.variables if base else {}
+        if node.base and children[node.base.stage.index] > 1:
+            stages.budget.spend(len(variables))
+            variables = dict(variables)
+        scope = _Scope(stages, before, variables)
         scope.read(node)
         scopes[node.stage.index] = scope
     args: dict[str, TakenArg] = {}
@@ -199,7 +205,9 @@ class _Scope:
                         pass
 
     def _word(self, word: str) -> str:
-        return expand(word, self.variables, self.stages.file.escape)
+        made = expand(word, self.variables, self.stages.file.escape)
+        self.stages.budget.spend(len(made))
+        return made
 
     def _use(self, name: str) -> None:
         """An ARG from before the first FROM, with those that its default mentions."""

@@ -3,18 +3,21 @@
 import ipaddress
 from collections.abc import Iterable
 
+from buildgraph.dockerfile.budget import Budget
+from buildgraph.dockerfile.numbers import natural
 from buildgraph.errors import UsageError
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
+_LAST = 65535
 _HINT = "write it as PORT, PORT/udp or FIRST-LAST"
 
 
-def exposed_ports(words: Iterable[str]) -> tuple[str, ...]:
-    """Such as ``80/tcp``; sorted as texts, each once. Raises UsageError ``bad-port``."""
-    return tuple(sorted({port for word in words for port in _ports(word)}))
+def exposed_ports(words: Iterable[str], budget: Budget) -> tuple[str, ...]:
+    """Such as ``80/tcp``, in the order of ``words``, as often as they name it. Raises UsageError ``bad-port``."""
+    return tuple(port for word in words for port in _ports(word, budget))
 
 
-def _ports(word: str) -> list[str]:
+def _ports(word: str, budget: Budget) -> list[str]:
     head, _, container = word.rpartition(":")
     port, slash, protocol = container.partition("/")
     protocol = protocol.lower() or "tcp"
@@ -28,18 +31,18 @@ def _ports(word: str) -> list[str]:
         low, high = _range(word, host)
         if high - low != last - first and first != last:
             raise _wrong(word, "the ranges of its ports differ in length")
+    budget.spend(len(word) * (last - first + 1))
     return [f"{number}/{protocol}" for number in range(first, last + 1)]
 
 
 def _range(word: str, text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    numbers = [first, last if dash else first]
-    if not all(number.isascii() and number.isdigit() for number in numbers):
-        raise _wrong(word, f"{text!r} is no port")
-    low, high = map(int, numbers)
-    if not low <= high <= 65535:
-        raise _wrong(word, f"{text!r} is no range of ports")
-    return low, high
+    numbers = [natural(each, _LAST) for each in (first, last if dash else first)]
+    match numbers:
+        case [int(low), int(high)] if low <= high:
+            return low, high
+        case _:
+            raise _wrong(word, f"{text!r} is no port and no range of ports")
 
 
 def _check_address(word: str, text: str) -> None:

@@ -1,7 +1,7 @@
 """One reader per instruction: from what follows its keyword to its value (Dockerfile reference, one section each)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from buildgraph.dockerfile.arguments import Arguments
@@ -53,26 +53,28 @@ def _from(args: Arguments) -> From:
             f"'{written}' cannot be the name of a stage",
             "a letter, then letters, digits, '.', '_' and '-'",
         )
-    described = _described(args, (name, written))
+    described = next((text for said, text in _told(args) if said in (name, written)), "")
     return From(args.place, base, name, platform, written, as_written, described)
 
 
-def _described(args: Arguments, names: tuple[str, ...]) -> str:
-    """The comment ``# name description`` above."""
+def _told(args: Arguments) -> Iterator[tuple[str, str]]:
+    """What the comments above that are ``# name description`` say."""
     for comment in args.place.comments:
         name, _, rest = comment.partition(" ")
-        if rest and name in names:
-            return rest
-    return ""
+        if rest:
+            yield name, rest
 
 
 def _arg(args: Arguments) -> Arg:
+    told: dict[str, str] = {}
+    for said, text in _told(args):
+        told.setdefault(said, text)
     found = []
     for word in args.names():
         name, equals, default = word.partition("=")
         if not name:
             raise args.bad("ARG has a blank name", "write ARG name=default")
-        found.append(ArgPair(name, default if equals else None, _described(args, (name,))))
+        found.append(ArgPair(name, default if equals else None, told.get(name, "")))
     return Arg(args.place, tuple(found))
 
 

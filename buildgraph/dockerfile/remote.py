@@ -23,14 +23,20 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 def remote_source(
     source: str, checksum: str = "", *, keep_git_dir: bool | None = None
 ) -> RemoteFile | GitTree | None:
-    """None for a path. Raises UsageError ``bad-git-source``, ``bad-checksum``."""
+    """None for a path. Raises UsageError ``bad-address``, ``bad-git-source``, ``bad-checksum``."""
     if _SCP.fullmatch(source) or source.startswith(("git://", "ssh://")):
         return _git(source, checksum, keep=keep_git_dir)
     if not source.startswith(("http://", "https://")):
         return None
-    if urlsplit(source).path.endswith(".git"):
+    try:
+        path = urlsplit(source).path
+    except ValueError as error:
+        raise UsageError(
+            "bad-address", f"{source} is no address: {error}", hint="write it as https://HOST/PATH"
+        ) from error
+    if path.endswith(".git"):
         return _git(source, checksum, keep=keep_git_dir)
-    name = basename(unquote(urlsplit(source).path))
+    name = basename(unquote(path))
     return RemoteFile(source, name or "__unnamed__", _digest(checksum))
 
 

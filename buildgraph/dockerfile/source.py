@@ -66,8 +66,7 @@ class Source:
     def error(
         self, where: Lines, code: str, message: str, *, hint: str = "", detail: Iterable[str] = ()
     ) -> UsageError:
-        if len(message) > _LONGEST:
-            message = message[: _LONGEST - 1] + "…"
+        message, hint = shortened(message), shortened(hint)
         return UsageError(code, message, hint=hint, where=self.location(where), detail=detail)
 
     def _row(self, number: int, *, marked: bool) -> str:
@@ -75,6 +74,11 @@ class Source:
         if len(line) > _WIDTH:
             line = line[: _WIDTH - 1] + "…"
         return f"{number:4} | {'>>>' if marked else '   '} {line}".rstrip()
+
+
+def shortened(text: str) -> str:
+    """What an error says of a value of any length."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def decode(text: str | bytes) -> str:

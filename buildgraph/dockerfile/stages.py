@@ -8,12 +8,14 @@ depend on the configs of images.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Run, Stage
 from buildgraph.dockerfile.mounts import mount_origin
+from buildgraph.dockerfile.numbers import natural
 from buildgraph.dockerfile.options import EPOCH_ARG, NamedContext, Options, epoch_of, predefined
 from buildgraph.dockerfile.origins import SCRATCH, find_context
 from buildgraph.dockerfile.parse import parse_trigger
-from buildgraph.dockerfile.source import Lines
+from buildgraph.dockerfile.source import Lines, shortened
 from buildgraph.dockerfile.words import expand
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
@@ -36,6 +38,8 @@ class StageNode:
     triggers: tuple[Instruction, ...] | None = None
     label: str = ""
     """What progress calls it; empty in a file of one stage."""
+    onbuild: tuple[str, ...] = ()
+    """The triggers of stages that begin FROM it."""
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
@@ -63,6 +67,7 @@ class Stages:
     named: dict[str, list[StageNode]] = field(default_factory=dict)
     """By the name that ``AS`` gives, those of one name in the file's order."""
     epoch: int | None = None
+    budget: Budget = field(default_factory=Budget)
 
     @classmethod
     def of(cls, file: Dockerfile, options: Options) -> "Stages":
@@ -83,8 +88,8 @@ class Stages:
             return self.nodes[-1]
         if (named := self._named(wanted)) is not None:
             return named
-        if wanted.isascii() and wanted.isdigit() and int(wanted) < len(self.nodes):
-            return self.nodes[int(wanted)]
+        if (number := natural(wanted, len(self.nodes) - 1)) is not None:
+            return self.nodes[number]
         raise self._unknown(f"there is no stage {wanted!r}", wanted)
 
     def find(self, name: str, user: StageNode) -> StageNode | None:
@@ -93,9 +98,10 @@ class Stages:
         Raises UsageError ``stage-order``, ``unknown-stage``.
         """
         if name.isascii() and name.isdigit():
-            if int(name) >= len(self.nodes):
+            number = natural(name, len(self.nodes) - 1)
+            if number is None:
                 raise self._unknown(f"there is no stage {name}: they count from 0", name)
-            found: StageNode | None = self.nodes[int(name)]
+            found: StageNode | None = self.nodes[number]
         else:
             found = self._named(name, user.stage.index) or self._named(name)
         if found is None or found.stage.index < user.stage.index:
@@ -121,9 +127,7 @@ class Stages:
         if node.triggers is not None or node.replaced is not None:
             return
         if node.base is not None:
-            texts: tuple[str, ...] | None = tuple(
-                each.expression for each in node.base.instructions if isinstance(each, Onbuild)
-            )
+            texts: tuple[str, ...] | None = node.base.onbuild
         else:
             texts = triggers.get(node.stage.index)
         if texts is None:
@@ -158,7 +162,7 @@ class Stages:
     # -- the beginning of a stage
 
     def _declare(self) -> None:
-        self.arguments = global_arguments(self.file, self.options)
+        self.arguments = global_arguments(self.file, self.options, self.budget)
         self._date()
 
     def _date(self) -> None:
@@ -181,17 +185,21 @@ class Stages:
     def _node(self, stage: Stage) -> StageNode:
         origin, escape = stage.origin, self.file.escape
         name = expand(origin.base, self.arguments, escape)
+        self.budget.spend(len(name))
         if not name:
             raise UsageError(
                 "blank-base",
                 f"the base of a stage is blank: FROM {origin.base}",
                 hint="give its variables a default with ARG before the first FROM",
             )
-        node = StageNode(stage, name, self._platform(stage), label=stage.name)
+        onbuild = tuple(each.expression for each in stage.instructions if isinstance(each, Onbuild))
+        node = StageNode(stage, name, self._platform(stage), label=stage.name, onbuild=onbuild)
         if len(self.file.stages) == 1:
             node.label = ""
         if origin.stage:
             node.replaced = find_context(self.options, origin.stage, node.platform)
+            if node.replaced is not None:
+                node.onbuild = ()
         node.base = None if node.replaced is not None else self._named(name)
         if node.base is not None:
             node.platform = node.base.platform
@@ -226,7 +234,7 @@ class Stages:
         )
 
 
-def global_arguments(file: Dockerfile, options: Options) -> dict[str, str]:
+def global_arguments(file: Dockerfile, options: Options, budget: Budget) -> dict[str, str]:
     """The ARGs from before the first FROM that have a value, with what is predefined. Raises UsageError."""
     found = predefined(options, options.target or file.stages[-1].origin.stage)
     for arg in file.args:
@@ -236,6 +244,7 @@ def global_arguments(file: Dockerfile, options: Options) -> dict[str, str]:
                 if value is None and pair.default is not None:
                     value = expand(pair.default, found, file.escape)
                 if value is not None:
+                    budget.spend(len(value))
                     found[pair.name] = value
     return found
 
@@ -265,6 +274,7 @@ def blaming(file: Dockerfile, where: Lines) -> Iterator[None]:
     except UsageError as error:
         if error.where is None:
             error.where = file.location(where)
+        error.message, error.hint = shortened(error.message), shortened(error.hint)
         raise
 
 

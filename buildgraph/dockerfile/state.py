@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 from posixpath import isabs, join, normpath
 
 from buildgraph.dockerfile import gotext
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.gathered import Gathered
+from buildgraph.dockerfile.numbers import natural
 from buildgraph.dockerfile.options import DEFAULT_PATH, NO_VARIABLES
+from buildgraph.dockerfile.words import expand, expand_body, expand_words
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, Healthcheck
@@ -33,7 +36,10 @@ class StageState:
     config: Config
     platform: Platform
     gathered: Gathered
+    budget: Budget
     variables: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, m.Text] = field(default_factory=dict)
+    """The variables as a command of the model has them."""
     args: list[tuple[str, str | None]] = field(default_factory=list)
     stack: list[m.Ref] = field(default_factory=list)
     history: list[m.HistoryLine] = field(default_factory=list)
@@ -41,38 +47,76 @@ class StageState:
     """Whether the stage itself has had a CMD."""
 
     @classmethod
-    def of_image(cls, config: Config, platform: Platform, stack: tuple[m.Ref, ...]) -> "StageState":
+    def of_image(
+        cls, config: Config, platform: Platform, stack: tuple[m.Ref, ...], budget: Budget
+    ) -> "StageState":
         """A stage that begins with an image; a config that has no PATH gets docker's."""
         if "PATH" not in config.environment:
             config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
         if config.workdir and not isabs(config.workdir):
             config = replace(config, workdir=_joined("/", config.workdir))
-        return cls(config, platform, Gathered.of_base(config), dict(config.env), stack=list(stack))
+        gathered = Gathered.of_base(config)
+        made = cls(config, platform, gathered, budget, stack=list(stack))
+        made.assign(config.env)
+        return made
 
-    def child(self) -> "StageState":
-        """A stage that begins FROM this one: everything carries over, ARGs too; only triggers do not."""
+    def child(self, *, last: bool) -> "StageState":
+        """A stage that begins FROM this one: everything carries over, ARGs too; only triggers do not.
+
+        ``last``: nothing else is made of this stage, so that it may become the child itself.
+        """
+        if last:
+            self.gathered.onbuild, self.cmd_set = [], False
+            return self
+        self.budget.spend(len(self.history) + len(self.stack) + 2 * len(self.variables))
         config = self.image_config()
         made = replace(self, config=config, gathered=Gathered.of_base(config), cmd_set=False)
         made.variables, made.args = dict(self.variables), list(self.args)
+        made.texts = dict(self.texts)
         made.history, made.stack = list(self.history), list(self.stack)
         return made
 
     def image_config(self) -> Config:
         return self.gathered.config(self.config)
 
+    # -- words
+
+    def assign(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for name, value in pairs:
+            self.variables[name] = value
+            self.texts[name] = m.Text((value,))
+
+    def word(self, text: str, escape: str) -> str:
+        return self._spent(expand(text, self.variables, escape))
+
+    def words(self, text: str, escape: str) -> tuple[str, ...]:
+        found = expand_words(text, self.variables, escape)
+        self.budget.spend(sum(map(len, found)))
+        return found
+
+    def body(self, text: str) -> str:
+        """That of a heredoc of COPY or ADD."""
+        return self._spent(expand_body(text, self.variables))
+
+    def _spent(self, made: str) -> str:
+        self.budget.spend(len(made))
+        return made
+
     # -- layers and history
 
     def add_layer(self, ref: m.Ref, line: str, *, marked: bool = True) -> None:
+        self.budget.spend(len(line))
         self.history.append(m.HistoryLine(line + MARK if marked else line, ref))
 
     def add_line(self, line: str) -> None:
+        self.budget.spend(len(line))
         self.history.append(m.HistoryLine(line))
 
     # -- instructions
 
     def env(self, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = tuple(pairs)
-        self.variables.update(pairs)
+        self.assign(pairs)
         self.gathered.set_env(pairs)
         self.add_line(" ".join(("ENV", *map("=".join, pairs))))
 
@@ -87,7 +131,7 @@ class StageState:
         for name, value in pairs:
             self.args.append((name, value))
             if value is not None and name not in NO_VARIABLES:
-                self.variables[name] = value
+                self.assign(((name, value),))
             told.append(name if value is None else f"{name}={value}")
         self.add_line(" ".join(("ARG", *told)))
 
@@ -191,7 +235,7 @@ _REAL_TIME = re.compile(r"RTMIN\+(?:[1-9]|1[0-5])|RTMAX-(?:[1-9]|1[0-4])")
 def check_signal(name: str) -> None:
     """Raises UsageError ``bad-signal``."""
     if name.isascii() and name.isdigit():
-        if int(name) > 0:
+        if natural(name, (1 << 63) - 1):
             return
     else:
         bare = name.upper().removeprefix("SIG")

@@ -12,7 +12,6 @@ from buildgraph.dockerfile.ports import exposed_ports
 from buildgraph.dockerfile.source import Lines
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import StageState
-from buildgraph.dockerfile.words import expand, expand_words
 from buildgraph.oci.config import Healthcheck
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass
@@ -51,7 +50,7 @@ class Walk:
                 self._take(each)
 
     def _word(self, text: str) -> str:
-        return expand(text, self.state.variables, self.stages.file.escape)
+        return self.state.word(text, self.stages.file.escape)
 
     def _take(self, each: i.Instruction) -> None:
         match each:
@@ -78,8 +77,8 @@ class Walk:
                 state.user(self._word(user))
             case i.Expose(ports=ports):
                 escape = self.stages.file.escape
-                found = [w for p in ports for w in expand_words(p, state.variables, escape)]
-                state.expose(exposed_ports(found))
+                found = [word for port in ports for word in state.words(port, escape)]
+                state.expose(exposed_ports(found, state.budget))
             case i.Volume(paths=paths):
                 state.volume(tuple(map(self._word, paths)))
             case i.Stopsignal(signal=signal):

@@ -43,7 +43,7 @@ class Secrets:
         if found is None and required:
             raise UsageError(
                 "secret-missing",
-                f"the secret {name} is required and has no value here",
+                f"secret {name}: not found, and it is required here",
                 hint=f"give it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE",
             )
         if found is not None:

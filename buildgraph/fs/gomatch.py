@@ -104,6 +104,6 @@ def _bound(pattern: str, at: int) -> tuple[str, int]:
 def _bad(pattern: str) -> UsageError:
     return UsageError(
         "bad-pattern",
-        f"{pattern!r} is no pattern: a class is not closed, is empty or has a loose '-', or a \\ is the last character",
+        f"{pattern[:99]!r} is no pattern: a class is not closed, is empty or has a loose '-', or a \\ is its end",
         hint="\\[ and \\\\ stand for the characters themselves",
     )

@@ -48,8 +48,11 @@ def test_destinations_and_owners() -> None:
 
 
 def test_parents_keep_their_pivot() -> None:
-    copy = one("COPY --parents ./a/./b/*.c /x/\n", "copy")
-    assert copy.sources == (DockerSource("/./a/./b/*.c", context="context"),)
+    """The first ``/./``; a leading ``./`` is none, as in the example of the Dockerfile reference."""
+    text = "COPY --parents ./a/./b/*.c a/./b /./c/./d ././e/./f ./g . /x/\n"
+    copy = one(text, "copy")
+    patterns = ["/a/./b/*.c", "/a/./b", "/./c/./d", "/./e/./f", "/g", "/."]
+    assert [source.pattern for source in copy.sources] == patterns
     assert copy.parents
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.ports import exposed_ports
 from buildgraph.errors import UsageError
 
@@ -10,7 +11,8 @@ from buildgraph.errors import UsageError
         (["80"], ("80/tcp",)),
         (["1234/UDP", "80"], ("1234/udp", "80/tcp")),
         (["8000-8002/sctp"], ("8000/sctp", "8001/sctp", "8002/sctp")),
-        (["80", "80/tcp"], ("80/tcp",)),
+        (["8-10"], ("8/tcp", "9/tcp", "10/tcp")),
+        (["80", "80/tcp"], ("80/tcp", "80/tcp")),
         (["8080:80"], ("80/tcp",)),
         (["127.0.0.1:8080:80"], ("80/tcp",)),
         (["[::1]:8080:80"], ("80/tcp",)),
@@ -20,7 +22,7 @@ from buildgraph.errors import UsageError
     ],
 )
 def test_ports(words: list[str], ports: tuple[str, ...]) -> None:
-    assert exposed_ports(words) == ports
+    assert exposed_ports(words, Budget()) == ports
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,6 @@ def test_ports(words: list[str], ports: tuple[str, ...]) -> None:
 )
 def test_what_is_no_port(word: str) -> None:
     with pytest.raises(UsageError) as caught:
-        exposed_ports([word])
+        exposed_ports([word], Budget())
     assert caught.value.code == "bad-port"
     assert word in caught.value.message

@@ -89,7 +89,7 @@ def test_ports_and_volumes() -> None:
         *("443/tcp", "70/sctp", "70/tcp"),
         *("80/tcp", "81/tcp", "90/udp"),
     )
-    assert made.history[1] == "EXPOSE [443/tcp 70/sctp]"
+    assert made.history[1] == "EXPOSE [70/sctp 443/tcp]"
     assert made.config.volumes == ("/70", "/a b", "/b", "/c")
     assert wrong("EXPOSE 80/http").code == "bad-port"
     assert wrong('VOLUME [""]').code == "bad-arguments"
