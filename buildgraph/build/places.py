@@ -9,7 +9,6 @@
 An image is read from a place with all its platforms; ``platform`` narrows an index to one of them.
 """
 
-import difflib
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,9 +18,7 @@ from buildgraph.build.blobs import Blobs
 from buildgraph.build.images import StoredImages
 from buildgraph.build.remote import Remote
 from buildgraph.errors import UsageError
-from buildgraph.image.archive import ImageArchive
 from buildgraph.image.content import Content, narrowed
-from buildgraph.image.layout import Layout, named
 from buildgraph.names import Platform, Reference
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -72,6 +69,8 @@ def parse_place(text: str, directory: Path) -> Place:
     """Raises UsageError: ``bad-place``, ``bad-reference``."""
     kind, colon, rest = text.partition(":")
     if not colon or kind not in _KINDS or not rest:
+        import difflib
+
         near = difflib.get_close_matches(kind, _KINDS, n=1)
         hint = "write docker://REF, oci:FOLDER[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or store:REF"
         raise UsageError(
@@ -116,6 +115,8 @@ class Opener:
                 root = images.find(place.reference)
                 return narrowed(images.open_blob, (root,), platform, place.reference)
             case FilePlace(kind="oci"):
+                from buildgraph.image.layout import Layout, named
+
                 require_file(place.path)
                 layout = Layout(place.path)
                 roots = named(layout.index().manifests, place.reference, str(place))
@@ -126,6 +127,9 @@ class Opener:
                 assert_never(place)
 
     def _archive(self, place: FilePlace, platform: Platform | None) -> Content:
+        from buildgraph.image.archive import ImageArchive
+        from buildgraph.image.layout import named
+
         require_file(place.path)
         archive = self._undo.enter_context(ImageArchive(place.path, self._store.tmp))
         listed = archive.listed()

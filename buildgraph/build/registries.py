@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.events import Observer
-from buildgraph.execute.local import CancelledError
 from buildgraph.names import Reference
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.registry.stopping import Stop
+from buildgraph.registry.stopping import Stop, StoppedError
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -82,7 +81,7 @@ class Access:
 
     def _check(self) -> None:
         if self.stop.is_set():
-            raise CancelledError
+            raise StoppedError
 
     @contextmanager
     def fetch(self, place: str, blob: Compressed) -> Iterator[BinaryIO]:

@@ -6,8 +6,8 @@ docker-archive, a form without manifests. What the other side has already is not
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final, assert_never
@@ -30,15 +30,13 @@ from buildgraph.digest import Digest
 from buildgraph.errors import UsageError
 from buildgraph.events import Event, Observer
 from buildgraph.execute.interrupt import interruptible
-from buildgraph.execute.local import CancelledError
-from buildgraph.image.archive import ImageArchive, write_archive, write_oci_archive
 from buildgraph.image.content import Content
-from buildgraph.image.layout import write_layout
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.release import Release
-from buildgraph.registry.stopping import Stop
+from buildgraph.registry.stopping import Stop, StoppedError
+from buildgraph.registry.together import together
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
 
@@ -121,17 +119,17 @@ class Transfer:
 
     def keep(self, content: Content, names: Sequence[str]) -> None:
         """Bring all of it into the store, then name it."""
-        with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
-            waiting = [pool.submit(self._keep_layer, content, layer) for layer in content.layers]
-            try:
-                for one in waiting:
-                    one.result()
-            except BaseException:
-                self._stopped.set()
-                raise
+        together(_AT_ONCE, partial(self._keep_layer, content), content.layers)
         self.name(content, names)
 
     def _keep_layer(self, content: Content, layer: Descriptor) -> None:
+        try:
+            self._bring(content, layer)
+        except BaseException:
+            self._stopped.set()  # nobody wants the others without this one
+            raise
+
+    def _bring(self, content: Content, layer: Descriptor) -> None:
         blobs = self._store.blobs
         self._check()
         if blobs.has(layer.digest):
@@ -149,12 +147,14 @@ class Transfer:
 
     def _check(self) -> None:
         if self._stopped.is_set():
-            raise CancelledError
+            raise StoppedError
 
     # -- archives of several images
 
     def save(self, path: Path, references: Sequence[str], platform: Platform | None) -> None:
         """What ``docker load`` reads; of an image for several platforms the one for ``platform``."""
+        from buildgraph.image.archive import write_archive
+
         images = StoredImages(self._store)
         chosen: dict[Digest, tuple[Content, list[str]]] = {}
         for reference in references:
@@ -168,6 +168,8 @@ class Transfer:
 
     def load(self, path: Path) -> tuple[str, ...]:
         """Every image of an archive, under the names that it has there; those without names by digest."""
+        from buildgraph.image.archive import ImageArchive
+
         require_file(path)
         with interruptible(self._stopped.set), ImageArchive(path, self._store.tmp) as archive:
             loaded: list[str] = []
@@ -187,6 +189,9 @@ def _tags(reference: Reference) -> tuple[str, ...]:
 
 def _write(content: Content, target: FilePlace) -> list[str]:
     """A tag alone names an image in a layout; a whole reference is kept as well."""
+    from buildgraph.image.archive import write_archive, write_oci_archive
+    from buildgraph.image.layout import write_layout
+
     whole = "/" in target.reference or ":" in target.reference
     names = ((target.reference if whole else f":{target.reference}"),) if target.reference else ()
     match target.kind:

@@ -14,14 +14,13 @@ All other keys belong to others and stay as they are. A file is written whole, w
 import base64
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from buildgraph.errors import MachineError, UsageError
 from buildgraph.registry.hosts import DOCKER_HUB, canonical
+from buildgraph.values import dataclass
 
 HUB_SERVER = "https://index.docker.io/v1/"
 _LARGEST = 4 << 20
@@ -32,8 +31,11 @@ class Credential:
     """A user name with a password, or an identity token, which a token server takes in place of both."""
 
     username: str
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credential({self.username!r})"
 
 
 class AuthFile:
@@ -181,6 +183,8 @@ def _above(host: str, repository: str) -> Iterator[str]:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    import tempfile
+
     fd, temp = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with open(fd, "wb") as file:

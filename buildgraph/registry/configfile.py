@@ -20,19 +20,20 @@ A table in a later file takes the place of that in an earlier one. All mistakes 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildgraph.errors import UsageError
 from buildgraph.registry.configplaces import Places
 from buildgraph.registry.hosts import PATTERN, canonical
-from buildgraph.spec.parse import parse
-from buildgraph.spec.problems import Problems, mean
+from buildgraph.values import dataclass
+
+if TYPE_CHECKING:
+    from buildgraph.spec.problems import Problems
 
 _TABLES = ("registry", "build")
 _KEYS = ("plain-http", "ca", "client-cert", "client-key", "mirrors")
-_HOST = re.compile(PATTERN)
-_MIRROR = re.compile(rf"{PATTERN}(?:/[a-z0-9._/-]+)?")
+_MIRROR = rf"{PATTERN}(?:/[a-z0-9._/-]+)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ def load_tables(where: Places) -> Tables:
 
 
 def _read(file: Path, content: bytes) -> Tables:
+    from buildgraph.spec.parse import parse
+    from buildgraph.spec.problems import Problems, mean
+
     document, positions = parse(str(file), content)
     problems = Problems(positions)
     for key in document:
@@ -92,7 +96,7 @@ def _read(file: Path, content: bytes) -> Tables:
     return Tables(hosts, ca)
 
 
-def _table(document: Mapping[str, object], name: str, problems: Problems) -> Mapping[str, object]:
+def _table(document: Mapping[str, object], name: str, problems: "Problems") -> Mapping[str, object]:
     found = document.get(name, {})
     if isinstance(found, dict):
         return found
@@ -100,7 +104,7 @@ def _table(document: Mapping[str, object], name: str, problems: Problems) -> Map
     return {}
 
 
-def _authority(file: Path, build: Mapping[str, object], problems: Problems) -> str:
+def _authority(file: Path, build: Mapping[str, object], problems: "Problems") -> str:
     for key in build:
         if key != "ca":
             problems.add(
@@ -116,12 +120,12 @@ def _authority(file: Path, build: Mapping[str, object], problems: Problems) -> s
 class _Table:
     """One ``[registry."HOST"]``; mistakes go to ``problems`` and leave the value out."""
 
-    def __init__(self, file: Path, host: str, table: object, problems: Problems) -> None:
+    def __init__(self, file: Path, host: str, table: object, problems: "Problems") -> None:
         self._file = file
         self._host = host
         self._problems = problems
         self._values: Mapping[str, object] = table if isinstance(table, dict) else {}
-        if not isinstance(table, dict) or not _HOST.fullmatch(host):
+        if not isinstance(table, dict) or not re.fullmatch(PATTERN, host):
             self._wrong(
                 "",
                 f"{host!r} is not a registry with its table",
@@ -129,6 +133,8 @@ class _Table:
             )
 
     def read(self) -> HostTable:
+        from buildgraph.spec.problems import mean
+
         for key in self._values:
             if key not in _KEYS:
                 hint = mean(self._problems.near(key, _KEYS)) or f"there are {', '.join(_KEYS)}"
@@ -168,7 +174,7 @@ class _Table:
     def _mirrors(self) -> tuple[str, ...]:
         mirrors = self._texts("mirrors")
         for mirror in mirrors:
-            if not _MIRROR.fullmatch(mirror):
+            if not re.fullmatch(_MIRROR, mirror):
                 self._wrong(
                     "mirrors",
                     f"{mirror!r} is not a mirror",

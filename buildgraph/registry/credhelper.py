@@ -7,25 +7,30 @@ the secret is an identity token. A failure is told on standard output with exit 
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from buildgraph.errors import MachineError, UsageError
+from buildgraph.values import dataclass
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATIENCE = 120.0
 """Seconds; a helper may ask a person to unlock a key ring."""
 
 TOKEN_USER = "<token>"  # noqa: S105 - a name of the protocol
 _NOT_FOUND = "credentials not found"
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NAME = r"[A-Za-z0-9._-]+"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     username: str
-    secret: str = field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Answer({self.username!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,10 @@ class Helper:
     """``name`` as a config file has it; ``environ`` is the program's whole environment, PATH included."""
 
     name: str
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Helper({self.name!r})"
 
     def get(self, server: str) -> Answer | None:
         """None when the helper knows no credential. Raises MachineError ``credential-helper``."""
@@ -66,12 +74,15 @@ class Helper:
             raise self._failed("erase", server, done)
 
     def _run(self, action: str, said: str) -> "subprocess.CompletedProcess[str]":
-        if not _NAME.fullmatch(self.name):
+        if not re.fullmatch(_NAME, self.name):
             raise UsageError(
                 "bad-auth-file",
                 f"{self.name!r} is not the name of a credential helper",
                 hint="credsStore and credHelpers name what follows docker-credential-",
             )
+        import shutil
+        import subprocess
+
         program = shutil.which(f"docker-credential-{self.name}", path=self.environ.get("PATH"))
         if not program:
             raise self._wrong(f"there is no docker-credential-{self.name} on this machine's PATH")

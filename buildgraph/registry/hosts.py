@@ -12,7 +12,7 @@ DOCKER_HUB = "docker.io"
 _LOOPBACK_6: Final = bytes(15) + b"\x01"
 _HUB_NAMES = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
 PATTERN: Final = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
-_WRITTEN = re.compile(rf"(?:https?://)?({PATTERN})(?:/|/v[12]/?)?")
+_WRITTEN: Final = rf"(?:https?://)?({PATTERN})(?:/|/v[12]/?)?"
 
 
 def parse(text: str) -> str:
@@ -20,7 +20,7 @@ def parse(text: str) -> str:
 
     Raises UsageError ``bad-registry``.
     """
-    found = _WRITTEN.fullmatch(text)
+    found = re.fullmatch(_WRITTEN, text)
     if not found:
         host = text.removeprefix("https://").removeprefix("http://").partition("/")[0]
         hint = f"a login is for a whole registry: {host}" if re.fullmatch(PATTERN, host) else ""

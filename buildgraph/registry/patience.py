@@ -5,7 +5,6 @@ clients do not come back together) or after what ``Retry-After`` says, at most :
 ``total`` seconds of waiting. A registry that wants a longer wait than what is left is not waited for.
 """
 
-import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -31,6 +30,12 @@ class Clock(Protocol):
     def sleep(self, seconds: float, /) -> None: ...
 
 
+def _random() -> float:
+    from random import random  # few commands ever wait
+
+    return random()
+
+
 @dataclass(slots=True)
 class Retries:
     """The patience of one request; :meth:`again` sleeps and says whether to try once more.
@@ -44,7 +49,7 @@ class Retries:
     since: float | None = None
     tried: int = 1
     waited: float = 0.0
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = _random
 
     def again(self, retry_after: float | None = None, *, slow: bool = False) -> bool:
         """``slow``: the last try cost a whole timeout, which is worth several."""

@@ -11,14 +11,14 @@ blobs without names; the next one finds them and goes on.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final
 
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.client import RegistryError, Repository
 from buildgraph.registry.stopping import Stop, StoppedError
+from buildgraph.registry.together import together
 from buildgraph.values import dataclass, field
 
 _AT_ONCE: Final = 6
@@ -26,8 +26,6 @@ _AT_ONCE: Final = 6
 
 _GRACE: Final = 5.0
 """Seconds that putting tags back may take once the release is told to stop."""
-
-T = TypeVar("T")
 
 _LOST: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 """What a registry says of a manifest whose blobs it had once (distribution-spec, "Error Codes")."""
@@ -98,14 +96,13 @@ class Release:
 
         Raises RemoteError and what reading a blob raises; then no tag has moved, or all moved ones are back.
         """
-        with ThreadPoolExecutor(_AT_ONCE, "release") as pool:
-            _all(pool, self._look, self.shipped)
-            behind = [one for one in self.shipped if not one.current]
-            _all(pool, self._carry, _by_blob(behind))
-            _all(pool, self._describe, behind)
-            if lost := [one for one in behind if one.lost]:
-                _all(pool, self._carry, _by_blob(lost))
-                _all(pool, self._put_manifests, lost)
+        together(_AT_ONCE, self._look, self.shipped)
+        behind = [one for one in self.shipped if not one.current]
+        together(_AT_ONCE, self._carry, _by_blob(behind))
+        together(_AT_ONCE, self._describe, behind)
+        if lost := [one for one in behind if one.lost]:
+            together(_AT_ONCE, self._carry, _by_blob(lost))
+            together(_AT_ONCE, self._put_manifests, lost)
         if behind:
             begin(behind)
             self._move(behind)
@@ -229,19 +226,6 @@ class Release:
     def _check(self) -> None:
         if self._stopped.is_set():
             raise StoppedError
-
-
-def _all(pool: ThreadPoolExecutor, work: Callable[[T], None], things: Iterable[T]) -> None:
-    """Do it for each; at the first failure what has not begun is left out, and that failure is raised."""
-    waiting = [pool.submit(work, thing) for thing in things]
-    try:
-        for one in waiting:
-            one.result()
-    except BaseException:
-        for one in waiting:
-            one.cancel()
-        wait(waiting)
-        raise
 
 
 def _by_blob(behind: Iterable[Shipped]) -> list[list[tuple[Shipped, Blob]]]:

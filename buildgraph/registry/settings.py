@@ -8,7 +8,6 @@ here opens a connection or a certificate.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildgraph.errors import UsageError
@@ -16,6 +15,7 @@ from buildgraph.registry.configfile import HostTable, load_tables
 from buildgraph.registry.configplaces import config_home, places
 from buildgraph.registry.hosts import canonical, is_loopback
 from buildgraph.registry.proxy import Proxies, ProxyServer
+from buildgraph.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
