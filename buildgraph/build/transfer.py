@@ -119,17 +119,11 @@ class Transfer:
 
     def keep(self, content: Content, names: Sequence[str]) -> None:
         """Bring all of it into the store, then name it."""
-        together(_AT_ONCE, partial(self._keep_layer, content), content.layers)
+        bring = partial(self._keep_layer, content)
+        together(_AT_ONCE, bring, content.layers, self._stopped.set)
         self.name(content, names)
 
     def _keep_layer(self, content: Content, layer: Descriptor) -> None:
-        try:
-            self._bring(content, layer)
-        except BaseException:
-            self._stopped.set()  # nobody wants the others without this one
-            raise
-
-    def _bring(self, content: Content, layer: Descriptor) -> None:
         blobs = self._store.blobs
         self._check()
         if blobs.has(layer.digest):

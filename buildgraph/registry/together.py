@@ -11,10 +11,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def together(limit: int, work: Callable[[T], object], things: Iterable[T]) -> None:
+def together(
+    limit: int,
+    work: Callable[[T], object],
+    things: Iterable[T],
+    failed: Callable[[], object] = lambda: None,
+) -> None:
     """Do it for each, at most ``limit`` at once, begun in their order; one alone in the caller's own thread.
 
-    At the first failure what has not begun is left out; when the others have ended, that failure is raised.
+    At the first failure what has not begun is left out and ``failed`` called, so that it may stop the others; when they
+    have ended, that failure is raised.
     """
     waiting = deque(things)
     if len(waiting) == 1:
@@ -32,6 +38,7 @@ def together(limit: int, work: Callable[[T], object], things: Iterable[T]) -> No
                 work(thing)
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failures.append(error)
+                failed()
 
     threads = [
         threading.Thread(target=run, name="together") for _ in range(min(limit, len(waiting)))

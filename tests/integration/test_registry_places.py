@@ -63,9 +63,9 @@ def test_a_mirror_with_other_bytes_is_not_asked_twice(origin, mirror):
         assert read(repository, LAYER) == blobs_of(IMAGE)[LAYER.digest]
 
 
-def test_a_proxy_that_is_reached_by_https_is_refused():
+def test_a_proxy_of_another_kind_is_refused():
     settings = Settings(
-        proxies=Settings.load({"https_proxy": "https://u:secret@proxy.test"}).proxies
+        proxies=Settings.load({"https_proxy": "socks4://u:secret@proxy.test"}).proxies
     )
     with registries(settings) as client, pytest.raises(UsageError) as caught:
         client.repository(at("registry.test")).resolve("latest")

@@ -226,7 +226,7 @@ def elsewhere(monkeypatch) -> None:
         socket,
         "getaddrinfo",
         lambda host, *rest, **more: find(
-            "127.0.0.1" if str(host).endswith(".test") else host, *rest, **more
+            "127.0.0.1" if host.endswith(b".test") else host, *rest, **more
         ),
     )
 

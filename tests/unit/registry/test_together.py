@@ -57,6 +57,19 @@ def test_nothing_is_begun_after_a_failure():
     assert begun == [0]
 
 
+def test_a_failure_can_stop_the_others():
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        if number:
+            raise ValueError(number)
+        assert stop.wait(30)
+        raise KeyError(number)
+
+    with pytest.raises(ValueError, match="1"):
+        together(2, work, range(2), stop.set)
+
+
 def test_a_failure_waits_for_what_has_begun():
     failed, ended = threading.Event(), []
 
