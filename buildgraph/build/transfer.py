@@ -4,12 +4,10 @@ Whatever the way, digests stay: manifests, indexes, configs and layers are moved
 docker-archive, a form without manifests. What the other side has already is not moved again.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final, assert_never
 
 from buildgraph.build.blobs import Blobs
@@ -239,6 +237,9 @@ def save(
         if isinstance(file, Path):
             transfer.save(file, refs, _platform(platform))
             return
+        import shutil
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory(dir=transfer.tmp) as folder:
             made = Path(folder) / "archive"
             transfer.save(made, refs, _platform(platform))
@@ -252,6 +253,9 @@ def load(home: Path, environ: Mapping[str, str], file: Path | BinaryIO) -> tuple
     with _transferring(home, environ) as transfer:
         if isinstance(file, Path):
             return transfer.load(file)
+        import shutil
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory(dir=transfer.tmp) as folder:
             archive = Path(folder) / "archive"
             with archive.open("wb") as kept:
