@@ -117,6 +117,11 @@ class Platform:
         )
 
     @classmethod
+    def parse_all(cls, text: str) -> "tuple[Platform, ...]":
+        """Those that commas part, each once, in their order; none of an empty text."""
+        return tuple(dict.fromkeys(cls.parse(part.strip()) for part in text.split(",") if text))
+
+    @classmethod
     def of_machine(cls, machine: str) -> "Platform":
         """The platform of a Linux machine, from what ``uname -m`` says."""
         return cls("linux", _ARCHES.get(machine, machine))
@@ -127,3 +132,16 @@ class Platform:
     @property
     def uname(self) -> str:
         return _UNAMES.get(self.arch, self.arch)
+
+
+_LABEL = re.compile(r"@(?:linux|windows|darwin|freebsd)/[a-z0-9/]+$")
+
+
+def labelled(name: str, platform: Platform) -> str:
+    """What a table is called that several platforms have, each its own: ``deps@linux/arm64``."""
+    return f"{name}@{platform}"
+
+
+def unlabelled(name: str) -> str:
+    """The name as it was written."""
+    return _LABEL.sub("", name)

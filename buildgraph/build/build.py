@@ -12,6 +12,7 @@ from buildgraph.build.blame import blamed
 from buildgraph.build.demands import check_demands
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
+from buildgraph.build.products import Product, products
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
@@ -20,7 +21,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
 from buildgraph.execute.local import drive
-from buildgraph.execute.ops_image import BuiltImage, codec_of
+from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Claim, Node, Scheduler
 from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
@@ -55,12 +56,12 @@ def _build(session: Session, start: float) -> Summary:
     request = session.request
     targets = choose(graph, request.targets)
     check_rebuild(graph, request.rebuild)
-    images = [graph.images[t.partition(":")[2]] for t in targets if t.startswith("image:")]
-    check_demands(request, targets)
+    images = graph.chosen_images(targets)
+    check_demands(request, targets, graph.families)
     if request.push:
         from buildgraph.build.release import check_names
 
-        check_names(session, images)
+        check_names(session, targets)
     steps = graph.needed(targets, checks=not request.no_checks)
     if urls := cache_urls(session):
         from buildgraph.build.caches import Shared
@@ -197,18 +198,14 @@ def _finish(
     errors: tuple[BuildgraphError, ...],
     start: float,
 ) -> Summary:
-    made = nodes.progress.images
+    done = nodes.progress.images
     errors += _sent(session)
-    ready = [i for i in images if i.name in made and _checked(session, i)]
-    settled = [
-        t
-        for t in targets
-        if t in session.stacks.placed.settled or t.partition(":")[2] in {i.name for i in ready}
-    ]
+    made = {i.name: done[i.name] for i in images if i.name in done and _checked(session, i)}
+    ready = products(session, targets, made)
     results: tuple[ImageResult, ...] = ()
     if not errors or session.request.keep_going:
-        results = publish(session, ready, made, settled)
-    pushed, errors = _push(session, ready, made, errors)
+        results = publish(session, ready, _settled(session, targets, ready))
+    pushed, errors = _push(session, ready, errors)
     moved = {"uploaded": pushed.uploaded, "mounted": pushed.mounted} if pushed else {}
     if session.shared is not None:
         moved["uploaded"] = moved.get("uploaded", 0) + session.shared.sending.sent
@@ -219,8 +216,8 @@ def _finish(
     counts = Counter(nodes.progress.outcomes.values())
     steps = {name: counts.get(name, 0) for name in _COUNTED}  # type: ignore[call-overload]
     seconds = time.monotonic() - start
-    named = [image for image in ready if image.name in {result.target for result in results}]
-    metadata = metadata_of(session, named, made, steps, moved, seconds)
+    named = ready if results else ()
+    metadata = metadata_of(session, named, steps, moved, seconds)
     if not errors:
         session.snapshots.settle()
     write_documents(session, metadata, () if errors else results)
@@ -228,10 +225,16 @@ def _finish(
     return Summary(not errors, metadata, results, errors, _facts(session), pushed)
 
 
+def _settled(session: Session, targets: Sequence[str], ready: Sequence[Product]) -> list[str]:
+    """The targets that there is something to write of: images, and steps on every platform."""
+    images = {f"image:{product.target}" for product in ready}
+    settled, members = session.stacks.placed.settled, session.workspace.graph.members
+    return [t for t in targets if t in images or all(StepId(m) in settled for m in members(t))]
+
+
 def _push(
     session: Session,
-    ready: Sequence[ImageTarget],
-    made: Mapping[str, BuiltImage],
+    ready: Sequence[Product],
     errors: tuple[BuildgraphError, ...],
 ) -> tuple[Pushed | None, tuple[BuildgraphError, ...]]:
     """What was pushed, and all that went wrong so far. A build that failed pushes only with ``each``."""
@@ -241,7 +244,7 @@ def _push(
     from buildgraph.build.release import push
 
     try:
-        return push(session, ready, made), errors
+        return push(session, ready), errors
     except BuildgraphError as error:
         return None, (*errors, error)
 

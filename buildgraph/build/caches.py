@@ -68,7 +68,7 @@ def _members(session: "Session", url: CacheURL, images: Sequence[ImageTarget]) -
 
 def _inline(session: "Session", url: CacheURL, images: Sequence[ImageTarget]) -> Iterator[Member]:
     """The repositories that the images are pushed to, each with the steps of its images."""
-    from buildgraph.build.publish import tags_of
+    from buildgraph.build.products import all_tags_of
 
     if not session.request.push:
         session.observer(
@@ -80,7 +80,7 @@ def _inline(session: "Session", url: CacheURL, images: Sequence[ImageTarget]) ->
         return
     places: dict[str, set[StepId]] = {}
     for image in images:
-        for tag in tags_of(session, image):
+        for tag in all_tags_of(session, image):
             places.setdefault(Reference.parse(tag).repository, set()).update(image.stack)
     for place, steps in places.items():
         own = replace(url, scheme="registry", place=place)

@@ -1,6 +1,6 @@
 """Can what the command line asks for be given? Looked at before anything runs, so that no build ends in wrong usage."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from buildgraph.build.request import OutputSpec, Request
 from buildgraph.errors import UsageError
@@ -10,12 +10,16 @@ _FILES = ("tar", "local")
 """The types of output that a step has, too."""
 
 
-def check_demands(request: Request, targets: Sequence[str]) -> None:
-    """``targets`` are nodes (``image:x``, ``step:y``), groups flattened. Raises UsageError."""
+def check_demands(request: Request, targets: Sequence[str], several: Container[str]) -> None:
+    """``targets`` are nodes (``image:x``, ``step:y``), groups flattened; ``several``: those for several platforms.
+
+    Raises UsageError.
+    """
     _check_tags(request.tags, targets)
     _check_iidfile(request, targets)
     for output in request.outputs:
         _check_output(output, targets)
+        _check_platforms(output, [target for target in targets if target in several])
     taken = set[str]()
     for output in request.outputs:
         if output.dest and output.dest in taken:
@@ -66,6 +70,15 @@ def _check_output(output: OutputSpec, targets: Sequence[str]) -> None:
             "output-not-an-image",
             f"{_bare(steps[0])} is a step: it has no image for type={output.type}",
             hint="write its files with type=local or type=tar",
+        )
+
+
+def _check_platforms(output: OutputSpec, targets: Sequence[str]) -> None:
+    if targets and output.type == "docker":
+        raise UsageError(
+            "output-several-platforms",
+            f"{_bare(targets[0])} is for several platforms, which type=docker cannot hold",
+            hint="write type=oci-archive or type=oci, or build for one --platform",
         )
 
 

@@ -17,6 +17,8 @@ from buildgraph.build.dockerfiles import Dockerfiles, Recipe
 from buildgraph.build.dockerinput import REMOTE, DockerInput, known, open_input
 from buildgraph.build.dockeroptions import codec_of, lines_for, named_context
 from buildgraph.build.localbases import LocalBases
+from buildgraph.build.observing import told_once
+from buildgraph.build.platforms import model_for
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.build.sidecar import Sidecar
@@ -67,7 +69,13 @@ def open_docker_workspace(
     told = with_authority(told, request.environ)
     access.ca = authority_file(told, root)
     asks = want != "known"
-    model = _model(options, asked, given, facts, bases, codec, observer, told, asks=asks)
+    observer = told_once(observer)
+
+    def converted(platform: Platform) -> m.Model:
+        here, workspace = replace(options, platform=platform), replace(told, platform=platform)
+        return _model(here, asked, given, facts, bases, codec, observer, workspace, asks=asks)
+
+    model = model_for(platforms_of(request), options.build_platform, converted)
     opened = bases.open(model, wanted=asks)
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
@@ -100,7 +108,7 @@ def bases_for(
     keep: bool,
 ) -> DockerBases:
     """They know what tags named, for this context, and remember it where they are to ``keep`` it."""
-    root, platform = given.root, platform_of(request)
+    root, platform = given.root, platforms_of(request)[0]
     local = LocalBases(root, platform, store, cache, facts, undo)
     stored = None if asked.pull else StoreBases(store, access)
     images = BaseImages(store, Sidecar(root), access)
@@ -161,9 +169,8 @@ def _model(
     ).converted()
 
 
-def platform_of(request: Request) -> Platform:
-    here = Platform.of_machine(os.uname().machine)
-    return Platform.parse(request.platform) if request.platform else here
+def platforms_of(request: Request) -> tuple[Platform, ...]:
+    return request.platforms or (Platform.of_machine(os.uname().machine),)
 
 
 def image_name(given: DockerInput) -> str:
@@ -181,8 +188,9 @@ def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitS
         target=asked.target,
         args=_arguments(request, asked, facts),
         contexts=_contexts(request, asked, undo),
-        platform=platform_of(request),
+        platform=platforms_of(request)[0],
         platform_asked=bool(request.platform),
+        several_platforms=len(request.platforms) > 1,
         build_platform=Platform.of_machine(os.uname().machine),
         labels=asked.labels,
         network=asked.network,

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
-from buildgraph.image.source import ImageSource, OpenBlob, load_image, stored
+from buildgraph.image.source import (
+    ImageSource,
+    OpenBlob,
+    listed_platforms,
+    load_image,
+    read_document,
+    stored,
+)
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import INDEXES, Descriptor
 from buildgraph.store.local import LocalStore
@@ -68,6 +75,20 @@ class StoredImages:
             platform = Platform.of_machine(os.uname().machine)
         return load_image(self.open_blob, (descriptor,), platform, name)
 
+    def platforms(self, descriptor: Descriptor, name: str) -> tuple[Platform, ...]:
+        """Those that an index lists; none for a manifest. Raises ContentError."""
+        if descriptor.media_type not in INDEXES:
+            return ()
+        return listed_platforms(read_document(self.open_blob, descriptor, name), name)
+
+    def first(self, descriptor: Descriptor, name: str) -> ImageSource | None:
+        """The first image of an index; None where there is none, or it is damaged."""
+        try:
+            platforms = self.platforms(descriptor, name)
+            return self.of(descriptor, name, platforms[0]) if platforms else None
+        except ContentError:
+            return None
+
     def name_of(self, ref: str) -> str:
         """The whole name that ``ref`` is, or that its image has; raises what :meth:`find` raises."""
         digest = self.find(ref).digest
@@ -93,10 +114,14 @@ def _by_name(named: tuple[str, Descriptor]) -> str:
 
 
 def _entry(images: StoredImages, tag: str, descriptor: Descriptor) -> ImageEntry:
+    """Of an index without an image for this machine, its first one."""
     try:
         source = images.of(descriptor, tag)
     except ContentError:
-        return ImageEntry(tag, descriptor.digest, 0, "damaged")
+        first = images.first(descriptor, tag)
+        if first is None:
+            return ImageEntry(tag, descriptor.digest, 0, "damaged")
+        source = first
     return ImageEntry(tag, descriptor.digest, size_of(source), source.config.created)
 
 

@@ -17,11 +17,11 @@ from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.local import CancelledError
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import PackagesStep, StepId
-from buildgraph.names import Platform
+from buildgraph.names import Platform, unlabelled
 from buildgraph.registry.stopping import Stop
 from buildgraph.spec.linking import meaning
 from buildgraph.spec.lock import NAME, Lock, write
-from buildgraph.spec.model import Base, Packages
+from buildgraph.spec.model import Base, Packages, Ref
 from buildgraph.spec.pins import PackagesPin
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
@@ -81,7 +81,7 @@ def lock(
     graph = locked.graph
     wanted: Iterable[StepId] = graph.steps
     if names is not None:
-        targets = [name for name in names if _base_named(workspace, name) is None]
+        targets = [name for name in names if not _bases_named(workspace, name)]
         wanted = graph.needed(choose(graph, targets)) if targets else ()
     steps = _packages(graph, wanted)
     if names and not steps and not bases:
@@ -100,15 +100,17 @@ def _images(workspace: Workspace, names: Sequence[str] | None) -> list[Base]:
     model = workspace.model
     found: Collection[str] = model.bases
     if names is not None:
-        bases = [base for name in names if (base := _base_named(workspace, name))]
-        others = [name for name in names if _base_named(workspace, name) is None]
+        bases = [base for name in names for base in _bases_named(workspace, name)]
+        others = [name for name in names if not _bases_named(workspace, name)]
         found = {*bases, *(needed_bases(model, others) if others else ())}
     return [base for base in model.bases.values() if base.kind == "image" and base.name in found]
 
 
-def _base_named(workspace: Workspace, name: str) -> str | None:
-    bare = name.removeprefix("base:")
-    return bare if bare in workspace.model.bases else None
+def _bases_named(workspace: Workspace, name: str) -> list[str]:
+    """That of every platform."""
+    bare, model = name.removeprefix("base:"), workspace.model
+    variants = model.variants.get(Ref("base", bare), ())
+    return [one.name for _, one in variants] or [bare] * (bare in model.bases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class _Locking:
         for step in steps:
             name, arch = _bare(step), Platform.parse(step.platform).arch
             old = pins.find(name, arch)
-            suite = self._written_suite(name)
+            suite = self._written_suite(step)
             if old and not update and old.answers(step.packages, suite):
                 continue
             keep = old if old and not update and suite in ("", old.suite) else None
@@ -170,9 +172,9 @@ class _Locking:
         _write(self.workspace, pins)
         return relocked(self.workspace, pins), told
 
-    def _written_suite(self, name: str) -> str:
+    def _written_suite(self, step: PackagesStep) -> str:
         """What the Buildfile says; the graph's own step has the suite of its pins."""
-        kind = self.workspace.model.steps[name].kind
+        kind = self.workspace.model.steps[step.id.partition(":")[2]].kind
         return kind.suite if isinstance(kind, Packages) else ""
 
     def _resolve(self, step: PackagesStep, keep: PackagesPin | None) -> PackagesPin:
@@ -237,4 +239,5 @@ def _write(workspace: Workspace, lock: Lock) -> None:
 
 
 def _bare(step: PackagesStep) -> str:
-    return step.id.partition(":")[2]
+    """The name that was written, which is the pin's for all platforms."""
+    return unlabelled(step.id.partition(":")[2])

@@ -5,7 +5,7 @@ will do to validate. Of an image for several platforms, inspect and history show
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,14 @@ from buildgraph.build.registries import Access
 from buildgraph.errors import UsageError
 from buildgraph.image.archive import ImageArchive
 from buildgraph.image.content import Content
-from buildgraph.image.layout import Layout
-from buildgraph.image.source import ImageSource, OpenBlob, load_image
+from buildgraph.image.layout import Layout, named
+from buildgraph.image.source import (
+    ImageSource,
+    OpenBlob,
+    listed_platforms,
+    load_image,
+    read_document,
+)
 from buildgraph.image.validate import validate as find_problems
 from buildgraph.names import Platform
 from buildgraph.oci.descriptor import INDEXES, Descriptor
@@ -59,28 +65,45 @@ class _Look:
     def content(self, place: Place) -> Content:
         return Opener(self._store, self._access.remote, self.blobs, self._undo).open(place)
 
-    def image(self, ref: str) -> ImageSource:
+    def root(self, ref: str) -> tuple[Descriptor, OpenBlob]:
+        """What the name or place names: a manifest or an index."""
         place = self.place(ref)
         if isinstance(place, StorePlace):
             ref, place = place.reference, None
         if place is None:
-            return self.images.open(ref)
+            return self.images.find(ref), self.blobs.open
         content = self.content(place)
+        return content.root, content.open_any
+
+    def image(self, ref: str) -> ImageSource:
+        """The image for this machine; of an index that has none for it, the first one."""
+        root, open_blob = self.root(ref)
+        if root.media_type not in INDEXES:
+            return load_image(open_blob, (root,), None, ref)
+        platforms = listed_platforms(read_document(open_blob, root, ref), ref)
         here = Platform.of_machine(os.uname().machine)
-        platform = here if content.root.media_type in INDEXES else None
-        return load_image(content.open_any, (content.root,), platform, ref)
+        if platforms and not any((p.os, p.arch) == (here.os, here.arch) for p in platforms):
+            here = platforms[0]
+        return load_image(open_blob, (root,), here, ref)
 
 
 def inspect(home: Path, ref: str, environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """Of an image for several platforms ``index`` says what there is, and the rest is that for this machine."""
     with ExitStack() as undo:
-        source = _Look(home, environ, undo).image(ref)
-        return {
+        look = _Look(home, environ, undo)
+        root, open_blob = look.root(ref)
+        source = look.image(ref)
+        told: dict[str, Any] = {
             "schema": 1,
             "digest": source.descriptor.digest,
             "size": size_of(source),
             "manifest": decode(source.manifest_bytes, ref).rest(),
             "config": decode(source.config_bytes, ref).rest(),
         }
+        if root.media_type in INDEXES:
+            index = decode(read_document(open_blob, root, ref), ref).rest()
+            told["index"] = {"digest": root.digest, **index}
+        return told
 
 
 def history(home: Path, ref: str, environ: Mapping[str, str]) -> list[HistoryEntry]:
@@ -106,24 +129,32 @@ def validate(home: Path, ref: str, environ: Mapping[str, str] | None = None) -> 
         path, _, reference = ref.partition(":")
         for candidate, name in ((Path(ref), ""), (Path(path), reference)):
             if candidate.is_dir():
-                return _problems(Layout(candidate).image(name))
+                layout = Layout(candidate)
+                roots = named(layout.index().manifests, name, str(candidate))
+                return _found(layout.open_blob, roots, str(candidate))
             if candidate.is_file():
                 archive = undo.enter_context(ImageArchive(candidate))
-                return _problems(archive.image(name))
+                return _archived(archive, name)
         look = _Look(home, environ or {}, undo)
         place = look.place(ref)
         if place is not None:
             content = look.content(place)
-            return _found(content.open_any, content.root, content.name)
-        source = look.images.open(ref)
-        look.blobs.fetch(layer.digest for layer in source.manifest.layers)
-        return _problems(source)
+            return _found(content.open_any, (content.root,), content.name)
+        root = look.images.find(ref)
+        whole = Content.load(look.blobs.open, root, ref)
+        look.blobs.fetch(layer.digest for layer in whole.layers)
+        return _found(look.blobs.open, (root,), ref)
 
 
-def _problems(source: ImageSource) -> list[str]:
-    return _found(source.open_blob, source.descriptor, source.name)
+def _archived(archive: ImageArchive, name: str) -> list[str]:
+    """A layout in a tar with all its platforms, else the image of docker's own form."""
+    listed = archive.listed()
+    if listed and any(one.media_type in INDEXES for one in listed):
+        return _found(archive.open_blob, named(listed, name, str(archive.path)), str(archive.path))
+    source = archive.image(name)
+    return _found(source.open_blob, (source.descriptor,), source.name)
 
 
-def _found(open_blob: OpenBlob, root: Descriptor, name: str) -> list[str]:
-    found = find_problems(open_blob, (root,), name)
+def _found(open_blob: OpenBlob, roots: Sequence[Descriptor], name: str) -> list[str]:
+    found = find_problems(open_blob, roots, name)
     return [f"{problem.subject}: {problem.message} [{problem.code}]" for problem in found]

@@ -35,6 +35,7 @@ from buildgraph.graph.step import (
     files_of,
     inputs_of,
 )
+from buildgraph.names import unlabelled
 from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
 from buildgraph.spec.model import Owner
 from buildgraph.store.actions import decode_result
@@ -61,9 +62,10 @@ def rules_for(request: Request, now: int) -> Rules:
         stage = name.split("/")[1:2]
         if stage and stage[0].lower() in again:
             return f"--no-cache-filter {stage[0]}"
-        for pattern in request.rebuild:
-            if fnmatch.fnmatchcase(name, pattern.removeprefix("step:")):
-                return f"--rebuild {pattern}"
+        for written in request.rebuild:
+            pattern = written.removeprefix("step:")
+            if any(fnmatch.fnmatchcase(one, pattern) for one in {name, unlabelled(name)}):
+                return f"--rebuild {written}"
         if isinstance(step, RunStep) and step.reuse.never:
             return 'reuse = "never"'
         return None

@@ -1,8 +1,8 @@
-"""What is every observer promised, whichever threads things happen in? One call at a time."""
+"""What is every observer promised, whichever threads things happen in? One call at a time, and no warning twice."""
 
 import threading
 
-from buildgraph.events import Event, Observer
+from buildgraph.events import Event, Observer, Warned
 
 
 def one_at_a_time(observer: Observer) -> Observer:
@@ -11,5 +11,19 @@ def one_at_a_time(observer: Observer) -> Observer:
     def observe(event: Event) -> None:
         with lock:
             observer(event)
+
+    return observe
+
+
+def told_once(observer: Observer) -> Observer:
+    """For what is read several times: a warning that was told is not told again."""
+    told = set[Warned]()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Warned):
+            if event in told:
+                return
+            told.add(event)
+        observer(event)
 
     return observe

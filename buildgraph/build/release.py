@@ -13,10 +13,10 @@ a killed one says ``moving``. The record is one JSON document, schema 1::
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from buildgraph.build.publish import tags_of
+from buildgraph.build.products import Product
 from buildgraph.build.remote import Remote
 from buildgraph.build.request import Pushed
 from buildgraph.build.session import Session
@@ -24,8 +24,6 @@ from buildgraph.build.ship import shipment
 from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
 from buildgraph.events import ImagePushed
 from buildgraph.execute.interrupt import interruptible
-from buildgraph.execute.ops_image import BuiltImage
-from buildgraph.graph.graph import ImageTarget
 from buildgraph.image.content import Content
 from buildgraph.image.source import ImageSource
 from buildgraph.names import Reference
@@ -35,26 +33,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_names(session: Session, images: Sequence[ImageTarget]) -> None:
+def check_names(session: Session, targets: Sequence[str]) -> None:
     """Before anything is built: an image that nobody could ask for cannot be pushed."""
-    for image in images:
-        if not image.tags and not session.request.tags:
+    graph = session.workspace.graph
+    for target in targets:
+        images = graph.chosen_images((target,))
+        family = graph.families.get(target)
+        tags = family.tags if family else [tag for image in images for tag in image.tags]
+        if images and not tags and not session.request.tags:
             raise UsageError(
                 "push-without-name",
-                f"image {image.name} has no tags, so --push does not know where it belongs",
+                f"image {target.partition(':')[2]} has no tags, so --push does not know where it belongs",
                 hint='write tags = ["registry/name:tag"] in its table, or give it a name with -t',
-                where=image.where,
+                where=images[0].where,
             )
 
 
-def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, BuiltImage]) -> Pushed:
+def push(session: Session, ready: Sequence[Product]) -> Pushed:
     """All of them or none; with ``--push=each`` every image by itself, as far as it gets.
 
     Raises RemoteError; with ``each`` after all were tried.
     """
     with interruptible(session.cancelled.set):
         remote = session.access.remote
-        loads = [load for image in images for load in _shipments(session, remote, image, made)]
+        loads = [load for product in ready for load in _shipments(session, remote, product)]
         if session.request.push != "each":
             return _pushed(session, _deliver(session, loads))
         done, failed = list[Shipped](), []
@@ -68,17 +70,22 @@ def push(session: Session, images: Sequence[ImageTarget], made: Mapping[str, Bui
         return _pushed(session, done)
 
 
-def _shipments(
-    session: Session, remote: Remote, image: ImageTarget, made: Mapping[str, BuiltImage]
-) -> list[Shipment]:
-    """One for every repository that the image's names belong to."""
-    source = ImageSource.of(made[image.name].assembled, session.blobs.open, image.name)
-    content = Content.of(source)
+def _shipments(session: Session, remote: Remote, product: Product) -> list[Shipment]:
+    """One for every repository that the image's names belong to; images of an index may have names of their own."""
+    loads = _named(remote, product.target, product.content(session.blobs.open), product.tags)
+    for part in product.parts if product.own_tags else ():
+        tags = [tag for tag, one in product.own_tags if one == part.assembled.descriptor]
+        source = ImageSource.of(part.assembled, session.blobs.open, part.target.name)
+        loads += _named(remote, part.target.name, Content.of(source), tags)
+    return loads
+
+
+def _named(remote: Remote, target: str, content: Content, names: Sequence[str]) -> list[Shipment]:
     tags: dict[Reference, list[str]] = {}
-    for text in tags_of(session, image):
+    for text in names:
         name = Reference.parse(text)
         tags.setdefault(Reference(name.host, name.path), []).append(name.tag or "latest")
-    return [shipment(remote, image.name, content, place, found) for place, found in tags.items()]
+    return [shipment(remote, target, content, place, found) for place, found in tags.items()]
 
 
 def _deliver(session: Session, loads: Sequence[Shipment]) -> Sequence[Shipped]:

@@ -6,6 +6,7 @@ from typing import BinaryIO, Literal
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
+from buildgraph.names import Platform
 from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.values import dataclass, field
 
@@ -76,6 +77,7 @@ class Request:
     targets: tuple[str, ...] = ()
     sets: Mapping[str, str] = field(default_factory=dict)
     platform: str | None = None
+    """One, or several with commas between them."""
     jobs: int | None = None
     memory: int | None = None
     keep_going: bool = False
@@ -99,6 +101,11 @@ class Request:
     caches: tuple[CacheURL, ...] | None = None
     """None: those of ``BUILDGRAPH_CACHE``, else the Buildfile's. Folders are absolute."""
     stdout: BinaryIO | None = field(default=None, compare=False)
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """Those that ``platform`` names; none where nothing was said."""
+        return Platform.parse_all(self.platform or "")
 
 
 @dataclass(frozen=True, slots=True)

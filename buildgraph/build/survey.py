@@ -155,7 +155,7 @@ def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
         targets = choose(graph, (name,))
         steps = graph.needed(targets, checks=False)
         prepare(session, steps, ())
-        if len(targets) == 1 and targets[0].startswith("step:"):
+        if len(targets) == 1 and targets[0] in graph.steps:
             step = graph.steps[StepId(targets[0])]
             return _why_step(session, step, decisions(session, steps)[step.id], against)
         if against is not None:
@@ -257,12 +257,14 @@ def graph(request: Request) -> GraphView:
             state, reason = _words(known[step_id]) if step_id in known else ("", "")
             nodes.append(GraphNode(_bare(step_id), kind_of(made.steps[step_id]), state, reason))
         edges = [(_bare(i), _bare(s)) for s in steps for i in inputs_of(made.steps[s])]
-        for target in targets:
+        for image in made.chosen_images(targets):
+            nodes.append(GraphNode(image.name, "image", "", ""))
+            above = dict.fromkeys((*image.stack, *image.checks))
+            edges += [(_bare(s), image.name) for s in above]
+        for target in (target for target in targets if target in made.families):
             kind, _, name = target.partition(":")
-            if kind == "image":
-                nodes.append(GraphNode(name, "image", "", ""))
-                image = made.images[name]
-                edges += [(_bare(s), name) for s in dict.fromkeys((*image.stack, *image.checks))]
+            nodes.append(GraphNode(name, kind, "", ""))
+            edges += [(_bare(member), name) for member in made.members(target)]
         return GraphView(tuple(nodes), tuple(edges))
 
 
@@ -302,7 +304,7 @@ def list_targets(request: Request) -> list[Target]:
 def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
     kind, _, name = node.partition(":")
     if kind == "step":
-        kind = kind_of(made.steps[StepId(node)])
+        kind = kind_of(made.steps[StepId(made.members(node)[0])])
     description = made.descriptions.get(node, "")
     if kind == "base":
         base = bases[name]

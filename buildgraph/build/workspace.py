@@ -20,10 +20,10 @@ from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import prove, row_of
-from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.graph import BuildGraph, Family
 from buildgraph.graph.lower import lower
 from buildgraph.graph.step import StepId
-from buildgraph.names import Platform
+from buildgraph.names import Platform, unlabelled
 from buildgraph.spec import gitfacts
 from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.locate import candidates, find
@@ -198,6 +198,11 @@ def _names(model: Model) -> BuildGraph:
         images=dict.fromkeys(model.images, nothing),
         groups={g.name: tuple(map(str, g.targets)) for g in model.groups.values()},
         default=tuple(map(str, model.workspace.default)),
+        families={
+            str(ref): Family(tuple((platform, str(one)) for platform, one in several))
+            for ref, several in model.variants.items()
+            if ref.kind != "base"
+        },
     )
 
 
@@ -229,7 +234,8 @@ def graph_of(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
     steps = dict(model.steps)
     pins = {}
     for name, step in model.steps.items():
-        pin, kind = lock.find(name, platform.arch), step.kind
+        arch = (step.platform or platform).arch
+        pin, kind = lock.find(unlabelled(name), arch), step.kind
         if pin and isinstance(kind, Packages) and pin.answers(kind.packages, kind.suite):
             pins[name] = pin.packages
             steps[name] = replace(step, kind=replace(kind, suite=pin.suite))
@@ -276,7 +282,8 @@ def choose(graph: BuildGraph, names: Iterable[str]) -> tuple[str, ...]:
     """
     names = tuple(names)
     if not names:
-        chosen: Iterable[str] = graph.default or [f"image:{name}" for name in graph.images]
+        images = (t for t in targets_of(graph) if t.startswith("image:"))
+        chosen: Iterable[str] = graph.default or images
         return graph.flatten(chosen)
     found: dict[str, None] = {}
     for name in names:
@@ -286,10 +293,11 @@ def choose(graph: BuildGraph, names: Iterable[str]) -> tuple[str, ...]:
 
 def _named(graph: BuildGraph, name: str) -> list[str]:
     known = targets_of(graph)
-    short = {target.partition(":")[2]: target for target in known}
+    members = (member for target in graph.families for member in graph.members(target))
+    short = {target.partition(":")[2]: target for target in (*members, *known)}
     if name in short:
         return [short[name]]
-    if name in known:
+    if name in short.values():
         return [name]
     matching = [target for target in known if fnmatchcase(target.partition(":")[2], name)]
     if matching:
@@ -300,6 +308,7 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
 def check_rebuild(graph: BuildGraph, patterns: Iterable[str]) -> None:
     """Raises UsageError ``unknown-step`` for what is no step of the workspace, needed by the targets or not."""
     steps = [step.partition(":")[2] for step in graph.steps if step.startswith("step:")]
+    steps += map(unlabelled, tuple(steps))
     for pattern in patterns:
         name = pattern.removeprefix("step:")
         if not any(fnmatchcase(step, name) for step in steps):
@@ -316,7 +325,14 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def targets_of(graph: BuildGraph) -> tuple[str, ...]:
-    """Everything that can be named on the command line, in the Buildfile's order."""
+    """Everything that can be named on the command line, in the Buildfile's order.
+
+    What several platforms have each its own stands there once, by the name that was written.
+    """
     steps = [step for step in graph.steps if step.startswith("step:")]
     images = [f"image:{name}" for name in graph.images]
-    return (*images, *steps, *(f"group:{name}" for name in graph.groups))
+    every = (*images, *steps)
+    if graph.families:
+        family = {m: target for target in graph.families for m in graph.members(target)}
+        every = tuple(dict.fromkeys(family.get(target, target) for target in every))
+    return (*every, *(f"group:{name}" for name in graph.groups))

@@ -39,7 +39,11 @@ def targets(function: F) -> F:
 def model(function: F) -> F:
     """Options that change what a Buildfile means."""
     function = click.option(
-        "--platform", metavar="P", help="Build for this platform, such as linux/arm64."
+        "--platform",
+        metavar="P[,P]...",
+        multiple=True,
+        callback=_joined,
+        help="Build for this platform, such as linux/arm64; for several it gives one index.",
     )(function)
     return click.option(
         "--set",
@@ -48,6 +52,11 @@ def model(function: F) -> F:
         multiple=True,
         help="Give a variable of the Buildfile a value.",
     )(function)
+
+
+def _joined(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> str | None:
+    """Written once with commas or several times, it is one list."""
+    return ",".join(given) or None
 
 
 def forcing(function: F) -> F:
@@ -105,12 +114,6 @@ def request(
     """What the user asked for, paths made absolute. A Dockerfile needs ``docker``."""
     from buildgraph.build.request import Request
 
-    if "," in (rest.get("platform") or ""):
-        raise UsageError(
-            "unsupported",
-            f"--platform {rest['platform']}: several platforms at once are not supported yet",
-            hint="build for one after the other; what they share is not built twice",
-        )
     return Request(
         directory=session.directory,
         file=None if rest.get("docker") else session.file,

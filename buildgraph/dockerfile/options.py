@@ -63,6 +63,8 @@ class Options:
     platform: Platform = Platform("linux", "amd64")
     platform_asked: bool = False
     """Whether a person said so: the image is then of it, whatever its base is."""
+    several_platforms: bool = False
+    """Whether it is one of several, so that every base says in its name for which it is."""
     build_platform: Platform = Platform("linux", "amd64")
     labels: Mapping[str, str] = field(default_factory=dict)
     network: Network = "default"

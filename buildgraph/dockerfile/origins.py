@@ -100,7 +100,8 @@ def _scratch(platform: Platform, where: Location) -> Origin:
 
 
 def _called(name: str, platform: Platform, options: Options) -> str:
-    return name if platform == options.platform else f"{name} {platform}"
+    plain = platform == options.platform and not options.several_platforms
+    return name if plain else f"{name} {platform}"
 
 
 def _base(base: m.Base) -> Origin:

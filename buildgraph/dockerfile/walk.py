@@ -159,6 +159,7 @@ class Walk:
                 kind,
                 self.stages.file.location(self.at),
                 on=tuple(self.state.stack) if _looks_below(kind) else (),
+                platform=self.node.platform if isinstance(kind, m.Run) else None,
                 title=self._title(each),
             )
         )

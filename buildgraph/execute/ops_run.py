@@ -16,6 +16,7 @@ from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import Location, MachineError, StepFailedError
 from buildgraph.events import Observer, StepOutput, Warned
 from buildgraph.execute.conflicts import Conflicts
+from buildgraph.execute.foreign import foreign_error
 from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.placement import PlacedLayer
@@ -142,6 +143,8 @@ class RunOp:
             if self._cancelled.is_set() or outcome.exit.cancelled:
                 raise CancelledError
             if attempt == attempts or not _again(step, outcome):
+                if foreign := foreign_error(step, outcome.exit.code, outcome.last):
+                    raise foreign
                 failure = _failure(step, outcome, self._secrets)
                 raise self._no_space(failure) if outcome.full else failure
             self._say(step, f"attempt {attempt} of {attempts} failed; trying again".encode())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.graph.step import Stack, Step, StepId, inputs_of
+from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.spec.model import HistoryLine
 from buildgraph.values import dataclass, field
@@ -44,6 +45,17 @@ class ImageTarget:
     """Of an image from a Dockerfile, after that of its base; then layers that hold nothing are kept, too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a name stands for that several platforms have, each its own: targets by platform, in the order asked for.
+
+    Of an image, ``tags`` are those that they have in common: they name the index of all.
+    """
+
+    members: tuple[tuple[Platform, str], ...]
+    tags: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class BuildGraph:
     """``groups`` name images, steps and groups as ``image:x``, ``step:x``, ``group:x``; ``default`` likewise."""
@@ -53,6 +65,18 @@ class BuildGraph:
     groups: Mapping[str, tuple[str, ...]]
     default: tuple[str, ...]
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, Family] = field(default_factory=dict)
+    """By target."""
+
+    def members(self, target: str) -> tuple[str, ...]:
+        """The target itself, or what it stands for on several platforms."""
+        family = self.families.get(target)
+        return (target,) if family is None else tuple(member for _, member in family.members)
+
+    def chosen_images(self, targets: Iterable[str]) -> list[ImageTarget]:
+        """The images among ``targets``, for every platform."""
+        nodes = (node for target in targets for node in self.members(target))
+        return [self.images[name] for node in nodes if (name := _image_name(node))]
 
     def order(self, wanted: Iterable[StepId] | None = None) -> tuple[StepId, ...]:
         """All steps, or those ``wanted``, inputs first; the same order in every run."""
@@ -65,7 +89,8 @@ class BuildGraph:
         """The steps that ``targets`` (``image:x`` or ``step:x``) need, themselves included, inputs first."""
         todo: list[StepId] = []
         for target in targets:
-            todo += self._roots(target, checks=checks)
+            for member in self.members(target):
+                todo += self._roots(member, checks=checks)
         found: set[StepId] = set()
         while todo:
             step = todo.pop()
@@ -106,6 +131,9 @@ class BuildGraph:
         for image in self.images.values():
             dag.add_node(f"image:{image.name}")
             dag.add_edges_from((step, f"image:{image.name}") for step in image.stack + image.checks)
+        for target, family in self.families.items():
+            dag.add_node(target)
+            dag.add_edges_from((member, target) for _, member in family.members)
         for name, members in self.groups.items():
             dag.add_node(f"group:{name}")
             dag.add_edges_from((member, f"group:{name}") for member in members)
@@ -119,6 +147,11 @@ class BuildGraph:
         for node in tuple(found):
             found |= nx.descendants(self.dag, node)
         return frozenset(found)
+
+
+def _image_name(node: str) -> str:
+    kind, _, name = node.partition(":")
+    return name if kind == "image" else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.graph.configure import configure
-from buildgraph.graph.graph import BaseFacts, BuildGraph, ImageTarget
+from buildgraph.graph.graph import BaseFacts, BuildGraph, Family, ImageTarget
 from buildgraph.graph.lowerdocker import docker_copy, docker_names, remote_steps, user_names
 from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering
 from buildgraph.graph.step import (
@@ -28,7 +28,7 @@ from buildgraph.graph.step import (
     WorkdirStep,
     WriteStep,
 )
-from buildgraph.names import Platform
+from buildgraph.names import Platform, unlabelled
 from buildgraph.oci.config import Config
 from buildgraph.oci.manifest import BASE_DIGEST, BASE_NAME
 from buildgraph.spec import model as m
@@ -88,6 +88,7 @@ class _Lowering:
         self.steps: dict[StepId, Step] = {}
         self.images: dict[str, ImageTarget] = {}
         self.errors: list[BuildgraphError] = []
+        self.common = self._common_tags() if model.variants else {}
 
     def graph(self) -> BuildGraph:
         return BuildGraph(
@@ -96,12 +97,35 @@ class _Lowering:
             groups={g.name: tuple(map(str, g.targets)) for g in self.model.groups.values()},
             default=tuple(map(str, self.model.workspace.default)),
             descriptions=self._descriptions(),
+            families=self._families(),
         )
+
+    def _families(self) -> dict[str, Family]:
+        """Of targets; a step is left out where it takes no part."""
+        found = {}
+        for ref, variants in self.model.variants.items():
+            members = [(platform, str(one)) for platform, one in variants]
+            if ref.kind == "step":
+                members = [(p, node) for p, node in members if StepId(node) in self.steps]
+            if ref.kind != "base" and members:
+                found[str(ref)] = Family(tuple(members), self.common.get(ref.name, ()))
+        return found
+
+    def _common_tags(self) -> dict[str, tuple[str, ...]]:
+        """The tags that an image has on several platforms; they are none of the single images'."""
+        found = {}
+        for ref, variants in self.model.variants.items():
+            if ref.kind == "image":
+                tags = [tag for _, one in variants for tag in self.model.images[one.name].tags]
+                found[ref.name] = tuple(t for t in dict.fromkeys(tags) if tags.count(t) > 1)
+        return found
 
     def _descriptions(self) -> dict[str, str]:
         out = {f"step:{s.name}": s.description or s.title for s in self.model.steps.values()}
         out |= {f"image:{i.name}": i.description for i in self.model.images.values()}
         out |= {f"group:{g.name}": g.description for g in self.model.groups.values()}
+        for ref, variants in self.model.variants.items():
+            out[str(ref)] = out.get(str(variants[0][1]), "")
         return {target: text for target, text in out.items() if text}
 
     def attempt(self, ref: m.Ref) -> None:
@@ -132,7 +156,7 @@ class _Lowering:
 
     def _step(self, ref: m.Ref) -> _Lowered:
         step = self.model.steps[ref.name]
-        if step.platforms and self.platform not in step.platforms:
+        if step.platforms and (step.platform or self.platform) not in step.platforms:
             return _Lowered((), self.empty)
         step_id = StepId(str(ref))
         match step.kind:
@@ -148,7 +172,8 @@ class _Lowering:
                 lowered = _Lowered((step_id,), self.empty)
             case m.Packages():
                 made = self._packages(step_id, step, step.kind)
-                config = replace(self.empty, env=(("PATH", DEFAULT_PATH),))
+                empty = Config.empty(step.platform or self.platform)
+                config = replace(empty, env=(("PATH", DEFAULT_PATH),))
                 lowered = _Lowered((step_id,), config)
             case m.DockerCopy():
                 names = self._names(step, docker_names(step.kind.owner))
@@ -165,9 +190,12 @@ class _Lowering:
     def _image(self, ref: m.Ref) -> _Lowered:
         image = self.model.images[ref.name]
         stack, inherited = self._stack(image.on, image.where)
+        shared = self.common.get(unlabelled(image.name), ())
         config = configure(inherited, image.config, image.fields)
         if image.docker is not None:
             config = image.docker.config
+        elif image.platform is not None:
+            _check_platform(image, image.platform, config.platform)
         self.done[ref] = lowered = _Lowered(stack, config)
         # a check may stand on this very image, so its checks come after the image is known
         checks: dict[StepId, None] = {}
@@ -178,7 +206,7 @@ class _Lowering:
             name=image.name,
             stack=stack,
             config=config,
-            tags=image.tags,
+            tags=tuple(tag for tag in image.tags if tag not in shared),
             annotations={**self._origin(stack), **image.annotations},
             checks=tuple(c for c in checks if c in self.steps),
             squash=image.squash,
@@ -265,7 +293,7 @@ class _Lowering:
             step_id,
             tuple(sorted(set(kind.packages))),
             kind.suite,
-            str(self.platform),
+            str(step.platform or self.platform),
             self.pins.get(step.name, ()),
             kind.mirror,
             kind.keyring,
@@ -276,6 +304,17 @@ class _Lowering:
 def _epoch(image: m.Image, workspace: m.Workspace) -> int | None:
     own = image.docker.epoch if image.docker else None
     return workspace.epoch if own is None else own
+
+
+def _check_platform(image: m.Image, wanted: Platform, found: Platform) -> None:
+    """An index must not say of an image what its config denies."""
+    if (wanted.os, wanted.arch) != (found.os, found.arch):
+        raise UsageError(
+            "image-platform",
+            f"the image {unlabelled(image.name)} is to be for {wanted}, but stands on what is for {found}",
+            hint="take `platform` away from its base, and copy from what runs on this machine",
+            where=image.where,
+        )
 
 
 def _bare(step: StepId) -> str:

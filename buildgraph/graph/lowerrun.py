@@ -88,7 +88,7 @@ class RunLowering:
             outputs=run.outputs,
             discard=run.discard,
             hosts=tuple(sorted(run.hosts.items())),
-            platform=str(self._around.platform),
+            platform=str(step.platform or self._around.platform),
             keep_time=step.normalize.time == "keep",
             where=step.fields.get("run", step.where),
             merge_strict=step.merge_strict,

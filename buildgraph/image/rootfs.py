@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,12 +33,36 @@ def items(stack: Stack) -> list[Item]:
     ]
 
 
+def items_below(folder: str, stack: Stack) -> list[Item]:
+    """The same in a folder of the archive; an empty name is none."""
+    found = items(stack)
+    if not folder:
+        return found
+    name = os.fsencode(folder)
+    first = (
+        [] if found and not found[0].entry.path else [Item(tree.Entry(name, tree.DIRECTORY, 0o755))]
+    )
+    return first + [one._replace(entry=_below(name, one.entry)) for one in found]
+
+
+def _below(folder: bytes, entry: tree.Entry) -> tree.Entry:
+    path = folder + b"/" + entry.path if entry.path else folder
+    linked = entry.kind == tree.HARDLINK
+    return entry._replace(path=path, link=folder + b"/" + entry.link if linked else entry.link)
+
+
 def write_tar(path: Path, stack: Stack) -> None:
     """Make or replace the archive at ``path``; UsageError ``output-refused``, MachineError ``no-space``."""
+    write_tars(path, {"": stack})
+
+
+def write_tars(path: Path, stacks: Mapping[str, Stack]) -> None:
+    """The same of several filesystems, each in its folder."""
     temp = path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pack(items(stack), codec=Codec("none"), blob=temp)
+        found = [one for name in sorted(stacks) for one in items_below(name, stacks[name])]
+        pack(found, codec=Codec("none"), blob=temp)
         try:
             os.chmod(temp, 0o644)
             os.rename(temp, path)

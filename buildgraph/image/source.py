@@ -17,7 +17,7 @@ from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIGS, Descriptor
 from buildgraph.oci.document import LARGEST
-from buildgraph.oci.manifest import Manifest, parse
+from buildgraph.oci.manifest import Index, Manifest, parse
 from buildgraph.store.base import BlobStore
 from buildgraph.values import dataclass
 
@@ -151,6 +151,13 @@ def _choose(choices: Iterable[Descriptor], platform: Platform | None, name: str)
         f"{name} is for several platforms: {known or 'they are not named'}",
         hint="say which with platform",
     )
+
+
+def listed_platforms(index: bytes, name: str) -> tuple[Platform, ...]:
+    """Those of the images that an index lists, in its order."""
+    listed = Index.parse(index, name=name).manifests
+    images = (one for one in listed if not _is_attestation(one))
+    return tuple(dict.fromkeys(one.platform for one in images if one.platform))
 
 
 def _is_attestation(descriptor: Descriptor) -> bool:

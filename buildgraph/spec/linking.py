@@ -59,7 +59,7 @@ def link(
     }
     if not links:
         return Linked(dict(bases), dict(steps), dict(images))
-    linker = _Linker(links)
+    linker = Linker(links)
     return Linked(
         {name: base for name, base in bases.items() if Ref("base", name) not in links},
         {name: linker.step(step) for name, step in steps.items()},
@@ -75,9 +75,12 @@ def meaning(reference: str) -> str:
     return f"{found.repository}:{found.tag or 'latest'}"
 
 
-class _Linker:
-    def __init__(self, links: Mapping[Ref, Ref]) -> None:
+class Linker:
+    """Tables with other references in them: what ``links`` has no answer for stays; likewise names of contexts."""
+
+    def __init__(self, links: Mapping[Ref, Ref], contexts: Mapping[str, str] | None = None) -> None:
         self._links = links
+        self._contexts = contexts or {}
 
     def ref(self, ref: Ref) -> Ref:
         return self._links.get(ref, ref)
@@ -94,16 +97,22 @@ class _Linker:
                 mounts = tuple(map(self._mount, kind.mounts))
                 kind = replace(kind, tools=self.refs(kind.tools), mounts=mounts)
             case DockerCopy(sources):
-                words = (
-                    replace(word, ref=self.ref(word.ref))
-                    if isinstance(word, DockerSource) and word.ref
-                    else word
-                    for word in sources
-                )
+                words = (self._word(w) if isinstance(w, DockerSource) else w for w in sources)
                 kind = replace(kind, sources=tuple(words))
             case _:
                 pass
         return replace(step, kind=kind, on=self.refs(step.on))
+
+    def image(self, image: Image) -> Image:
+        docker = image.docker
+        if docker is not None:
+            lines = (replace(o, step=self.ref(o.step)) if o.step else o for o in docker.history)
+            docker = replace(docker, history=tuple(lines))
+        return replace(image, on=self.refs(image.on), checks=self.refs(image.checks), docker=docker)
+
+    def _word(self, word: DockerSource) -> DockerSource:
+        context = self._contexts.get(word.context, word.context)
+        return replace(word, ref=self.ref(word.ref) if word.ref else None, context=context)
 
     def _item(self, item: CopyItem) -> CopyItem:
         return replace(item, source=self._selection(item.source))
@@ -118,4 +127,5 @@ class _Linker:
                 return mount
 
     def _selection(self, source: Selection) -> Selection:
-        return replace(source, ref=self.ref(source.ref)) if source.ref else source
+        context = self._contexts.get(source.context, source.context)
+        return replace(source, ref=self.ref(source.ref) if source.ref else None, context=context)

@@ -22,7 +22,8 @@ from buildgraph.spec.docker import (
     RemoteFile,
     Workdir,
 )
-from buildgraph.spec.terms import EnvName, Mode, Owner, Ref, RefKind, Text
+from buildgraph.spec.imageconfig import Healthcheck, ImageConfig, Unset
+from buildgraph.spec.terms import EnvName, Mode, Owner, Ref, RefKind, Text, Variants
 from buildgraph.values import dataclass, field
 
 # the model's own parts that stand in modules of their own
@@ -34,7 +35,9 @@ __all__ = [
     "EnvName",
     "FileContext",
     "GitTree",
+    "Healthcheck",
     "HistoryLine",
+    "ImageConfig",
     "InlineFile",
     "Mode",
     "Owner",
@@ -42,6 +45,8 @@ __all__ = [
     "RefKind",
     "RemoteFile",
     "Text",
+    "Unset",
+    "Variants",
     "Workdir",
 ]
 
@@ -272,55 +277,14 @@ class Step:
     description: str = ""
     platforms: tuple[Platform, ...] = ()
     platform_build: bool = False
+    platform: Platform | None = None
+    """What it is made for, where that is not what the workspace is built for, or only one platform of several."""
     normalize: Normalize = Normalize()
     merge_strict: bool = False
     fields: Mapping[str, Location] = field(default_factory=dict)
     """Where each key of the table stands, for messages."""
     title: str = ""
     """What progress calls it, where that is not its name: ``[build 2/7] RUN make``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
-    """``test`` in Docker's form, ``("NONE",)``, ``("CMD", …)`` or ``("CMD-SHELL", …)``; times in nanoseconds."""
-
-    test: tuple[Text, ...] = ()
-    interval: int = 0
-    timeout: int = 0
-    start_period: int = 0
-    start_interval: int = 0
-    retries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Unset:
-    """Globs for what is kept in maps and lists; flags for single values."""
-
-    env: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    expose: tuple[str, ...] = ()
-    flags: frozenset[str] = frozenset()
-    """Of entrypoint, cmd, healthcheck, user, workdir, onbuild."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
-    """An image's own keys; None and empty mean "as inherited". A single Text is shell form."""
-
-    user: Text | None = None
-    workdir: Text | None = None
-    env: Mapping[str, Text] = field(default_factory=dict)
-    entrypoint: Text | tuple[Text, ...] | None = None
-    cmd: Text | tuple[Text, ...] | None = None
-    expose: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    labels: Mapping[str, Text] = field(default_factory=dict)
-    stop_signal: str = ""
-    shell: tuple[str, ...] | None = None
-    onbuild: tuple[str, ...] = ()
-    healthcheck: Healthcheck | None = None
-    unset: Unset = Unset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +307,8 @@ class Image:
     fields: Mapping[str, Location] = field(default_factory=dict)
     docker: DockerImage | None = None
     """Set for an image from a Dockerfile; ``config`` is then left at its default."""
+    platform: Platform | None = None
+    """As of a step."""
     source: DockerTable | None = None
     """Where the Dockerfile is that it is yet to be converted from; until then ``on`` is empty."""
 
@@ -366,11 +332,15 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """``epoch`` is seconds since 1970, None for the default (the fixed time)."""
+    """``epoch`` is seconds since 1970, None for the default (the fixed time).
+
+    ``platform`` is the one that everything is for which says no other; ``platforms`` are all that were written.
+    """
 
     name: str
     default: tuple[Ref, ...] = ()
     platform: Platform = Platform("linux", "amd64")
+    platforms: tuple[Platform, ...] = ()
     ignore: tuple[str, ...] = ()
     epoch: int | None = None
     ca: str = ""
@@ -389,3 +359,5 @@ class Model:
     secrets: Mapping[str, Secret]
     variables: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, FileContext] = field(default_factory=dict)
+    variants: Mapping[Ref, Variants] = field(default_factory=dict)
+    """By the name that was written: tables of which several platforms have each their own."""

@@ -14,15 +14,16 @@ from buildgraph.values import replace
 
 def bases_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
     """The bases that images, steps and groups rest on, by name; an image's checks count."""
-    return frozenset(ref.name for ref in _below(model, targets) if ref.kind == "base")
+    return frozenset(ref.name for ref in below(model, targets) if ref.kind == "base")
 
 
 def images_of(model: Model, targets: Iterable[Ref]) -> frozenset[str]:
     """The images among what ``targets`` rest on, themselves included."""
-    return frozenset(ref.name for ref in _below(model, targets) if ref.kind == "image")
+    return frozenset(ref.name for ref in below(model, targets) if ref.kind == "image")
 
 
-def _below(model: Model, targets: Iterable[Ref]) -> set[Ref]:
+def below(model: Model, targets: Iterable[Ref]) -> frozenset[Ref]:
+    """What ``targets`` rest on, themselves included; of a table with variants all of them."""
     found: set[Ref] = set()
     todo = list(targets)
     while todo:
@@ -30,10 +31,12 @@ def _below(model: Model, targets: Iterable[Ref]) -> set[Ref]:
         if ref not in found:
             found.add(ref)
             todo += _inputs(model, ref)
-    return found
+    return frozenset(found)
 
 
 def _inputs(model: Model, ref: Ref) -> Iterable[Ref]:
+    if ref in model.variants:
+        return (variant for _, variant in model.variants[ref])
     match ref.kind:
         case "base":
             return ()
@@ -56,6 +59,9 @@ def without(model: Model, bases: Collection[str]) -> Model:
     for name in walk({name: [ref.name for ref in refs] for name, refs in edges.items()}).order:
         if not gone.isdisjoint(edges[name]):
             gone.add(Ref("image" if name in model.images else "step", name))
+    gone.update(
+        ref for ref, several in model.variants.items() if gone.issuperset(v for _, v in several)
+    )
 
     def left(refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
         return tuple(ref for ref in refs if ref not in gone)
@@ -71,4 +77,9 @@ def without(model: Model, bases: Collection[str]) -> Model:
             if Ref("image", n) not in gone
         },
         groups={n: replace(g, targets=left(g.targets)) for n, g in model.groups.items()},
+        variants={
+            ref: kept
+            for ref, members in model.variants.items()
+            if (kept := tuple(member for member in members if member[1] not in gone))
+        },
     )

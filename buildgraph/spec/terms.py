@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from buildgraph.names import Platform
 from buildgraph.values import dataclass
 
 
@@ -39,6 +40,10 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+
+Variants = tuple[tuple[Platform, Ref], ...]
+"""What one table became for several platforms, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,6 @@ def test_outputs_as_docker_writes_them(asked, word, output):
         "-f D -o type=store,compression=uncompressed,compression-level=1",
         "-f D -o type=store,compression=zstd,compression-level=99",
         "-o type=store,compression=zstd",
-        "-f D --platform linux/amd64,linux/arm64 .",
         "-f D --provenance=mode=max",
         "-f D --sbom=true",
     ],
@@ -158,3 +157,12 @@ def test_outputs_that_cannot_be(asked, words):
     said = run("build", *words.split())
     assert said.code == 2, words
     assert "error[bad-option-value]" in said.err or "error[unsupported]" in said.err
+
+
+@pytest.mark.parametrize(
+    "words", ["--platform linux/amd64,arm/v7", "--platform linux/amd64 --platform linux/arm64"]
+)
+def test_platforms_are_one_list(asked, words):
+    said = run("build", "-f", "D", *words.split(), ".")
+    assert said.code == 0
+    assert asked.request.platform.startswith("linux/amd64,")
