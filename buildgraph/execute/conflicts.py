@@ -11,6 +11,7 @@ from buildgraph.events import Observer, Warned
 from buildgraph.execute.placement import PlacedLayer
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import RunStep, Stack, StepId
 from buildgraph.values import dataclass
@@ -89,6 +90,6 @@ class Conflicts:
                 for path in one.keys() & two.keys()
                 if one[path] != two[path] and not one[path].kind == two[path].kind == tree.DIRECTORY
             )
-            shown = tuple("/" + path.decode("utf-8", "backslashreplace") for path in paths)
+            shown = tuple("/" + printable(path) for path in paths)
             self._found[pair] = Conflict(*pair, shown) if shown else None
         return self._found[pair]

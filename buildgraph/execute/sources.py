@@ -15,6 +15,7 @@ from buildgraph.fs.dockercontext import DockerContext, Keep
 from buildgraph.fs.gomatch import is_wild, literal, matcher
 from buildgraph.fs.merge import Merged
 from buildgraph.fs.moby import Patterns
+from buildgraph.fs.printable import printable
 from buildgraph.graph.dockerrecipe import Match
 from buildgraph.graph.recipe import Found, Origin
 from buildgraph.graph.step import DockerFiles, Stack
@@ -216,7 +217,7 @@ def _including(parts: Sequence[str], excluded: Patterns) -> Keep:
 
 
 def _missing(path: bytes) -> UsageError:
-    shown = path.decode("utf-8", "backslashreplace")
+    shown = printable(path)
     return UsageError(
         "source-missing",
         f'"/{shown}": not found',

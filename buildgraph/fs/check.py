@@ -6,6 +6,7 @@ from pathlib import Path
 
 from buildgraph.errors import ContentError
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.fs.rows import prove
 from buildgraph.fs.tree import Entry
 
@@ -79,4 +80,4 @@ def _entry_differs(root: bytes, entry: Entry) -> str | None:
 
 
 def _shown(path: bytes) -> str:
-    return "/" + path.decode("utf-8", "backslashreplace")
+    return "/" + printable(path)

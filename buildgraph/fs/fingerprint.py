@@ -23,6 +23,7 @@ from zlib import crc32
 from buildgraph.errors import ContentError, UsageError
 from buildgraph.fs.hashing import cost as cost_of
 from buildgraph.fs.hashing import hash_files, hash_here
+from buildgraph.fs.printable import printable
 from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, moment, row_of
 
 _MAGIC: Final = b"buildgraph-stat 1\n"
@@ -154,7 +155,7 @@ class StatCache:
 
 def show(path: bytes) -> str:
     """A path for people; bytes that are no text stay visible."""
-    return path.decode("utf-8", "backslashreplace") or "."
+    return printable(path) or "."
 
 
 def special(path: str) -> UsageError:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from buildgraph.errors import UsageError
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.values import dataclass
 
@@ -304,4 +305,4 @@ def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
 
 
 def _show(path: bytes) -> str:
-    return "/" + path.decode("utf-8", "backslashreplace")
+    return "/" + printable(path)

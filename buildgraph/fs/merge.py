@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from buildgraph.errors import ContentError
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry, Tree
 
 Placed = tuple[Entry, int]
@@ -138,7 +139,7 @@ def _inherit(link: Entry, layer: Tree) -> Entry:
 
 def show(path: bytes) -> str:
     """A path of an image as people write it."""
-    return "/" + path.decode("utf-8", "backslashreplace")
+    return "/" + printable(path)
 
 
 class Merged:

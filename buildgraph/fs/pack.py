@@ -21,6 +21,7 @@ from buildgraph.errors import ContentError
 from buildgraph.fs import tree
 from buildgraph.fs.compress import Blob, Codec
 from buildgraph.fs.place import Snapshot
+from buildgraph.fs.printable import printable
 from buildgraph.fs.rows import Row, row_of
 from buildgraph.fs.stream import Chunks, TarStream
 from buildgraph.fs.tarball import END, WHITEOUT_PREFIX, head
@@ -353,4 +354,4 @@ def _unreadable(source: bytes, error: OSError) -> ContentError:
 
 
 def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")
+    return printable(path)

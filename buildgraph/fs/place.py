@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from buildgraph.errors import ContentError, MachineError
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tarball import EPOCH_NS
 from buildgraph.fs.tree import Entry
 
@@ -152,4 +153,4 @@ def _set_xattrs(path: bytes, xattrs: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")
+    return printable(path)

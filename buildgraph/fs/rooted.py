@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from buildgraph.errors import ContentError
+from buildgraph.fs.printable import printable
 
 MOST_LINKS: Final = 40
 """Symlinks followed in one path, as in the kernel (path_resolution(7))."""
@@ -179,8 +180,7 @@ class Rooted:
 
 def shown(path: bytes) -> str:
     """A path of an image as messages show it: from the root, printable, never endless."""
-    text = path.lstrip(b"/").decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = printable(path.lstrip(b"/"))
     return "/" + (text if len(text) <= 120 else f"{text[:80]}…{text[-30:]}")
 
 

@@ -14,6 +14,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
 from buildgraph.fs import tree
 from buildgraph.fs.mode import apply_mode
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found, Laid, Origin, Recipe, clean
 from buildgraph.graph.step import DockerCopyStep, DockerFiles, WorkdirStep
@@ -183,7 +184,7 @@ def _parents(path: bytes) -> list[bytes]:
 
 
 def _clash(entry: Entry, where: Location) -> UsageError:
-    shown = "/" + entry.path.decode("utf-8", "backslashreplace")
+    shown = "/" + printable(entry.path)
     return UsageError(
         "file-over-directory",
         f"cannot copy to non-directory: {shown}"

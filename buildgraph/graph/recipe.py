@@ -14,6 +14,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
 from buildgraph.fs import tree
 from buildgraph.fs.mode import apply_mode
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.step import ContextFiles, CopyPart, CopyStep, Stack, StackFiles, WriteStep
 from buildgraph.spec.model import Owner
@@ -167,7 +168,7 @@ class Laid:
 
 
 def _clash(entry: Entry, where: Location) -> UsageError:
-    name = entry.path.decode("utf-8", "backslashreplace")
+    name = printable(entry.path)
     return UsageError(
         "file-over-directory",
         f"/{name} would be a file and a directory in the same step",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from buildgraph.digest import Digest, Document
 from buildgraph.fs import tree
+from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.step import BindFiles, PackagesStep, RunStep, Step, StepMount
 from buildgraph.plan.plan import Change
@@ -119,7 +120,7 @@ def _files(path: _Path, before: Document, after: Document, trees: TreeReader) ->
         a, b = one.get(name), two.get(name)
         if a == b:
             continue
-        shown = where + path.file(name.decode("utf-8", "backslashreplace"))
+        shown = where + path.file(printable(name))
         if a is None or b is None:
             yield Change(shown, "file" if a else "", "file" if b else "")
         else:
