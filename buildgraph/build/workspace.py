@@ -15,7 +15,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import blake3_hex
-from buildgraph.errors import BuildgraphError, ErrorGroup, UsageError
+from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
@@ -203,6 +203,7 @@ def _names(model: Model) -> BuildGraph:
             for ref, several in model.variants.items()
             if ref.kind != "base"
         },
+        off=model.off,
     )
 
 
@@ -239,13 +240,7 @@ def graph_of(model: Model, bases: OpenBases, lock: Lock) -> BuildGraph:
         if pin and isinstance(kind, Packages) and pin.answers(kind.packages, kind.suite):
             pins[name] = pin.packages
             steps[name] = replace(step, kind=replace(kind, suite=pin.suite))
-    try:
-        return lower(replace(model, steps=steps), bases, pins, platform)
-    except BuildgraphError as error:
-        failed = [bases.failed[name] for name in model.bases if name in bases.failed]
-        if len(failed) > 1 and error in failed:
-            raise ErrorGroup(failed) from error
-        raise
+    return lower(replace(model, steps=steps), bases, pins, platform)
 
 
 def _optional(facts: Facts, path: bytes) -> bytes | None:
@@ -302,6 +297,13 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
     matching = [target for target in known if fnmatchcase(target.partition(":")[2], name)]
     if matching:
         return matching
+    if name in graph.off:
+        raise UsageError(
+            "switched-off",
+            f"{name!r} is switched off by its condition",
+            where=graph.off[name],
+            hint="--set gives a variable that the condition asks for its value",
+        )
     raise UsageError("unknown-target", f"there is no target {name!r}", hint=_near(name, short))
 
 

@@ -67,6 +67,8 @@ class BuildGraph:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     families: Mapping[str, Family] = field(default_factory=dict)
     """By target."""
+    off: Mapping[str, Location] = field(default_factory=dict)
+    """Names that a condition switched off: no part of the graph."""
 
     def members(self, target: str) -> tuple[str, ...]:
         """The target itself, or what it stands for on several platforms."""

@@ -43,16 +43,20 @@ def lower(
     pins: Mapping[str, tuple[str, ...]],
     platform: Platform,
 ) -> BuildGraph:
-    """Raises :class:`ErrorGroup` with every mistake that only the configs of bases can show."""
+    """Raises :class:`ErrorGroup` with every mistake that only the configs of bases can show, or what opening one of
+    them raised."""
     lowering = _Lowering(model, bases, pins, platform)
     for name in model.bases:
-        lowering.step(m.Ref("base", name))
+        lowering.attempt(m.Ref("base", name))
+    unopened = [*lowering.errors]
     tables: dict[str, m.Step | m.Image] = {**model.steps, **model.images}
     needed = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
     for name in walk(needed).order:  # inputs first, so that a long chain is no deep recursion
         lowering.attempt(m.Ref("image" if name in model.images else "step", name))
     if lowering.errors:
-        raise ErrorGroup(dict.fromkeys(lowering.errors))
+        told = {(str(e.where), e.code, e.message): e for e in reversed(lowering.errors)}
+        distinct = [*told.values()][::-1]  # of several platforms the first
+        raise distinct[0] if distinct == unopened[:1] else ErrorGroup(distinct)
     return lowering.graph()
 
 
@@ -89,6 +93,8 @@ class _Lowering:
         self.images: dict[str, ImageTarget] = {}
         self.errors: list[BuildgraphError] = []
         self.common = self._common_tags() if model.variants else {}
+        self.failed: dict[m.Ref, BuildgraphError] = {}
+        """Told once, not once more by each that stands on them."""
 
     def graph(self) -> BuildGraph:
         return BuildGraph(
@@ -98,6 +104,7 @@ class _Lowering:
             default=tuple(map(str, self.model.workspace.default)),
             descriptions=self._descriptions(),
             families=self._families(),
+            off=self.model.off,
         )
 
     def _families(self) -> dict[str, Family]:
@@ -132,9 +139,12 @@ class _Lowering:
         try:
             self.step(ref)
         except BuildgraphError as error:
+            self.failed[ref] = error
             self.errors.append(error)
 
     def step(self, ref: m.Ref) -> _Lowered:
+        if ref in self.failed:
+            raise self.failed[ref].with_traceback(None)
         if ref not in self.done:
             match ref.kind:
                 case "base":

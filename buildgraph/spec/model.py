@@ -361,3 +361,5 @@ class Model:
     contexts: Mapping[str, FileContext] = field(default_factory=dict)
     variants: Mapping[Ref, Variants] = field(default_factory=dict)
     """By the name that was written: tables of which several platforms have each their own."""
+    off: Mapping[str, Location] = field(default_factory=dict)
+    """What its condition switched off, and where that stands."""

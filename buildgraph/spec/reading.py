@@ -81,6 +81,7 @@ class Reading:
             groups=groups,
             secrets=secrets | self._outside(secrets),
             variables=dict(self.variables.values),
+            off={n: self.problems.location(at) for n, at in self.around.names.off.items()},
         )
 
     def _head(self) -> None:

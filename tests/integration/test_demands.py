@@ -140,3 +140,11 @@ def test_a_full_disk_behind_a_stream_says_so_by_the_exit_code(program, words):
             check=False,
         )
     assert done.returncode == 3
+
+
+def test_a_target_that_a_condition_switched_off_says_so(program):
+    with (program.folder / "Buildfile.toml").open("a") as file:
+        file.write("[image.arm]\non = ['box']\nwhen = \"platform.os == 'plan9'\"\n")
+    said = program.run("build", "arm", code=2).stderr
+    assert "error[switched-off]: 'arm' is switched off by its condition" in said
+    assert "when = \"platform.os == 'plan9'\"" in said

@@ -97,7 +97,9 @@ def test_a_signal_at_any_moment_leaves_nothing_and_loses_nothing(ws, program, nu
     assert program.build().ran == set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["term", "int", "hup"]
+)
 def test_an_interrupted_build_says_so_and_ends_what_runs(ws, program, number):
     ws.buildfile(
         '[step.long]\non = ["box"]\nrun = "trap \'\' TERM INT HUP; echo up; sleep 1000 & sleep 1000"\n[image.i]\non = ["long"]\n'

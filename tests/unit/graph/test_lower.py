@@ -143,3 +143,12 @@ def test_questions_over_the_graph():
     assert query.path(made, "step:c", "step:a") == ()
     assert query.direct(made, "step:a", above=True) == ("step:b", "image:i")
     assert made.affected(["step:b"]) == {"step:b", "image:i"}
+
+
+def test_a_mistake_is_told_once_not_by_all_that_stand_on_it():
+    text = '[image.a]\non = ["box"]\nenv = { B = "${env.NOPE}" }\n'
+    for number in range(4):
+        text += f'[image.i{number}]\non = ["{f"i{number - 1}" if number else "a"}"]\n'
+    with pytest.raises(ErrorGroup) as caught:
+        graph(text + run("s", "i3"))
+    assert [error.code for error in caught.value.errors] == ["unknown-env"]
