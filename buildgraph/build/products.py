@@ -16,6 +16,8 @@ from buildgraph.names import Platform, Reference, unlabelled
 from buildgraph.oci.descriptor import INDEX, Descriptor
 from buildgraph.values import dataclass
 
+KEY = "${key}"
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -109,7 +111,7 @@ def _product(
         tuple(
             (tag, part.assembled.descriptor)
             for image, part in zip(images, parts, strict=True)
-            for tag in _filled(image.tags, session.lookups.image_key(image))
+            for tag in _filled(session, image.tags, (image,))
         ),
         index,
     )
@@ -119,12 +121,8 @@ def tags_of(session: Session, target: str) -> tuple[str, ...]:
     """The references of an image target: its own, those of ``-t``, with ``${key}`` filled in."""
     graph = session.workspace.graph
     family, images = graph.families.get(target), graph.chosen_images((target,))
-    keys = [session.lookups.image_key(image) for image in images]
-    if family is None:
-        tags = _filled(images[0].tags, keys[0])
-    else:
-        tags = _filled(family.tags, key_of({"kind": "index", "images": keys})[:32])
-    return tuple(dict.fromkeys((*tags, *session.request.tags)))
+    tags = images[0].tags if family is None else family.tags
+    return tuple(dict.fromkeys((*_filled(session, tags, images), *session.request.tags)))
 
 
 def all_tags_of(session: Session, image: ImageTarget) -> tuple[str, ...]:
@@ -135,8 +133,15 @@ def all_tags_of(session: Session, image: ImageTarget) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
-def _filled(tags: Sequence[str], key: str) -> tuple[str, ...]:
-    return tuple(tag.replace("${key}", key) for tag in tags)
+def _filled(
+    session: Session, tags: Sequence[str], images: Sequence[ImageTarget]
+) -> tuple[str, ...]:
+    """The key of an index is made of those of its images."""
+    if not any(KEY in tag for tag in tags):
+        return tuple(tags)
+    keys = [session.lookups.image_key(image) for image in images]
+    key = keys[0] if len(keys) == 1 else key_of({"kind": "index", "images": keys})[:32]
+    return tuple(tag.replace(KEY, key) for tag in tags)
 
 
 def names_of(image: str, tags: Sequence[str]) -> list[str]:
