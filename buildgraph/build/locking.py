@@ -54,7 +54,7 @@ def pin_missing(
 def _not_locked(names: Iterable[str], first: Base | PackagesStep) -> DifferenceError:
     return DifferenceError(
         "not-locked",
-        f"{NAME} has no versions for {', '.join(names)}",
+        f"{NAME} has no pins for {', '.join(names)}",
         hint="run `buildgraph lock` and commit the file, or build without --frozen",
         where=first.where,
     )
@@ -71,10 +71,13 @@ def lock(
 ) -> tuple[Workspace, list[str]]:
     """Pin what is not pinned, or with ``update`` resolve anew; what changed, one line each.
 
-    ``names`` are bases, packages steps or targets that need some; None is everything, and then ``update`` also drops
-    the pins of what is gone. Raises UsageError ``nothing-to-lock``.
+    ``names`` are bases, packages steps or targets that need some; a base that is an image of the workspace means that
+    image. None is everything, and then ``update`` also drops the pins of what is gone. Raises UsageError
+    ``nothing-to-lock``.
     """
     every = names is None
+    if names is not None:
+        names = [workspace.model.linked.get(name.removeprefix("base:"), name) for name in names]
     bases = _images(workspace, names)
     with _Locking.of(request, workspace, store, observer) as locking:
         locked, told = locking.pin_images(bases, update=update, every=every)

@@ -30,11 +30,12 @@ _KEY = "${key}"
 
 
 class Linked(NamedTuple):
-    """Without the bases that are images."""
+    """``bases`` are without those that are images: ``links`` says which these are."""
 
     bases: dict[str, Base]
     steps: dict[str, Step]
     images: dict[str, Image]
+    links: dict[str, str]
 
 
 def link(
@@ -58,12 +59,18 @@ def link(
         and meaning(base.reference) in tags
     }
     if not links:
+<<<<<<< HEAD
         return Linked(dict(bases), dict(steps), dict(images))
     linker = Linker(links)
+=======
+        return Linked(dict(bases), dict(steps), dict(images), {})
+    linker = _Linker(links)
+>>>>>>> 7f7d3e9 (Lock what a base of the workspace's own rests on; speak of pins)
     return Linked(
         {name: base for name, base in bases.items() if Ref("base", name) not in links},
         {name: linker.step(step) for name, step in steps.items()},
         {name: replace(image, on=linker.refs(image.on)) for name, image in images.items()},
+        {base.name: image.name for base, image in links.items()},
     )
 
 

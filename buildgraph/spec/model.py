@@ -349,7 +349,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A whole workspace, in the order in which its tables were written."""
+    """A whole workspace, in the order in which its tables were written.
+
+    ``linked`` are bases that are images of the workspace, by those images' names; they are none of ``bases``.
+    """
 
     workspace: Workspace
     bases: Mapping[str, Base]
@@ -359,7 +362,11 @@ class Model:
     secrets: Mapping[str, Secret]
     variables: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, FileContext] = field(default_factory=dict)
+<<<<<<< HEAD
     variants: Mapping[Ref, Variants] = field(default_factory=dict)
     """By the name that was written: tables of which several platforms have each their own."""
     off: Mapping[str, Location] = field(default_factory=dict)
     """What its condition switched off, and where that stands."""
+=======
+    linked: Mapping[str, str] = field(default_factory=dict)
+>>>>>>> 7f7d3e9 (Lock what a base of the workspace's own rests on; speak of pins)
