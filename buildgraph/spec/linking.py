@@ -59,13 +59,8 @@ def link(
         and meaning(base.reference) in tags
     }
     if not links:
-<<<<<<< HEAD
-        return Linked(dict(bases), dict(steps), dict(images))
-    linker = Linker(links)
-=======
         return Linked(dict(bases), dict(steps), dict(images), {})
-    linker = _Linker(links)
->>>>>>> 7f7d3e9 (Lock what a base of the workspace's own rests on; speak of pins)
+    linker = Linker(links)
     return Linked(
         {name: base for name, base in bases.items() if Ref("base", name) not in links},
         {name: linker.step(step) for name, step in steps.items()},

@@ -362,11 +362,8 @@ class Model:
     secrets: Mapping[str, Secret]
     variables: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, FileContext] = field(default_factory=dict)
-<<<<<<< HEAD
     variants: Mapping[Ref, Variants] = field(default_factory=dict)
     """By the name that was written: tables of which several platforms have each their own."""
     off: Mapping[str, Location] = field(default_factory=dict)
     """What its condition switched off, and where that stands."""
-=======
     linked: Mapping[str, str] = field(default_factory=dict)
->>>>>>> 7f7d3e9 (Lock what a base of the workspace's own rests on; speak of pins)

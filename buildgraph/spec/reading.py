@@ -81,11 +81,8 @@ class Reading:
             groups=groups,
             secrets=secrets | self._outside(secrets),
             variables=dict(self.variables.values),
-<<<<<<< HEAD
             off={n: self.problems.location(at) for n, at in self.around.names.off.items()},
-=======
             linked=linked.links,
->>>>>>> 7f7d3e9 (Lock what a base of the workspace's own rests on; speak of pins)
         )
 
     def _head(self) -> None:
