@@ -126,6 +126,16 @@ def test_folders_only() -> None:
     assert globs.matches(b"a/out/x")
 
 
+def test_all_folders_below() -> None:
+    globs = Globs.compile([], ["logs/**/"])
+    assert globs.matches(b"logs", is_dir=True)
+    assert globs.matches(b"logs/x")
+    assert not globs.matches(b"logs/x", is_dir=True)
+    assert not globs.matches(b"logs/x/y")
+    assert Globs.compile(["**/"]).matches(b"x/y")
+    assert not Globs.compile(["**/"]).matches(b"x")
+
+
 def test_folders_that_cannot_hold_a_match_are_not_entered() -> None:
     globs = Globs.compile(["src/*/x", "lib"])
     assert globs.may_contain(b"")
