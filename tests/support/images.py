@@ -36,13 +36,12 @@ class Blobs(dict[Digest, bytes]):
         return io.BytesIO(self[digest])
 
 
-def tar_of(files: Mapping[str, str], *, uid: int = 0, gid: int = 0) -> bytes:
+def tar_of(files: Mapping[str, str]) -> bytes:
     """``name/`` is a directory, ``name@`` a link to the value, anything else a file."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(name.rstrip("@/"))
-            info.uid, info.gid = uid, gid
             info.mode = 0o755 if name.endswith("/") else 0o644
             if name.endswith("/"):
                 info.type = tarfile.DIRTYPE
