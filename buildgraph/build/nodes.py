@@ -5,12 +5,13 @@ import time
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
+from buildgraph.digest import ActionKey
 from buildgraph.errors import DifferenceError, blaming
 from buildgraph.events import Outcome, StepFinished, StepStarted
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
-from buildgraph.execute.scheduler import Node
+from buildgraph.execute.scheduler import Answer, Hit, Miss, Node, Same
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import (
     BaseStep,
@@ -35,11 +36,13 @@ from buildgraph.values import dataclass, field
 
 @dataclass(slots=True)
 class Progress:
-    """What has happened so far; every entry is written by one thread, once."""
+    """What has happened so far; every entry is written by one thread at a time."""
 
     outcomes: dict[StepId, Outcome] = field(default_factory=dict)
     decisions: dict[StepId, Execute] = field(default_factory=dict)
     images: dict[str, BuiltImage] = field(default_factory=dict)
+    claimed: dict[ActionKey, StepId] = field(default_factory=dict)
+    """Who makes the result of a key; of equal steps the first in graph order does, as ``plan`` says."""
 
 
 class Nodes:
@@ -58,31 +61,36 @@ class Nodes:
         """Steps whose old result is overruled."""
         self.progress = Progress()
 
-    def look(self, node: Node) -> bool:
+    def look(self, node: Node) -> Answer:
         """Whether the node's result is known; decides steps, and settles those that are reused."""
         step = self._graph.steps.get(StepId(node))
         if step is None:
-            return False
+            return Miss(node)
         if isinstance(step, BaseStep):
-            return True
+            return Hit(node)
         with blaming(step.where):
             decision = decide(step, self._session.lookups, self._rules)
         if isinstance(decision, Reuse):
             outcome: Outcome = "cutoff" if self._is_cutoff(step, decision) else "reused"
             self._settle(step, decision.result, outcome)
-            return True
+            return Hit(node)
         if self._session.request.require_cached:
             if known := self._shared(step, decision):
                 self._settle(step, known, "reused")
-                return True
+                return Hit(node)
             raise DifferenceError(
                 "not-cached",
                 f"{_bare(step.id)} would run: {decision.reason}",
                 hint="build without --require-cached",
                 where=step.where,
             )
+        first = self.progress.claimed.setdefault(decision.key, step.id)
+        if first != step.id and self._rules.forced(step) is None:
+            if first not in self.progress.outcomes:
+                return Same(node, Node(first))
+            self.progress.claimed[decision.key] = step.id
         self.progress.decisions[step.id] = decision
-        return False
+        return Miss(node)
 
     def _is_cutoff(self, step: Step, decision: Reuse) -> bool:
         """The wave stops here: something below ran in this build, and the result is the old one all the same."""

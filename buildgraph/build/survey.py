@@ -77,9 +77,10 @@ def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decisio
             found[step_id] = Wait(pending)
             continue
         decision: Decision = decide(step, session.lookups, rules)
-        if isinstance(decision, Execute) and rules.forced(step) is None:
+        if isinstance(decision, Execute):
             first = running.setdefault(decision.key, step_id)
-            decision = decision if first == step_id else Wait((first,))
+            if first != step_id and rules.forced(step) is None:
+                decision = Wait((first,))
         found[step_id] = decision
         if isinstance(decision, Reuse):
             session.stacks.placed.settled[step_id] = decision.result

@@ -4,9 +4,9 @@ The calling thread alone talks to the scheduler, so no state is shared. SIGINT a
 nothing new starts, running commands are ended, and what was being made is discarded by the context managers around it.
 """
 
+import heapq
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never
@@ -14,10 +14,10 @@ from typing import assert_never
 from buildgraph.errors import BuildgraphError
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.scheduler import (
+    Answer,
     Done,
     Event,
     Failed,
-    Hit,
     Instruction,
     Interrupted,
     Look,
@@ -38,16 +38,16 @@ def drive(
     scheduler: Scheduler,
     *,
     jobs: int,
-    look: Callable[[Node], bool],
+    look: Callable[[Node], Answer],
     work: Callable[[Node], None],
     skipped: Callable[[Node], None],
     cancelled: threading.Event,
 ) -> dict[Node, BaseException]:
     """Run until every node is settled, failed or skipped; returns the failures in the order they came.
 
-    ``look`` runs in the calling thread and says whether a result is known; ``work`` runs in a worker thread. When
-    ``look`` or ``work`` raises an error the node has failed. A signal stops the build and waits for what runs; then it
-    takes its usual effect.
+    ``look`` runs in the calling thread, in graph order of what can be looked at, and says whether a result is known;
+    ``work`` runs in a worker thread. When ``look`` or ``work`` raises an error the node has failed. A signal stops the
+    build and waits for what runs; then it takes its usual effect.
     """
     driver = _Driver(scheduler, look, work, skipped)
 
@@ -67,7 +67,7 @@ class _Driver:
     def __init__(
         self,
         scheduler: Scheduler,
-        look: Callable[[Node], bool],
+        look: Callable[[Node], Answer],
         work: Callable[[Node], None],
         skipped: Callable[[Node], None],
     ) -> None:
@@ -84,23 +84,24 @@ class _Driver:
             self.carry_out(self.scheduler.handle(self.events.get()), pool)
 
     def carry_out(self, todo: list[Instruction], pool: ThreadPoolExecutor) -> None:
-        """Start and skip at once; look at one node at a time, in order."""
-        waiting = deque(todo)
-        while waiting:
-            instruction = waiting.popleft()
-            match instruction:
-                case Start(node):
-                    pool.submit(self.do, node)
-                case Skip(node):
-                    self.skipped(node)
-                case Look(node):
-                    waiting += self.scheduler.handle(self.find(node))
-                case _:
-                    assert_never(instruction)
+        """Start and skip at once; look at one node at a time, the first in graph order."""
+        looks: list[tuple[int, Node]] = []
+        while todo or looks:
+            for instruction in todo:
+                match instruction:
+                    case Start(node):
+                        pool.submit(self.do, node)
+                    case Skip(node):
+                        self.skipped(node)
+                    case Look(node):
+                        heapq.heappush(looks, (self.scheduler.place(node), node))
+                    case _:
+                        assert_never(instruction)
+            todo = self.scheduler.handle(self.find(heapq.heappop(looks)[1])) if looks else []
 
-    def find(self, node: Node) -> Hit | Miss:
+    def find(self, node: Node) -> Answer:
         try:
-            return Hit(node) if self.look(node) else Miss(node)
+            return self.look(node)
         except BuildgraphError as error:
             # the look is part of the work: the node fails when its turn to run comes
             self.failures[node] = error

@@ -2,7 +2,7 @@
 
 A node is a step or an image. Its states, each in one sentence:
 
-    waiting   an input is not settled
+    waiting   an input is not settled, or a node that will have the same result has not ended
     looking   all inputs are settled; the shell is asked whether a result is known
     ready     no result is known; it waits for one of the ``jobs`` places
     running   the shell executes it
@@ -50,6 +50,14 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
+class Same:
+    """Another node, which has started or is about to, will have the node's result."""
+
+    node: Node
+    first: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     node: Node
 
@@ -64,12 +72,13 @@ class Interrupted:
     """Nothing new may start."""
 
 
-Event = Hit | Miss | Done | Failed | Interrupted
+Answer = Hit | Miss | Same
+Event = Answer | Done | Failed | Interrupted
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out whether a result for the node is known; answer with Hit or Miss."""
+    """Find out whether a result for the node is known. Of several the first in graph order is answered first."""
 
     node: Node
 
@@ -93,6 +102,7 @@ Instruction = Look | Start | Skip
 _MOVES: Mapping[type, tuple[State, State]] = {
     Hit: ("looking", "settled"),
     Miss: ("looking", "ready"),
+    Same: ("looking", "waiting"),
     Done: ("running", "settled"),
     Failed: ("running", "failed"),
 }
@@ -126,6 +136,7 @@ class Scheduler:
                 self._dependents[need].append(node)
         self._jobs = jobs
         self._running: set[Node] = set()
+        self._same: dict[Node, list[Node]] = {}
         self._claims = claims or {}
         self._memory = memory
         self._keep_going = keep_going
@@ -135,6 +146,10 @@ class Scheduler:
         self._story: dict[Node, list[str]] = {node: [] for node in order}
         self._open = len(self.state)
         """Nodes that are not settled, failed or skipped yet."""
+
+    def place(self, node: Node) -> int:
+        """In graph order."""
+        return self._order[node]
 
     def start(self) -> list[Instruction]:
         return [self._look(node) for node in self._order if not self._missing[node]]
@@ -147,13 +162,16 @@ class Scheduler:
         self._move(event)
         match event:
             case Hit(node) | Done(node):
-                out: list[Instruction] = self._settle(node)
+                out: list[Instruction] = self._settle(node) + self._look_again(node)
             case Miss(node):
                 heapq.heappush(self._ready, (-self._remaining[node], self._order[node], node))
                 out = self._skip_waiting() if self._stopped else []
+            case Same(node, first):
+                self._same.setdefault(first, []).append(node)
+                out = self._skip_waiting() if self._stopped else []
             case Failed(node):
                 if self._keep_going:
-                    out = self._skip_dependents(node)
+                    out = self._skip_dependents(node) + self._look_again(node)
                 else:
                     self._stopped = True
                     out = self._skip_waiting()
@@ -163,7 +181,7 @@ class Scheduler:
     def finished(self) -> bool:
         return not self._open
 
-    def _move(self, event: Hit | Miss | Done | Failed) -> None:
+    def _move(self, event: Answer | Done | Failed) -> None:
         before, after = _MOVES[type(event)]
         self._story[event.node].append(type(event).__name__)
         if self.state[event.node] != before:
@@ -179,6 +197,10 @@ class Scheduler:
         self.state[node] = "looking"
         self._story[node].append("Look")
         return Look(node)
+
+    def _look_again(self, first: Node) -> list[Instruction]:
+        again = self._same.pop(first, ())
+        return [self._look(node) for node in again if self.state[node] == "waiting"]
 
     def _settle(self, node: Node) -> list[Instruction]:
         out: list[Instruction] = []

@@ -12,6 +12,7 @@ from buildgraph.execute.scheduler import (
     Look,
     Miss,
     Node,
+    Same,
     Scheduler,
     Skip,
     Start,
@@ -99,6 +100,30 @@ def test_an_event_out_of_order_tells_the_story():
         plan.handle(Done("a"))
 
 
+def test_a_node_that_will_have_anothers_result_is_looked_at_again():
+    plan = scheduler("a; b; c < b", jobs=1)
+    plan.start()
+    assert plan.handle(Miss("a")) == [Start("a")]
+    assert plan.handle(Same("b", "a")) == []
+    assert plan.handle(Done("a")) == [Look("b")]
+    assert plan.handle(Hit("b")) == [Look("c")]
+
+
+def test_a_failure_is_no_result_for_another():
+    plan = scheduler("a; b; c < a", jobs=1, keep_going=True)
+    plan.start()
+    plan.handle(Miss("a"))
+    plan.handle(Same("b", "a"))
+    assert plan.handle(Failed("a")) == [Skip("c"), Look("b")]
+    assert plan.handle(Miss("b")) == [Start("b")]
+    plan = scheduler("a; b", jobs=1)
+    plan.start()
+    plan.handle(Miss("a"))
+    plan.handle(Same("b", "a"))
+    assert plan.handle(Failed("a")) == [Skip("b")]
+    assert plan.finished
+
+
 @st.composite
 def builds(draw):
     count = draw(st.integers(1, 12))
@@ -106,7 +131,7 @@ def builds(draw):
         Node(f"n{i}"): [Node(f"n{j}") for j in range(i) if draw(st.booleans())]
         for i in range(count)
     }
-    fates = {node: draw(st.sampled_from(["hit", "done", "failed"])) for node in needs}
+    fates = {node: draw(st.sampled_from(["hit", "done", "failed", "same"])) for node in needs}
     return (
         needs,
         fates,
@@ -120,7 +145,7 @@ def builds(draw):
 def test_every_build_ends_with_every_node_in_an_end_state(case):
     needs, fates, jobs, keep_going, random = case
     plan = Scheduler(tuple(needs), needs, jobs=jobs, keep_going=keep_going)
-    todo, running, settled = plan.start(), [], set()
+    todo, running, settled, missed = plan.start(), [], set(), []
     while not plan.finished:
         while todo:
             instruction = todo.pop(0)
@@ -129,7 +154,11 @@ def test_every_build_ends_with_every_node_in_an_end_state(case):
                 if fates[instruction.node] == "hit":
                     settled.add(instruction.node)
                     todo += plan.handle(Hit(instruction.node))
+                elif fates[instruction.node] == "same" and (open_ := _open(plan, missed)):
+                    fates[instruction.node] = "hit"
+                    todo += plan.handle(Same(instruction.node, random.choice(open_)))
                 else:
+                    missed.append(instruction.node)
                     todo += plan.handle(Miss(instruction.node))
             elif isinstance(instruction, Start):
                 running.append(instruction.node)
@@ -137,7 +166,7 @@ def test_every_build_ends_with_every_node_in_an_end_state(case):
         if plan.finished:
             break
         node = running.pop(random.randrange(len(running)))
-        if fates[node] == "done":
+        if fates[node] != "failed":
             settled.add(node)
             todo += plan.handle(Done(node))
         else:
@@ -149,6 +178,10 @@ def test_every_build_ends_with_every_node_in_an_end_state(case):
             assert (state == "skipped") == blocked
     if not failed:
         assert set(plan.state.values()) == {"settled"}
+
+
+def _open(plan, nodes):
+    return [node for node in nodes if plan.state[node] in ("ready", "running")]
 
 
 def test_nodes_of_one_pool_take_turns():
