@@ -5,24 +5,20 @@ registry, and are kept. Without a pin the registry is asked what the reference n
 """
 
 import io
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from buildgraph.build.documents import Documents
 from buildgraph.build.registries import Access
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, ContentError, RemoteError, UsageError
+from buildgraph.errors import ContentError, UsageError
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.oci.document import LARGEST
-from buildgraph.oci.manifest import Manifest, parse
 from buildgraph.spec.linking import meaning
 from buildgraph.spec.lock import NAME, Lock
 from buildgraph.spec.pins import ImagePin
 from buildgraph.store.local import LocalStore
-
-if TYPE_CHECKING:
-    from buildgraph.registry.client import Fetched, Repository
 
 _ANY_DOCUMENT = "application/octet-stream"
 
@@ -84,49 +80,9 @@ class BaseImages:
 
     def _load(self, reference: str, platform: Platform, asked: str) -> tuple[Digest, ImageSource]:
         """The digest of what ``asked`` names, and the image for ``platform``."""
-        repository = self._access.repository(reference)
-        fetched = repository.manifest(asked)
-        if fetched is None:
-            raise _unknown(reference, asked)
-        documents = _Documents(repository, reference)
-        documents.note(fetched)
-        root = fetched.descriptor
+        documents = Documents(self._access.repository(reference), reference)
+        root = documents.manifest(asked).descriptor
         return root.digest, load_image(documents.open, (root,), platform, reference)
-
-
-class _Documents:
-    """Manifests and configs of one repository, by digest."""
-
-    def __init__(self, repository: "Repository", reference: str) -> None:
-        self._repository = repository
-        self._reference = reference
-        self._contents: dict[Digest, bytes] = {}
-        self._configs: dict[Digest, Descriptor] = {}
-
-    def note(self, fetched: "Fetched") -> None:
-        descriptor, content = fetched.descriptor, fetched.content
-        self._contents[descriptor.digest] = content
-        document = parse(content, descriptor.media_type, f"the manifest of {self._reference}")
-        if isinstance(document, Manifest):
-            self._configs[document.config.digest] = document.config
-
-    def open(self, digest: Digest) -> BinaryIO:
-        if digest not in self._contents:
-            config = self._configs.get(digest)
-            if config is not None:
-                if config.size > LARGEST:
-                    raise ContentError(
-                        "bad-document",
-                        f"the config of {self._reference} is said to have {config.size} bytes",
-                    )
-                with self._repository.open_blob(config) as stream:
-                    self._contents[digest] = stream.read()
-            else:
-                fetched = self._repository.manifest(digest)
-                if fetched is None:
-                    raise _unknown(self._reference, digest)
-                self.note(fetched)
-        return io.BytesIO(self._contents[digest])
 
 
 def _checked(source: ImageSource, pin: ImagePin) -> ImageSource:
@@ -137,20 +93,3 @@ def _checked(source: ImageSource, pin: ImagePin) -> ImageSource:
             hint="make the pin anew with: buildgraph lock --update",
         )
     return source
-
-
-def _unknown(reference: str, asked: str) -> BuildgraphError:
-    """A name that leads nowhere is a mistake; what a pin or an index names should be there."""
-    written = Reference.parse(reference)
-    if asked in (written.digest, written.tag or "latest"):
-        return UsageError(
-            "unknown-image",
-            f"the registry has no image {written.familiar}",
-            hint="check the name and the tag, and whether a login is needed",
-        )
-    host = written.repository.partition("/")[0]
-    return RemoteError(
-        "image-gone",
-        f"{host} no longer has {asked} of {reference}",
-        hint="move to what the reference names now: buildgraph lock --update",
-    )

@@ -4,7 +4,6 @@ An image's documents are fetched when they are asked for: its root by name, what
 streamed; nothing of them is kept here.
 """
 
-import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from buildgraph.build.counted import Counted
+from buildgraph.build.documents import Documents
 from buildgraph.digest import Digest
-from buildgraph.errors import UsageError
 from buildgraph.events import Observer
 from buildgraph.image.content import Content, narrowed
-from buildgraph.image.source import ImageSource, OpenBlob, load_image
+from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.oci.manifest import Manifest, parse
-from buildgraph.registry.client import Fetched, Registries, Repository
+from buildgraph.registry.client import Registries, Repository
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.progress import Progress
 from buildgraph.registry.settings import Settings, Timeouts
@@ -68,23 +66,12 @@ class Remote:
 
     def content(self, reference: Reference, platform: Platform | None = None) -> Content:
         """The image with all its platforms, or for one. Raises UsageError ``unknown-image``, RemoteError."""
-        found, open_blob = self._root(reference)
-        return narrowed(open_blob, (found.descriptor,), platform, str(reference))
+        image = _Image(self, reference)
+        return narrowed(image.open, (image.root,), platform, str(reference))
 
     def image(self, reference: Reference, platform: Platform) -> ImageSource:
-        found, open_blob = self._root(reference)
-        return load_image(open_blob, (found.descriptor,), platform, str(reference))
-
-    def _root(self, reference: Reference) -> tuple[Fetched, OpenBlob]:
-        repository = self.repository(reference)
-        found = repository.manifest(reference.digest or reference.tag or "latest")
-        if found is None:
-            raise UsageError(
-                "unknown-image",
-                f"the registry has no image {reference.familiar}",
-                hint="check the name and the tag, and whether a login is needed",
-            )
-        return found, _Blobs(self, repository, found).open
+        image = _Image(self, reference)
+        return load_image(image.open, (image.root,), platform, str(reference))
 
     @contextmanager
     def fetch(self, place: str, blob: Compressed, check: Callable[[], None]) -> Iterator[BinaryIO]:
@@ -130,42 +117,23 @@ class Remote:
             self.fetched += size
 
 
-class _Blobs:
-    """Blobs of one image by digest; what no manifest has named as a blob yet is a manifest."""
+class _Image(Documents):
+    """Counts what it fetches; layers are opened, too."""
 
-    def __init__(self, remote: Remote, repository: Repository, root: Fetched) -> None:
+    def __init__(self, remote: Remote, reference: Reference) -> None:
+        super().__init__(remote.repository(reference), str(reference))
         self._remote = remote
-        self._repository = repository
-        self._documents: dict[Digest, bytes] = {}
-        self._configs: dict[Digest, Descriptor] = {}
-        self._layers: dict[Digest, Descriptor] = {}
-        self._keep(root)
+        self.root = self.manifest(reference.digest or reference.tag or "latest").descriptor
+        remote.count(self.root.size)
 
     def open(self, digest: Digest) -> BinaryIO:
-        if digest in self._layers:
-            return _Layer(self._remote, self._repository, self._layers[digest]).stream()
-        if digest in self._configs:
-            config = self._configs[digest]
-            self._remote.count(config.size)
-            return self._repository.open_blob(config)
-        if digest not in self._documents:
-            found = self._repository.manifest(digest)
-            if found is None:
-                raise UsageError(
-                    "unknown-image",
-                    f"{self._repository.name} names the manifest {digest}, and lacks it",
-                )
-            self._keep(found)
-        return io.BytesIO(self._documents[digest])
-
-    def _keep(self, found: Fetched) -> None:
-        descriptor, content = found.descriptor, found.content
-        self._remote.count(len(content))
-        self._documents[descriptor.digest] = content
-        document = parse(content, descriptor.media_type, self._repository.name)
-        if isinstance(document, Manifest):
-            self._configs[document.config.digest] = document.config
-            self._layers |= {layer.digest: layer for layer in document.layers}
+        if digest in self.layers:
+            return _Layer(self._remote, self.repository, self.layers[digest]).stream()
+        before = self.fetched
+        try:
+            return super().open(digest)
+        finally:
+            self._remote.count(self.fetched - before)
 
 
 class _Layer(Counted):
