@@ -51,9 +51,11 @@ def _parse(text: str, pattern: str) -> Pattern:
         raise _bad(pattern, "it is empty", "write ** for everything")
     if pattern.startswith("!"):
         raise _bad(pattern, "it begins with '!'", "list it under exclude or include; \\! is a '!'")
+    folders_only = text.endswith("/") and bool(parts)
     if not parts:
         parts = ["**"]
-    folders_only = text.endswith("/")
+    elif folders_only and parts[-1] == "**":
+        parts.append("*")  # any folder, which is not all that is there
     return Pattern(tuple(_part(part, pattern) for part in parts), folders_only)
 
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from buildgraph.fs.ignore import Globs
@@ -67,6 +67,9 @@ def naive(include: list[str], exclude: list[str], path: list[str], is_dir: bool)
 
 
 @given(LISTS, LISTS, PATHS, st.booleans())
+@example([], ["**/"], ["a"], False)
+@example(["a/**/"], [], ["a", "b"], False)
+@example(["a/**/"], [], ["a", "b", "a"], False)
 def test_matches_as_the_naive_one(
     include: list[str], exclude: list[str], path: list[str], is_dir: bool
 ) -> None:
