@@ -8,7 +8,7 @@ wrong here is left to the usual way, which says it properly.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -23,8 +23,7 @@ from buildgraph.fs.beside import pack_beside
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.hashing import has_one_thread
 from buildgraph.fs.lay import Below, Outline, listing
-from buildgraph.fs.pack import Item, pack
-from buildgraph.fs.rows import Row
+from buildgraph.fs.pack import Item
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe
@@ -52,6 +51,8 @@ def pack_ahead(session: "Session", steps: Sequence[StepId], images: Sequence[Ima
     """What is packed waits in ``session.stacks.ready``."""
     if session.request.require_cached:
         return
+    if len(os.sched_getaffinity(0)) < _PROCESSORS or not has_one_thread():
+        return
     graph = session.workspace.graph
     needed = {source for step in steps for source in inputs_of(graph.steps[step])}
     ahead = _Ahead(session)
@@ -77,12 +78,14 @@ class _Ahead:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._graph = session.workspace.graph
-        self._recipes: dict[StepId, tuple[Recipe, Mapping[bytes, Row]]] = {}
+        self._recipes: dict[StepId, Recipe | None] = {}
 
     def is_new(self, step_id: StepId) -> bool:
-        """Whether it copies files of the context alone, and was never decided about."""
+        """Whether it copies files of the context alone, as they are, and was never decided about."""
         step = self._graph.steps[step_id]
         if not isinstance(step, CopyStep) or step.keep_time or not _is_plain(step):
+            return False
+        if any(part.mode for part in step.parts):
             return False
         lookups = self._session.lookups
         return self._session.store.records.last(lookups.history.name(step_id)) is None
@@ -106,50 +109,44 @@ class _Ahead:
             step = self._graph.steps[step_id]
             if not isinstance(step, CopyStep | WriteStep) or not _is_plain(step):
                 return
-            recipe, rows = self._recipe(step)
-            laid = _laid(recipe.tree, below)
-            if laid is None:
+            recipe = self._recipe(step)
+            laid = None if recipe is None else _laid(recipe.tree, below)
+            if recipe is None or laid is None:
                 return
             if step_id in fit and step_id not in ready and self._is_worth_it(step_id):
-                self._pack(step_id, recipe, rows, laid, codec)
+                self._pack(step_id, recipe, laid, codec)
             below.append(laid)
 
     def _is_worth_it(self, step_id: StepId) -> bool:
         step = self._graph.steps[step_id]
         assert isinstance(step, CopyStep)
-        return self._session.workspace.cache.cost(self._recipe(step)[1].values()) >= _WORTH
+        if self._recipe(step) is None:
+            return False
+        return self._session.lookups.cost(step, _WORTH) >= _WORTH
 
-    def _recipe(self, step: CopyStep | WriteStep) -> tuple[Recipe, Mapping[bytes, Row]]:
-        """Without contents."""
+    def _recipe(self, step: CopyStep | WriteStep) -> Recipe | None:
+        """Without sizes, modes and contents."""
         if step.id not in self._recipes:
             self._recipes[step.id] = self._session.lookups.survey(step)
         return self._recipes[step.id]
 
-    def _pack(
-        self, step: StepId, recipe: Recipe, rows: Mapping[bytes, Row], laid: Tree, codec: Codec
-    ) -> None:
+    def _pack(self, step: StepId, recipe: Recipe, laid: Tree, codec: Codec) -> None:
         session = self._session
         origins = recipe.origins
 
         def items(first: int, last: int) -> Iterator[Item]:
             for entry in laid[first:last]:
-                if entry.kind == tree.FILE:
-                    source = origins[entry.path].host
-                    yield Item(entry, source, row=rows[source])
-                else:
-                    yield Item(entry)
+                found = origins.get(entry.path)
+                yield Item(entry, found.host) if found else Item(entry)
 
         file = session.store.blobs.temp()
-        if len(os.sched_getaffinity(0)) >= _PROCESSORS and has_one_thread():
-            packed = pack_beside(laid, items, codec, file)
-        else:
-            packed = pack(tuple(items(0, len(laid))), codec=codec, blob=file, sync=False)
-        if packed is None:
+        read = pack_beside(laid, items, codec, file, since=session.workspace.cache.since)
+        if read is None:
             return
+        packed, rows = read
         files = {entry.path: entry for entry in packed.tree if entry.kind == tree.FILE}
         sources = [origins[path].host for path in files]
-        contents = [entry.content for entry in files.values()]
-        session.workspace.cache.learn(map(rows.__getitem__, sources), contents)
+        session.context.learn(sources, rows, [entry.content for entry in files.values()])
         filled = tuple(files.get(entry.path, entry) for entry in recipe.tree)
         session.lookups.take(step, Recipe(filled, origins))
         session.stacks.ready[step] = Ready(packed, codec, file)

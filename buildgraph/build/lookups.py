@@ -11,7 +11,6 @@ from buildgraph.errors import ContentError, Location, blaming
 from buildgraph.execute.selection import Selections, recipe_of
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
-from buildgraph.fs.rows import Row
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.key import Inputs, Keyed, document, key
@@ -19,6 +18,7 @@ from buildgraph.graph.recipe import Found, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
+    CopyPart,
     CopyStep,
     DockerCopyStep,
     DockerFiles,
@@ -200,19 +200,22 @@ class Lookups:
             self.take(step.id, made)
         return made
 
-    def survey(self, step: CopyStep | WriteStep) -> tuple[Recipe, dict[bytes, Row]]:
-        """The recipe of a step that stands alone, but for contents; and each file's row by its place on the host."""
-        rows: dict[bytes, Row] = {}
-
-        def found(files: Files) -> tuple[Found, ...]:
-            assert isinstance(files, ContextFiles)
-            listed, taken = self._selections.survey(files)
-            rows.update(taken)
-            return listed
-
+    def survey(self, step: CopyStep | WriteStep) -> Recipe | None:
+        """The recipe of a step that stands alone, but for what files themselves tell; None as ``Context.survey``."""
         if isinstance(step, WriteStep):
-            return of_write(step), rows
-        return of_copy(step, found, lambda owner: self._owner((), owner, step.where)), rows
+            return of_write(step)
+        known: dict[Files, tuple[Found, ...]] = {}
+        for files in map(_in_context, step.parts):
+            found = self._selections.survey(files)
+            if found is None:
+                return None
+            known[files] = found
+        return of_copy(step, known.__getitem__, lambda owner: self._owner((), owner, step.where))
+
+    def cost(self, step: CopyStep, most: int) -> int:
+        """Nanoseconds of reading what is unknown of the files of a step that was surveyed."""
+        parts = {_in_context(part) for part in step.parts}
+        return sum(self._selections.cost(files, most) for files in parts)
 
     def take(self, step: StepId, recipe: Recipe) -> None:
         """The step's recipe, already made."""
@@ -323,6 +326,11 @@ def is_alone(step: RecipeStep) -> bool:
         words = (source for source in step.sources if isinstance(source, DockerFiles))
         return all(word.stack is None for word in words)
     return not any(isinstance(files, StackFiles) for files in files_of(step))
+
+
+def _in_context(part: CopyPart) -> ContextFiles:
+    assert isinstance(part.files, ContextFiles)
+    return part.files
 
 
 def dump(document: Mapping[str, Document]) -> bytes:

@@ -181,8 +181,20 @@ class Placements:
         root = stack.lookup(b"")
         meant = (made, (*met, root))
         if meant not in self._laid:
-            self._laid[meant] = self._keep_placed(step, outline.laid(met, root), None)
+            laid = outline.laid(met, root)
+            same = laid == self.tree(made)
+            self._laid[meant] = (
+                self._keep_same(step, made) if same else self._keep_placed(step, laid, None)
+            )
         return PlacedLayer(step, self._laid[meant])
+
+    def _keep_same(self, step: StepId, made: Digest) -> Digest:
+        """A recipe that lies exactly as it is."""
+        recipe = self.recipes.get(step)
+        if recipe is not None and recipe.digest == made:
+            self.objects[made] = recipe.object
+        self.sources.setdefault(made, {})[step] = None
+        return made
 
     def _keep_placed(
         self, step: StepId, placed: Tree, moved: Mapping[bytes, bytes] | None

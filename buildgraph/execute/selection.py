@@ -17,7 +17,6 @@ from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
 from buildgraph.fs.ignore import Globs
-from buildgraph.fs.rows import Row
 from buildgraph.fs.scan import Selection
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found, Origin, Recipe, of_copy, of_write
@@ -118,10 +117,14 @@ class Selections:
             self._digests[files] = tree.digest(named)
         return self._digests[files]
 
-    def survey(self, files: ContextFiles) -> tuple[tuple[Found, ...], dict[bytes, Row]]:
-        """What :meth:`found` will give but for contents, and the row of each file by its place on the host."""
-        selected, rows = self._context.survey(_asked(files))
-        return _of_context(selected), rows
+    def survey(self, files: ContextFiles) -> tuple[Found, ...] | None:
+        """What :meth:`found` will give but for what the files themselves tell; None as ``Context.survey``."""
+        selected = self._context.survey(_asked(files))
+        return None if selected is None else _of_context(selected)
+
+    def cost(self, files: ContextFiles, most: int) -> int:
+        """Of reading what was surveyed, as ``Context.cost``."""
+        return self._context.cost(_asked(files), most)
 
     def listing(self, files: Files, *, times: bool = False) -> tree.Tree:
         """``times``: with those that files of the context have now."""

@@ -1,181 +1,195 @@
 """How do two processors pack one layer? Two processes read the files, this one hashes and compresses their tar.
 
-The readers are forked children. From the sizes of the files it is known where in the tar each entry goes; so the tar
-is cut between entries into segments, which the readers take in turn. They find, hash and write their files as
-:mod:`buildgraph.fs.pack` does, into chunks of shared memory, of which the one at a cut has two writers. This process
-passes full chunks through the layer's :class:`~buildgraph.fs.stream.TarStream`; so the bytes are those of ``pack``, and
-memory is bounded by a handful of chunks. Chunk ``n`` of the tar lies in chunk ``n % len(chunks)`` of the memory.
-Between the processes go::
+The readers are forked children. Nothing need be known of a file but its name: a reader opens it once, and says what it
+found. The listing is cut between entries into segments, which the readers take in turn; each writes its segments, as
+:mod:`buildgraph.fs.pack` does, piece by piece into chunks that it shares with this process. This process passes the
+pieces, in order, through the layer's :class:`~buildgraph.fs.stream.TarStream`; so the bytes are those of ``pack``, and
+memory is bounded by a handful of chunks. Between the processes go::
 
-    to each reader    one byte for each further chunk that may be written
-    from a reader     number (uint32) of a chunk of which its part is written; after the last one of a segment
-                      BLAKE3 of each regular file of the segment (64 hex digits)
+    to each reader    one byte for each chunk that is free again
+    from a reader     size (uint32) of the piece in its next chunk; one that is less than the chunk ends a segment,
+                      and is followed by the row (6 int64) of each regular file of the segment, and then by the
+                      BLAKE3 (32 bytes) of each
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
+from mmap import mmap
 from pathlib import Path
 from signal import SIGKILL
-from struct import Struct
+from stat import S_ISREG
+from struct import Struct, iter_unpack
 from typing import Final, NamedTuple, NoReturn
+
+from blake3 import blake3
 
 from buildgraph.digest import Digest
 from buildgraph.fs.compress import Blob, Codec
-from buildgraph.fs.pack import Item, Packed, Packing
+from buildgraph.fs.mode import git_mode
+from buildgraph.fs.pack import OPEN, Item, Packed, Packing, changed
+from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, pack_rows, row_of
 from buildgraph.fs.stream import TarStream
-from buildgraph.fs.tarball import END, extent
+from buildgraph.fs.tarball import END, head
 from buildgraph.fs.tree import DIRECTORY, FILE, Entry, Tree
 
 _NUMBER: Final = Struct("<I")
-_HEX: Final = 64
+_HASH: Final = 32
+_HEAD: Final = 512
 _READERS: Final = 2
-_SEGMENT: Final = 2
-"""Chunks; a bigger file is a segment of its own."""
-_AHEAD: Final = 3 * _READERS
-"""Chunks that readers may write while the stream has as many as it wants."""
+_SEGMENT: Final = 256
+"""Entries."""
+_CHUNK: Final = 1 << 20
+_CHUNKS: Final = 4
+"""Of each reader; a segment of small files takes one or two."""
 
 Items = Callable[[int, int], Iterable[Item]]
 
 
-class Segment(NamedTuple):
-    """Entries ``first`` to ``last`` (not included) and where in the tar they go."""
+class Read(NamedTuple):
+    """A layer, and what its regular files were when they had been read, in the order of its tree."""
 
-    first: int
-    last: int
-    start: int
-    end: int
+    packed: Packed
+    rows: list[Row]
 
 
 def pack_beside(
-    listing: Tree, items: Items, codec: Codec, blob: Path, workers: int = 2
-) -> Packed | None:
-    """The layer of directories, files and links ``listing`` (canonical; contents may be missing) at the file ``blob``,
-    which is not fsynced. A reader asks ``items`` for those from one index to another.
+    listing: Tree, items: Items, codec: Codec, blob: Path, *, since: int, workers: int = 2
+) -> Read | None:
+    """The layer of directories, files and links ``listing`` (canonical) at the file ``blob``, which is not fsynced.
 
-    None, and no file, where a reader met anything that is not as it should be: whoever packs again learns what. For
-    processes that have a single thread.
+    Files get the size, the content and (git's) the mode that they are found with. A reader asks ``items`` for those
+    from one index to another. None, and no file, where a reader met anything that is not as it should be: whoever packs
+    again learns what. Rows are racy as of ``since``. For processes that have a single thread.
     """
-    with TarStream(codec, blob, workers, sync=False) as stream:
-        chunks = stream.share(_AHEAD)
-        segments = _segments(listing, codec.block)
-        folders = {b"", *(entry.path for entry in listing if entry.kind == DIRECTORY)}
-        with ExitStack() as readers:
-            pipes = []
-            for number in range(_READERS):
-                mine = segments[number::_READERS]
-                pipes.append(readers.enter_context(_reader(mine, items, chunks, folders)))
-            relay = _Relay(stream, chunks, pipes)
-            with suppress(EOFError):
-                return Packed(tuple(relay.pass_on(listing, segments)), *relay.finish())
-    return None
+    segments = [listing[first : first + _SEGMENT] for first in range(0, len(listing), _SEGMENT)]
+    folders = {b"", *(entry.path for entry in listing if entry.kind == DIRECTORY)}
+    with TarStream(codec, blob, workers, sync=False) as stream, ExitStack() as children:
+        readers = []
+        for number in range(_READERS):
+            mine = range(number * _SEGMENT, len(listing), _READERS * _SEGMENT)
+            task = _Task(mine, items, folders, since)
+            readers.append(children.enter_context(_reader(task)))
+        relay = _Relay(stream)
+        try:
+            for number, segment in enumerate(segments):
+                relay.pass_on(segment, readers[number % _READERS])
+        except EOFError:
+            return None
+        diff_id, size, made = relay.finish()
+        return Read(Packed(tuple(relay.listing), diff_id, size, made), relay.rows)
 
 
-def _segments(listing: Tree, block: int) -> list[Segment]:
-    found = []
-    first = start = at = 0
-    for index, entry in enumerate(listing, 1):
-        at += extent(entry)
-        if at - start >= _SEGMENT * block:
-            found.append(Segment(first, index, start, at))
-            first, start = index, at
-    if at > start:
-        found.append(Segment(first, len(listing), start, at))
-    return found
+class _Reader:
+    """A child, as this process sees it."""
+
+    def __init__(self, chunks: Sequence[memoryview], said: FileIO, free: FileIO) -> None:
+        self._chunks = chunks
+        self._said = said
+        self._free = free
+        self._pieces = 0
+
+    def piece(self) -> memoryview:
+        """The next one, to be given back before another is asked for. Raises EOFError where the child ended early."""
+        (size,) = _NUMBER.unpack(self.exactly(_NUMBER.size))
+        return self._chunks[self._pieces % len(self._chunks)][:size]
+
+    def give_back(self) -> None:
+        self._pieces += 1
+        with suppress(BrokenPipeError):  # a child that is done wants no more
+            self._free.write(b"\0")
+
+    def exactly(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            more = self._said.read(size - len(content))
+            if not more:
+                raise EOFError
+            content += more
+        return content
 
 
 class _Relay:
     """This process's side."""
 
-    def __init__(
-        self, stream: TarStream, chunks: list[memoryview], pipes: list[tuple[FileIO, FileIO]]
-    ) -> None:
+    def __init__(self, stream: TarStream) -> None:
         self._stream = stream
-        self._chunks = chunks
-        self._pipes = pipes
+        self._chunk = stream.first()
         self._at = 0
-        """How much of the tar has been passed on."""
-        self._end = 0
-        stream.first()
-        for _ in range(_AHEAD):
-            stream.first()
-        self._grant(_AHEAD + 1)
+        self.listing: list[Entry] = []
+        self.rows: list[Row] = []
 
-    def pass_on(self, listing: Tree, segments: Sequence[Segment]) -> Iterator[Entry]:
-        """The entries with their contents. Raises EOFError where a reader ended early."""
-        block = self._stream.block
-        for number, (first, last, start, end) in enumerate(segments):
-            reader = self._pipes[number % _READERS][0]
-            for chunk in range(start // block, -(-end // block)):
-                (said,) = _NUMBER.unpack(_exactly(reader, _NUMBER.size))
-                assert said == chunk
-                if (chunk + 1) * block <= end:
-                    self._push()
-            files = sum(entry.kind == FILE for entry in listing[first:last])
-            yield from _filled(listing[first:last], _exactly(reader, _HEX * files).decode())
-            self._end = end
+    def pass_on(self, segment: Tree, reader: _Reader) -> None:
+        """Raises EOFError where the reader ended early."""
+        size = _CHUNK
+        while size == _CHUNK:
+            piece = reader.piece()
+            size = len(piece)
+            self._write(piece)
+            reader.give_back()
+        files = sum(entry.kind == FILE for entry in segment)
+        rows = list(iter_unpack(f"{WIDTH}q", reader.exactly(SIZE * files)))
+        hashes = reader.exactly(_HASH * files).hex()
+        self.rows += rows
+        self.listing += _filled(segment, rows, hashes)
 
-    def _push(self) -> None:
-        block = self._stream.block
-        self._stream.push(self._chunks[self._at // block % len(self._chunks)])
-        self._at += block
-        self._grant(1)
-
-    def _grant(self, count: int) -> None:
-        for _, writer in self._pipes:
-            with suppress(BrokenPipeError):  # a reader that is done wants no more
-                writer.write(bytes(count))
+    def _write(self, piece: bytes | memoryview) -> None:
+        while piece:
+            part = piece[: len(self._chunk) - self._at]
+            end = self._at + len(part)
+            self._chunk[self._at : end] = part
+            piece = piece[len(part) :]
+            self._at = end
+            if end == len(self._chunk):
+                self._chunk = self._stream.push(self._chunk)
+                self._at = 0
 
     def finish(self) -> tuple[Digest, int, Blob | None]:
         """The archive's end comes from here."""
-        block, at, left = self._stream.block, self._end, END
-        while left:
-            chunk = self._chunks[at // block % len(self._chunks)]
-            part = left[: block - at % block]
-            chunk[at % block : at % block + len(part)] = part
-            at, left = at + len(part), left[len(part) :]
-            if at % block == 0:
-                self._push()
-        return self._stream.finish(self._chunks[at // block % len(self._chunks)][: at % block])
+        self._write(END)
+        return self._stream.finish(self._chunk[: self._at])
 
 
-def _exactly(reader: FileIO, size: int) -> bytes:
-    content = b""
-    while len(content) < size:
-        more = reader.read(size - len(content))
-        if not more:
-            raise EOFError
-        content += more
-    return content
-
-
-def _filled(entries: Tree, contents: str) -> Iterator[Entry]:
+def _filled(segment: Tree, rows: Iterable[Row], hashes: str) -> Iterator[Entry]:
+    found = iter(rows)
     at = 0
-    for entry in entries:
-        if entry.kind == FILE:
-            yield entry.holding(contents[at : at + _HEX])
-            at += _HEX
-        else:
+    for entry in segment:
+        if entry.kind != FILE:
             yield entry
+            continue
+        row = next(found)
+        content = hashes[at : at + 2 * _HASH]
+        at += 2 * _HASH
+        yield tuple.__new__(
+            Entry, (*entry[:2], git_mode(row[3]), *entry[3:5], row[2], content, *entry[7:])
+        )
+
+
+class _Task(NamedTuple):
+    """What one reader does: the segments that begin at ``starts``."""
+
+    starts: Sequence[int]
+    items: Items
+    folders: set[bytes]
+    since: int
 
 
 @contextmanager
-def _reader(
-    segments: Sequence[Segment], items: Items, chunks: list[memoryview], folders: set[bytes]
-) -> Iterator[tuple[FileIO, FileIO]]:
-    """Pipes from and to a child, which is gone in the end."""
+def _reader(task: _Task) -> Iterator[_Reader]:
+    """A child, which is gone in the end."""
+    chunks = [memoryview(mmap(-1, _CHUNK)) for _ in range(_CHUNKS)]
     with ExitStack() as pipes:
-        (full, say), (take, grant) = _pipe(pipes), _pipe(pipes)
+        (said, say), (wait, free) = _pipe(pipes), _pipe(pipes)
         child = os.fork()
         if not child:
-            full.close()
-            grant.close()
-            _serve(segments, items, folders, _Far(chunks, take, say))
+            said.close()
+            free.close()
+            _serve(task, _Far(chunks, wait, say))
         try:
             say.close()
-            take.close()
-            yield full, grant
+            wait.close()
+            yield _Reader(chunks, said, free)
         finally:
             os.kill(child, SIGKILL)
             os.waitpid(child, 0)
@@ -186,18 +200,13 @@ def _pipe(pipes: ExitStack) -> tuple[FileIO, FileIO]:
     return pipes.enter_context(FileIO(reader)), pipes.enter_context(FileIO(writer, "w"))
 
 
-def _serve(segments: Sequence[Segment], items: Items, folders: set[bytes], far: "_Far") -> NoReturn:
+def _serve(task: _Task, far: "_Far") -> NoReturn:
     """The child, which does nothing else and cannot return; it says no more when something went wrong."""
     try:
-        for first, last, start, end in segments:
-            far.start(start)
-            packing = Packing(
-                _nearer(items(first, last)), far, folders=folders, at=start % far.block
-            )
-            listing = packing.run()
-            if end % far.block:
-                far.say()
-            far.tell("".join([entry.content for entry in listing if entry.kind == FILE]).encode())
+        for start in task.starts:
+            packing = _Finding(_nearer(task.items(start, start + _SEGMENT)), far, task)
+            packing.run()
+            far.end(packing.left, pack_rows(packing.rows) + b"".join(packing.hashes))
     finally:
         os._exit(0)
 
@@ -210,39 +219,102 @@ def _nearer(items: Iterable[Item]) -> Iterator[Item]:
         if slash and folder != here:
             os.chdir(folder + slash)
             here = folder
-        yield Item(item.entry, name, item.data, row=item.row)
+        yield Item(item.entry, name)
+
+
+class _Finding(Packing):
+    """Packs files of which nothing is known but their names, and remembers what they were."""
+
+    def __init__(self, items: Iterable[Item], far: "_Far", task: _Task) -> None:
+        super().__init__(items, far, folders=task.folders)
+        self._since = task.since
+        self.rows: list[Row] = []
+        self.hashes: list[bytes] = []
+
+    @property
+    def left(self) -> int:
+        """How much of the last chunk is written."""
+        return self._at
+
+    def _file(self, item: Item) -> Entry:
+        fd = os.open(item.source, OPEN)
+        try:
+            row = self._at_once(item.entry, fd) or self._in_parts(item, fd)
+        finally:
+            os.close(fd)
+        self.rows.append(row)
+        return item.entry
+
+    def _at_once(self, entry: Entry, fd: int) -> Row | None:
+        """The fast way for a file that fits the chunk: one read puts it behind the place of its header.
+
+        What was last changed before the build began did not change while it was read.
+        """
+        start = self._at + _HEAD
+        if start >= self._room:
+            return None
+        got = os.readv(fd, (self._view[start:],))
+        row = row_of(os.fstat(fd))
+        size, end = row[2], start + row[2]
+        if (
+            got != size
+            or end + 512 >= self._room
+            or not S_ISREG(row[3])
+            or is_racy(row, self._since)
+        ):
+            return None
+        header = head(_as_found(entry, row), size)
+        if len(header) != _HEAD:
+            return None
+        self.hashes.append(blake3(self._view[start:end]).digest())
+        self._put(header, end)
+        return row
+
+    def _in_parts(self, item: Item, fd: int) -> Row:
+        os.lseek(fd, 0, os.SEEK_SET)
+        row = row_of(os.fstat(fd))
+        if not S_ISREG(row[3]):
+            raise changed(item.source, "it is no regular file")
+        made = self._content(Item(_as_found(item.entry, row), item.source), fd, row[2])
+        if row_of(os.fstat(fd)) != row:
+            raise changed(item.source, "it is another file than was found")
+        self.hashes.append(bytes.fromhex(made.content))
+        return row
+
+
+def _as_found(entry: Entry, row: Row) -> Entry:
+    mode = git_mode(row[3])
+    return entry if entry.mode == mode else entry._replace(mode=mode)
 
 
 class _Far:
     """The chunks as a child sees them."""
 
-    def __init__(self, chunks: list[memoryview], take: FileIO, full: FileIO) -> None:
+    def __init__(self, chunks: Sequence[memoryview], wait: FileIO, say: FileIO) -> None:
         self._chunks = chunks
-        self._take = take
-        self._full = full
-        self._granted = 0
+        self._wait = wait
+        self._say = say
         self._number = 0
-        self.block = len(chunks[0])
-
-    def start(self, at: int) -> None:
-        self._number = at // self.block
+        self._free = len(chunks)
 
     def first(self) -> memoryview:
-        while self._granted <= self._number:
-            more = self._take.read(len(self._chunks))
+        while not self._free:
+            more = self._wait.read(len(self._chunks))
             if not more:
                 raise EOFError
-            self._granted += len(more)
+            self._free += len(more)
         return self._chunks[self._number % len(self._chunks)]
 
-    def push(self, _chunk: memoryview, /) -> memoryview:
-        self.say()
-        self._number += 1
+    def push(self, chunk: memoryview, /) -> memoryview:
+        self._pass(_NUMBER.pack(len(chunk)))
         return self.first()
 
-    def say(self) -> None:
-        self.tell(_NUMBER.pack(self._number))
+    def end(self, left: int, found: bytes) -> None:
+        """Of a segment, whose last piece has ``left`` bytes."""
+        self._pass(_NUMBER.pack(left) + found)
 
-    def tell(self, content: bytes) -> None:
+    def _pass(self, content: bytes) -> None:
+        self._number += 1
+        self._free -= 1
         while content:
-            content = content[self._full.write(content) :]
+            content = content[self._say.write(content) :]

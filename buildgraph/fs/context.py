@@ -16,11 +16,13 @@ from typing import Final, NamedTuple, cast
 from buildgraph.errors import UsageError
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
+from buildgraph.fs.hashing import LEAST_COST
 from buildgraph.fs.rows import Row, row_of
 from buildgraph.fs.scan import Batch, Found, Scan, Selection, missing, near_names
 from buildgraph.fs.tree import DIRECTORY, FILE, SYMLINK
 
 _EXECUTABLE: Final = 0o100
+_NO_ROW: Final = (0, 0, 0, 0, 0, 0)
 
 
 class Selected(NamedTuple):
@@ -90,23 +92,40 @@ class Context:
         result.sort()
         return tuple(result)
 
-    def survey(self, selection: Selection) -> tuple[list[Selected], dict[bytes, Row]]:
-        """What :meth:`select` will give but for contents, and the row of each file by its source. Reads links alone."""
+    def survey(self, selection: Selection) -> list[Selected] | None:
+        """What :meth:`select` will give but for what the files themselves tell. Reads folders and links alone.
+
+        None where files are selected by name or through links.
+        """
         with self._lock:
             found = self._scanned[selection] = self._scan.collect(selection)
-            singles = [(b"", found.single)] if found.single is not None else found.files
-            result = [] if found.single is not None else _bare(found)
-            rows: dict[bytes, Row] = {}
-            for path, real in singles:
-                source = os.path.join(self._root, real)
-                row = rows[source] = self._row(real)
-                result.append(_file(path, row, "", source))
-            for batch in found.batches:
-                taken = batch.folder.stat(batch.names)
-                result += (files := list(_files(batch, taken, repeat(""))))
-                rows.update(zip([file.source for file in files], taken, strict=True))
+        if found.single is not None or found.files:
+            return None
+        result = _bare(found)
+        for batch in found.batches:
+            result += _files(batch, [_NO_ROW] * len(batch.names), repeat(""))
         result.sort()
-        return result, rows
+        return result
+
+    def cost(self, selection: Selection, most: int) -> int:
+        """Nanoseconds of reading what is unknown of a selection that was surveyed; ``most`` is enough."""
+        batches = self._scanned[selection].batches
+        least = LEAST_COST * sum(len(batch.names) for batch in batches)
+        if self._cache.is_empty and least >= most:
+            return most
+        with self._lock:
+            rows = chain.from_iterable(batch.folder.stat(batch.names) for batch in batches)
+            return self._cache.cost(rows)
+
+    def learn(self, sources: Sequence[bytes], rows: Sequence[Row], contents: Sequence[str]) -> None:
+        """What surveyed files were when somebody else had read them."""
+        known = dict(zip(sources, zip(rows, contents, strict=True), strict=True))
+        with self._lock:
+            self._cache.learn(rows, contents)
+            for _, folder, names in chain.from_iterable(f.batches for f in self._scanned.values()):
+                here = [known.get(folder.full + b"/" + name) for name in names]
+                if None not in here:
+                    folder.learn(names, *zip(*here, strict=True))
 
     def prefetch(self, selections: Iterable[Selection]) -> None:
         """Scans for all selections, then reads what is unknown, at once; :meth:`select` finds it done."""
@@ -172,7 +191,12 @@ class Context:
     def _digest(self, all_found: Sequence[Found]) -> None:
         """Learns the content of every file that was found; files that changed meanwhile get their new rows."""
         rows: list[Row] = []
-        batches = [batch for found in all_found for batch in found.batches]
+        batches = [
+            batch
+            for found in all_found
+            for batch in found.batches
+            if not batch.folder.contents.keys() >= set(batch.names)
+        ]
         for batch in batches:
             rows += batch.folder.stat(batch.names)
         singles = {found.single for found in all_found if found.single is not None}

@@ -24,7 +24,16 @@ from struct import pack, unpack, unpack_from
 from zlib import crc32
 
 from buildgraph.fs.recheck import Change, Check
-from buildgraph.fs.rows import SIZE, Row, is_racy, moment, pack_rows, prove_bytes, row_of
+from buildgraph.fs.rows import (
+    SIZE,
+    Row,
+    is_racy,
+    moment,
+    pack_rows,
+    prove_bytes,
+    racy_ones,
+    row_of,
+)
 
 TYPE_CHECKING = False  # typing is too dear here; type checkers know the name
 if TYPE_CHECKING:
@@ -67,10 +76,7 @@ class Facts:
     def add_many(self, paths: list[bytes], rows: list[Row], proofs: list[str]) -> None:
         """A path that is added by other ways too must be as all of them say."""
         self.many.append((paths, rows, proofs))
-        since = self.since
-        doubtful = [is_racy(row, since) for row in rows]
-        if any(doubtful):
-            self.doubtful.update(compress(paths, doubtful))
+        self.doubtful.update(compress(paths, racy_ones(rows, self.since)))
 
     def forget(self, path: bytes) -> None:
         """For a file that the build itself has written; add it again afterwards."""

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from stat import S_ISREG
 from struct import error, iter_unpack, pack
@@ -24,7 +24,7 @@ from buildgraph.errors import ContentError, UsageError
 from buildgraph.fs.hashing import cost as cost_of
 from buildgraph.fs.hashing import hash_files, hash_here
 from buildgraph.fs.printable import printable
-from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, moment, row_of
+from buildgraph.fs.rows import SIZE, WIDTH, Row, moment, racy_ones, row_of
 
 _MAGIC: Final = b"buildgraph-stat 1\n"
 _DIGEST: Final = 32
@@ -36,13 +36,15 @@ _LIMITS: Final = range(-(1 << 63), 1 << 63)
 class StatCache:
     """``since`` is the moment from which on rows are racy; whatever is looked at is looked at after it."""
 
-    __slots__ = ("_asked", "_file", "_known", "_new", "_old", "_root", "since")
+    __slots__ = ("_asked", "_file", "_known", "_learned", "_new", "_old", "_root", "since")
 
     def __init__(self, file: Path, root: Path, known: dict[Row, str]) -> None:
         self._file = file
         self._root = os.fsencode(root)
         self._known = known
         self._asked: list[Sequence[Row]] = []
+        self._learned: list[tuple[Sequence[Row], Sequence[str]]] = []
+        """What is not yet among the known: many rows that are only to be saved."""
         self._new = False
         self._old = bool(known)
         """Whether there may be two rows of one inode."""
@@ -68,8 +70,10 @@ class StatCache:
         changing or vanished, ``source-special`` for what is no regular file, ``source-unreadable`` for what cannot be
         opened.
         """
+        if not rows:
+            return []
         self._asked.append(rows)
-        known = self._known
+        known = self._all()
         found = list(map(known.get, rows))
         if None in found:
             both = zip(rows, paths, strict=True)
@@ -90,14 +94,23 @@ class StatCache:
         if settled:
             rows[:] = [settled.get(row, row) for row in rows]
 
+    def _all(self) -> dict[Row, str]:
+        while self._learned:
+            self._known.update(zip(*self._learned.pop(), strict=True))
+        return self._known
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._known and not self._learned
+
     def cost(self, rows: Iterable[Row]) -> int:
         """Nanoseconds that it will take to read what is unknown."""
-        known = self._known
+        known = self._all()
         return sum(cost_of(row) for row in rows if row not in known)
 
-    def learn(self, rows: Iterable[Row], contents: Iterable[str]) -> None:
+    def learn(self, rows: Sequence[Row], contents: Sequence[str]) -> None:
         """For files that somebody else has read, and seen that they were what their rows say after the last byte."""
-        self._known.update(zip(rows, contents, strict=True))
+        self._learned.append((rows, contents))
         self._new = True
 
     def rows(self, paths: Sequence[bytes]) -> list[Row]:
@@ -107,22 +120,34 @@ class StatCache:
         """Writes what is new; a home that cannot be written costs time, not the build."""
         if not self._new:
             return
-        known = self._known
-        asked = sum(map(len, self._asked))
-        if len(known) > 2 * asked + _SPARE:
-            known = {row: known[row] for row in chain.from_iterable(self._asked)}
-        items: Iterable[tuple[Row, str]] = known.items()
-        if self._old:
-            items = {item[0][:2]: item for item in items}.values()
-        since = self.since
-        kept = [item for item in items if not is_racy(item[0], since)]
+        rows, contents = self._kept()
+        racy = racy_ones(rows, self.since)
+        if racy:
+            fresh = [not doubtful for doubtful in racy]
+            rows, contents = list(compress(rows, fresh)), list(compress(contents, fresh))
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write(self._file, kept)
+                _write(self._file, rows, contents)
             except error:
-                _write(self._file, [item for item in kept if _is_small(item[0])])
+                small = list(map(_is_small, rows))
+                _write(self._file, list(compress(rows, small)), list(compress(contents, small)))
             self._new = False
+
+    def _kept(self) -> tuple[Sequence[Row], Sequence[str]]:
+        """Rows and contents for the file."""
+        if not self._known and len(self._learned) == 1:
+            return self._learned[0]
+        learned = [row for rows, _ in self._learned for row in rows]
+        known = self._all()
+        asked = sum(map(len, self._asked)) + len(learned)
+        if len(known) > 2 * asked + _SPARE:
+            known = {row: known[row] for row in chain(learned, *self._asked)}
+        items: Iterable[tuple[Row, str]] = known.items()
+        if self._old:
+            items = {item[0][:2]: item for item in items}.values()
+        rows, contents = zip(*items, strict=True) if items else ((), ())
+        return rows, contents
 
     def _settle(self, path: bytes) -> tuple[Row, str]:
         """Row and content of a file that could not be hashed at first sight."""
@@ -199,13 +224,12 @@ def _is_small(row: Row) -> bool:
     return all(number in _LIMITS for number in row)
 
 
-def _write(file: Path, items: list[tuple[Row, str]]) -> None:
-    rows = [row for row, _ in items]
+def _write(file: Path, rows: Sequence[Row], contents: Sequence[str]) -> None:
     body = b"".join(
         [
             len(rows).to_bytes(8, "little"),
             pack(f"{WIDTH * len(rows)}q", *chain.from_iterable(rows)),
-            bytes.fromhex("".join([content for _, content in items])),
+            bytes.fromhex("".join(contents)),
         ]
     )
     temp = file.with_name(f"{file.name}.{os.getpid()}-{time.monotonic_ns()}")

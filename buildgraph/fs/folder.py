@@ -1,7 +1,7 @@
 """One folder of a context, listed once: what it holds, what of that can be selected, and the rows asked for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -87,7 +87,7 @@ class Folder:
             raise unreadable(show(self.path + gone), error) from error
         return list(map(known.__getitem__, names))
 
-    def learn(self, names: list[bytes], rows: list[Row], contents: list[str]) -> None:
+    def learn(self, names: list[bytes], rows: Iterable[Row], contents: Iterable[str]) -> None:
         """Files that changed between :meth:`stat` and reading have another row now."""
         self.rows.update(zip(names, rows, strict=True))
         self.contents.update(zip(names, contents, strict=True))

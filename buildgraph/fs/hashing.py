@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BUFFER: Final = 1 << 18
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEX: Final = 64
-_FILE_COST: Final = 9_000
+LEAST_COST: Final = 9_000
 _BYTES_PER_COST: Final = 3
 """Costs are nanoseconds, measured: 9 µs a file and three bytes a nanosecond."""
 _WORTH_A_FORK: Final = 30_000_000
@@ -46,7 +46,7 @@ def hash_files(paths: list[bytes], rows: list[Row]) -> list[str]:
 
 def cost(row: Row) -> int:
     """Nanoseconds to read and hash a file."""
-    return _FILE_COST + row[2] // _BYTES_PER_COST
+    return LEAST_COST + row[2] // _BYTES_PER_COST
 
 
 def has_one_thread() -> bool:

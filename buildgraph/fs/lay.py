@@ -162,21 +162,15 @@ class Outline:
     """
 
     def __init__(self, recipe: Tree) -> None:
-        self._directories: dict[bytes, Entry | None] = {}
+        self._others = tuple(entry for entry in recipe if entry.kind not in "dD")
+        own = {entry.path: entry for entry in recipe if entry.kind in "dD"}
+        named = own.keys() | {entry.path.rpartition(b"/")[0] for entry in self._others}
+        above = {parent for path in named for parent in prefixes(path)}
+        self._directories = {path: own.get(path) for path in sorted(named | above)}
         """The recipe's own entry, or None where a directory is only implied; parents first."""
-        for entry in recipe:
-            own = entry.kind in "dD"
-            path = entry.path if own else entry.path.rpartition(b"/")[0]
-            if path not in self._directories:
-                for parent in prefixes(path):
-                    self._directories.setdefault(parent, None)
-                self._directories[path] = None
-            if own:
-                self._directories[path] = entry
         self._open = tuple(
             path for path, own in self._directories.items() if own and own.link[:5] == tree.HERE
         )
-        self._others = tuple(entry for entry in recipe if entry.kind not in "dD")
         self._paths = frozenset(entry.path for entry in self._others)
 
     def meets(

@@ -19,6 +19,11 @@ class GivenMode(Protocol):
     def symbolic(self) -> str: ...
 
 
+def git_mode(mode: int) -> int:
+    """The mode of a file of that mode where git keeps it: its owner may execute it, or not."""
+    return 0o755 if mode & 0o100 else 0o644
+
+
 def apply_mode(
     mode: int, given: GivenMode | None, *, directory: bool, given_as_is: bool = False
 ) -> int:

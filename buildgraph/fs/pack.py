@@ -22,13 +22,12 @@ from buildgraph.fs import tree
 from buildgraph.fs.compress import Blob, Codec
 from buildgraph.fs.place import Snapshot
 from buildgraph.fs.printable import printable
-from buildgraph.fs.rows import Row, row_of
 from buildgraph.fs.stream import Chunks, TarStream
 from buildgraph.fs.tarball import END, WHITEOUT_PREFIX, head
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.values import dataclass
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR))
 _SCRATCH: Final = 1 << 20
 _ZEROS: Final = bytes(512)
@@ -39,16 +38,14 @@ _NO_NAMES: Final = (b"", b".", b"..")
 class Item(NamedTuple):
     """An entry and where a regular file's content is: at the host path ``source``, or in ``data``.
 
-    ``entry.content`` may be empty: then content and size are whatever is found; with ``row``, the size is the entry's
-    and the file must still be what its row says after it was read. ``implied`` marks a directory that is listed only
-    because of something below it.
+    ``entry.content`` may be empty: then content and size are whatever is found. ``implied`` marks a directory that is
+    listed only because of something below it.
     """
 
     entry: Entry
     source: bytes = b""
     data: bytes | None = None
     implied: bool = False
-    row: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +103,8 @@ class Packing:
         snapshot: Snapshot | None = None,
         *,
         folders: set[bytes] | None = None,
-        at: int = 0,
     ) -> None:
-        """``items`` may be the middle of a layer that has ``folders``, and begin at ``at`` in the first chunk."""
+        """``items`` may be the middle of a layer that has ``folders``."""
         self._items = items
         self._stream = stream
         self._snapshot = snapshot
@@ -116,7 +112,7 @@ class Packing:
         self._plain = stream is not None and snapshot is None
         self._view = stream.first() if stream else memoryview(bytearray(_SCRATCH))
         self._room = len(self._view)
-        self._at = at
+        self._at = 0
         self._folders = {b""} if folders is None else folders
 
     def run(self) -> Tree:
@@ -182,14 +178,13 @@ class Packing:
         return first._replace(path=entry.path, kind=tree.HARDLINK, link=first.path)
 
     def _file(self, item: Item) -> Entry:
-        entry, source, data, _, row = item
+        entry, source, data, _ = item
         if data is not None:
             return self._content(item, -1, len(data))
-        sized = entry.size and (entry.content or row)
-        if sized and self._plain and (content := self._small(entry, source, row)):
-            return entry if entry.content else entry.holding(content)
+        if self._plain and entry.content and entry.size and self._small(entry, source):
+            return entry
         try:
-            fd = os.open(source, _OPEN)
+            fd = os.open(source, OPEN)
         except OSError as error:
             raise _unreadable(source, error) from error
         try:
@@ -198,47 +193,46 @@ class Packing:
                 return self._content(item, fd, entry.size)
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                raise _changed(source, "it is no regular file")
-            packed = self._content(item, fd, found.st_size)
-            if row and row_of(os.fstat(fd)) != row:
-                raise _changed(source, "it is another file than was found")
-            return packed
+                raise changed(source, "it is no regular file")
+            return self._content(item, fd, found.st_size)
         finally:
             os.close(fd)
 
-    def _small(self, entry: Entry, source: bytes, row: Row | None) -> str:
-        """The fast way for a file of known size that fits the chunk: one read puts it behind its header.
+    def _small(self, entry: Entry, source: bytes) -> bool:
+        """The fast way for a file of known content that fits the chunk: one read puts it behind its header.
 
-        Nothing when anything is not as it should be; then nothing is written yet, and the general way finds out why.
+        False when anything is not as it should be; then nothing is written yet, and the general way finds out why.
         """
         size = entry.size
         header = head(entry, size)
         start = self._at + len(header)
         end = start + size
         if end + 512 >= self._room:
-            return ""
+            return False
         view = self._view
         try:
-            fd = os.open(source, _OPEN)
+            fd = os.open(source, OPEN)
             try:
                 got = os.readv(fd, (view[start : end + 1],))
-                same = row is None or row_of(os.fstat(fd)) == row
             finally:
                 os.close(fd)
         except OSError:
-            return ""
-        content = blake3(view[start:end]).hexdigest()
-        if got != size or not same or content != (entry.content or content):
-            return ""
-        view[self._at : start] = header
-        self._at = end + -size % 512
-        view[end : self._at] = _ZEROS[: -size % 512]
-        return content
+            return False
+        if got != size or blake3(view[start:end]).hexdigest() != entry.content:
+            return False
+        self._put(header, end)
+        return True
+
+    def _put(self, header: bytes, end: int) -> None:
+        """The header of the content that lies in the chunk up to ``end``."""
+        self._view[self._at : self._at + len(header)] = header
+        self._at = end + -(end - self._at) % 512
+        self._view[end : self._at] = _ZEROS[: self._at - end]
 
     def _content(self, item: Item, fd: int, size: int) -> Entry:
         path, _, mode, uid, gid, claimed, known, _, xattrs, _, mtime = entry = item.entry
         if known and claimed != size:
-            raise _changed(item.source or path, f"it has {size} bytes instead of {claimed}")
+            raise changed(item.source or path, f"it has {size} bytes instead of {claimed}")
         target = self._snapshot.create(entry) if self._snapshot else -1
         try:
             if self._stream:
@@ -257,7 +251,7 @@ class Packing:
             self._snapshot.complete(entry, target)
         if known:
             if content != known:
-                raise _changed(item.source or path, "its content is another")
+                raise changed(item.source or path, "its content is another")
             return entry
         return Entry(path, tree.FILE, mode, uid, gid, size, content, b"", xattrs, (0, 0), mtime)
 
@@ -273,10 +267,10 @@ class Packing:
             except OSError as error:
                 raise _unreadable(source, error) from error
             if got > left:
-                raise _changed(source, "it grew while it was read")
+                raise changed(source, "it grew while it was read")
             if not got:
                 if left:
-                    raise _changed(source, "it shrank while it was read")
+                    raise changed(source, "it shrank while it was read")
                 return hasher.hexdigest()
             piece = self._view[at : at + got]
             hasher.update(piece)
@@ -338,7 +332,7 @@ def _refuse(code: str, path: bytes, why: str) -> NoReturn:
     raise ContentError(code, f"{_shown(path)!r} {why}")
 
 
-def _changed(source: bytes, why: str) -> ContentError:
+def changed(source: bytes, why: str) -> ContentError:
     return ContentError(
         "source-changed",
         f"{_shown(source)} changed while it was packed: {why}",
@@ -349,7 +343,7 @@ def _changed(source: bytes, why: str) -> ContentError:
 def _unreadable(source: bytes, error: OSError) -> ContentError:
     why = error.strerror or str(error)
     if error.errno in _CHANGED:
-        return _changed(source, why)
+        return changed(source, why)
     return ContentError("source-unreadable", f"cannot read {_shown(source)}: {why}")
 
 

@@ -11,9 +11,13 @@ A build that has nothing to do needs this module, so it imports next to nothing.
 import os
 import time
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from struct import error, pack
+
+TYPE_CHECKING = False  # typing is too dear here; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Row = tuple[int, int, int, int, int, int]
 
@@ -40,6 +44,9 @@ _LOCAL = frozenset(
 row_of: "attrgetter[Row]" = attrgetter(
     "st_dev", "st_ino", "st_size", "st_mode", "st_mtime_ns", "st_ctime_ns"
 )
+
+
+_CTIME = itemgetter(5)
 
 
 def moment(root: bytes, *others: bytes) -> int:
@@ -109,6 +116,13 @@ def wrap(number: int) -> int:
 
 def is_racy(row: tuple[int, ...], since: int) -> bool:
     return row[5] >= since - _TICK
+
+
+def racy_ones(rows_: "Sequence[Row]", since: int) -> list[bool]:
+    """Of each row whether it is racy; nothing where none is."""
+    if not rows_ or max(map(_CTIME, rows_)) < since - _TICK:
+        return []
+    return [is_racy(row, since) for row in rows_]
 
 
 def prove(path: bytes, mode: int) -> str:

@@ -44,7 +44,6 @@ class TarStream:
         self, codec: Codec | None, blob: Path | None, workers: int, *, sync: bool = True
     ) -> None:
         self._codec = codec or Codec("none")
-        self._shared: list[memoryview] = []
         self._compress = None if self._codec.name == "none" else self._codec.compressor()
         self._sink = _Sink(self._codec, blob, sync=sync)
         self._width = max(1, workers) if self._compress and blob else 0
@@ -73,18 +72,9 @@ class TarStream:
         self._stop()
         self._sink.close()
 
-    def share(self, more: int) -> list[memoryview]:
-        """All chunks that there will be, ``more`` than are needed here, in memory that children share which are forked
-        after this. They are handed out in this order, round and round."""
-        self._most += more
-        self._shared = [memoryview(mmap(-1, self.block)) for _ in range(self._most)]
-        return self._shared
-
     def first(self) -> memoryview:
         """An empty chunk of :attr:`block` bytes."""
         self._chunks += 1
-        if self._shared:
-            return self._shared[self._chunks - 1]
         return memoryview(mmap(-1, self.block))
 
     def push(self, chunk: memoryview) -> memoryview:

@@ -14,7 +14,7 @@ DATA = """
 [step.first]
 dirs = { "/opt/made" = { mode = "0711" } }
 [step.files]
-copy = [{ from = "files", to = "/opt/files/", mode = "u=rwX,go=rX" }, { from = "one.txt", to = "/etc/" }]
+copy = [{ from = "files", to = "/opt/files/" }, { from = "files/b", to = "/etc/b/", owner = "5:6" }]
 [step.again]
 copy = [{ from = "files", to = "/again/", exclude = ["b*"] }]
 [image.data]
@@ -22,7 +22,15 @@ on = ["box", "first", "files", "again"]
 [image.plain]
 on = ["box", "files"]
 compression = "none"
+[step.one]
+copy = [{ from = "one.txt", to = "/etc/" }]
+[step.moded]
+copy = [{ from = "files", to = "/moded/", mode = "go-x" }]
+[image.usual]
+on = ["box", "one", "moded", "again"]
 """
+
+ONE = DATA.split("[step.again]", maxsplit=1)[0] + '[image.data]\non = ["box", "files"]\n'
 
 
 @pytest.fixture
@@ -62,13 +70,18 @@ def unhurried(data, tmp_path):
         return digests(Workspace(data.folder, tmp_path / "other").build())
 
 
-@pytest.mark.parametrize("threads", [False, True], ids=["child", "here"])
-def test_the_digests_are_the_same(data, used, tmp_path, monkeypatch, threads):
-    monkeypatch.setattr(ahead, "has_one_thread", lambda: not threads)
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """As the console command is; here are other tests' threads."""
+    monkeypatch.setattr(ahead, "has_one_thread", lambda: True)
+
+
+def test_the_digests_are_the_same(data, used, tmp_path):
     assert digests(data.build()) == unhurried(data, tmp_path)
     assert ("step:files", True) in used
     assert ("step:again", True) in used
-    assert data.ran() == {"first", "files", "again"}
+    assert {step for step, _ in used} == {"step:files", "step:again"}
+    assert data.ran() == {"first", "files", "again", "one", "moded"}
     data.build()
     assert data.ran() == set()
     used.clear()
@@ -91,19 +104,32 @@ def test_a_wrong_guess_costs_time_alone(data, used, tmp_path, monkeypatch):
 
 
 def test_a_file_that_changes_meanwhile_is_found_again(data, used, tmp_path, monkeypatch):
-    packed = ahead.pack
+    packed = ahead.pack_beside
 
     def edited(*args, **options):
         data.write("files/a", "new\n")
         return packed(*args, **options)
 
-    monkeypatch.setattr(ahead, "has_one_thread", lambda: False)
-    monkeypatch.setattr(ahead, "pack", edited)
-    data.buildfile(
-        DATA.split("[step.again]", maxsplit=1)[0] + '[image.data]\non = ["box", "files"]\n'
-    )
+    monkeypatch.setattr(ahead, "pack_beside", edited)
+    data.buildfile(ONE)
     made = digests(data.build())
     assert made == unhurried(data, tmp_path)
+
+
+def test_a_file_that_changes_afterwards_is_built_next_time(data, used, tmp_path, monkeypatch):
+    packed = ahead.pack_beside
+
+    def edited(*args, **options):
+        made = packed(*args, **options)
+        data.write("files/a", "b\n" * 3000)
+        return made
+
+    data.buildfile(ONE)
+    before = unhurried(data, tmp_path)
+    monkeypatch.setattr(ahead, "pack_beside", edited)
+    assert digests(data.build()) == before
+    assert digests(data.build()) == unhurried(data, tmp_path / "more")
+    assert digests(data.build()) != before
 
 
 def test_mistakes_are_told_as_always(data, used):

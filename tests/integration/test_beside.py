@@ -9,71 +9,130 @@ from buildgraph.fs import beside, tree
 from buildgraph.fs.beside import pack_beside
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.pack import Item, pack
-from buildgraph.fs.rows import row_of
+from buildgraph.fs.rows import moment, row_of
 from buildgraph.fs.tree import Entry
 
-SIZES = (0, 1, 511, 512, 513, 700_000, 1 << 20, 5_000_000, 3)
+SIZES = (0, 1, 511, 512, 513, 700_000, (1 << 20) - 512, 1 << 20, 5_000_000, 3)
 CODECS = [Codec("none"), Codec("gzip"), Codec("zstd")]
+NEVER = 1 << 62
+"""As of which nothing is racy; as of 0, everything is."""
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    monkeypatch.setattr(beside, "_SEGMENT", 5)
 
 
 @pytest.fixture
 def items(tmp_path):
-    (tmp_path / "source").mkdir()
-    found = [Item(Entry(b"d", tree.DIRECTORY, 0o755))]
+    """Of their files, entries tell names alone."""
+    long = b"d/" + b"n" * 200
+    found = [Item(Entry(b"d", tree.DIRECTORY, 0o755)), Item(Entry(long, tree.DIRECTORY, 0o755))]
     for number in range(40):
-        path = bytes(tmp_path / f"source/{number:02d}")
-        size = SIZES[number % len(SIZES)]
-        with open(path, "wb") as out:
-            out.write(os.urandom(size))
-        entry = Entry(b"d/%02d" % number, tree.FILE, 0o644, size=size)
-        found.append(Item(entry, path, row=row_of(os.lstat(path))))
+        host = tmp_path / f"source{number % 3}/{number:02d}"
+        host.parent.mkdir(exist_ok=True)
+        host.write_bytes(os.urandom(SIZES[number % len(SIZES)]))
+        host.chmod(0o755 if number % 4 == 0 else 0o600)
+        folder = long if number % 7 == 0 else b"d"
+        found.append(Item(Entry(folder + b"/%02d" % number, tree.FILE, 0o644), bytes(host)))
     found.append(Item(Entry(b"link", tree.SYMLINK, 0o777, link=b"d/00")))
-    return found
+    return sorted(found)
 
 
 def listing(items):
     return tuple(item.entry for item in items)
 
 
+def modes(item):
+    """As git has them."""
+    if item.entry.kind != tree.FILE:
+        return item
+    runs = os.stat(item.source).st_mode & 0o100
+    return item._replace(entry=item.entry._replace(mode=0o755 if runs else 0o644))
+
+
+def packed(items, blob, codec, since=NEVER):
+    return pack_beside(listing(items), lambda a, b: items[a:b], codec, blob, since=since)
+
+
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
-@pytest.mark.parametrize("count", [0, 1, 3, 6, 42])
-def test_the_same_bytes(items, tmp_path, codec, count):
+@pytest.mark.parametrize("count", [0, 1, 3, 6, 43])
+@pytest.mark.parametrize("since", [0, NEVER], ids=["racy", "settled"])
+def test_the_same_bytes(items, tmp_path, codec, count, since):
     items = items[:count]
-    here = pack(items, codec=codec, blob=tmp_path / "here")
-    there = pack_beside(listing(items), lambda a, b: items[a:b], codec, tmp_path / "there")
-    assert there == here
+    here = pack(list(map(modes, items)), codec=codec, blob=tmp_path / "here")
+    read = packed(items, tmp_path / "there", codec, since)
+    assert read.packed == here
+    files = [item.source for item in items if item.entry.kind == tree.FILE]
+    assert read.rows == [row_of(os.lstat(file)) for file in files]
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
 
 
-def touch(path):
-    os.utime(path, ns=(1, 1))
-
-
-def grow(path):
-    with open(path, "ab") as out:
+def grow(fd):
+    with open(f"/proc/self/fd/{fd}", "ab") as out:
         out.write(b"more")
 
 
-@pytest.mark.parametrize("change", [touch, grow, os.unlink])
-@pytest.mark.parametrize("number", [4, 7, 8])
-def test_a_file_that_is_not_what_was_found(items, tmp_path, change, number):
-    change(items[number].source)
-    assert pack_beside(listing(items), lambda a, b: items[a:b], Codec(), tmp_path / "blob") is None
+def empty(fd):
+    os.truncate(f"/proc/self/fd/{fd}", 0)
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """Calls something after each read of a file of some size; the children inherit it."""
+
+    def set_up(size, change):
+        usual = os.readv
+
+        def readv(fd, buffers):
+            got = usual(fd, buffers)
+            if os.fstat(fd).st_size == size:
+                change(fd)
+            return got
+
+        monkeypatch.setattr(os, "readv", readv)
+
+    return set_up
+
+
+@pytest.mark.parametrize("size", [3, 700_000, 5_000_000])
+def test_a_file_that_changes_all_the_time(items, tmp_path, reading, size):
+    reading(size, lambda fd: os.utime(fd, ns=(1, 1)))
+    assert packed(items, tmp_path / "blob", Codec(), moment(bytes(tmp_path))) is None
+    assert not (tmp_path / "blob").exists()
+
+
+@pytest.mark.parametrize("change", [grow, empty])
+@pytest.mark.parametrize("size", [3, 700_000, 5_000_000])
+def test_a_file_that_changes_once(items, tmp_path, reading, change, size):
+    """What is packed was there at one time, never half of it."""
+    reading(size, change)
+    read = packed(items, tmp_path / "blob", Codec(), moment(bytes(tmp_path)))
+    assert read.packed == pack(list(map(modes, items)), codec=Codec(), blob=tmp_path / "after")
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path)])
+def test_a_file_that_is_another_thing_now(items, tmp_path, put):
+    os.unlink(items[7].source)
+    put(items[7].source)
+    assert packed(items, tmp_path / "blob", Codec()) is None
+
+
+def test_a_file_that_is_gone(items, tmp_path):
+    os.unlink(items[7].source)
+    assert packed(items, tmp_path / "blob", Codec()) is None
     assert not (tmp_path / "blob").exists()
 
 
 def test_a_child_that_dies(items, tmp_path, monkeypatch):
-    say = beside._Far.say
+    end = beside._Far.end
 
-    def die(far):
-        say(far)
+    def die(far, left, found):
+        end(far, left, found)
         os._exit(3)
 
-    monkeypatch.setattr(beside._Far, "say", die)
-    assert (
-        pack_beside(listing(items), lambda a, b: items[a:b], Codec("none"), tmp_path / "blob")
-        is None
-    )
+    monkeypatch.setattr(beside._Far, "end", die)
+    assert packed(items, tmp_path / "blob", Codec("none")) is None
     assert not (tmp_path / "blob").exists()
 
 
@@ -86,7 +145,7 @@ def test_a_full_disk_ends_the_child(items, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fork", lambda: child.append(fork()) or child[-1])
     monkeypatch.setattr(os, "write", write)
     with pytest.raises(OSError, match="No space"):
-        pack_beside(listing(items), lambda a, b: items[a:b], Codec("none"), tmp_path / "blob")
+        packed(items, tmp_path / "blob", Codec("none"))
     assert not (tmp_path / "blob").exists()
     assert len(child) == 2
     for one in child:
