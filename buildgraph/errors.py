@@ -102,6 +102,13 @@ class RemoteError(BuildgraphError):
     exit_code = 4
 
 
+class LayerLostError(RemoteError):
+    """Nobody gives the bytes of a layer any more that a step can make again."""
+
+    digest = ""
+    """Of the blob."""
+
+
 class DifferenceError(BuildgraphError):
     """``--frozen``, ``--require-cached`` or ``verify`` found a difference (exit 5)."""
 

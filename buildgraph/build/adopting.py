@@ -1,9 +1,9 @@
 """From remote caches into the store: records that this machine lacks become records of its own.
 
 All StepKeys of a build that find nothing here are asked for in one batch. Of what is found, only that counts which was
-computed from the very results that this build will have below it; that is fetched, checked and written down, blobs
-before records, and then nobody can tell it from what was made here. A step that is about to run is asked for by
-its ActionKey, in the thread that would run it.
+computed from the very results that this build will have below it. Its tree object is fetched and checked, and the
+record written down as if it had been made here; the layer stays where it is until something needs its bytes. A step
+that is about to run is asked for by its ActionKey, in the thread that would run it.
 """
 
 import threading
@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from buildgraph.build.lookups import is_alone, unpacks
+from buildgraph.build.parcels import is_dear, is_made_anywhere
 from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import ContentError
 from buildgraph.execute.keeping import keep
+from buildgraph.execute.placement import PlacedLayer
+from buildgraph.fs.compress import Codec
+from buildgraph.fs.tree import encode
 from buildgraph.graph.step import BaseStep, RecipeStep, Step, StepId, inputs_of, kind_of
 from buildgraph.registry.stopping import StoppedError
-from buildgraph.remote.caches import Caches, Found
-from buildgraph.remote.record import SharedLayer, step_name
-from buildgraph.store.base import ActionResult, Compressed, LayerFacts
+from buildgraph.remote.caches import Caches, Found, Member
+from buildgraph.remote.record import TREE, SharedLayer, layer_name, step_name
+from buildgraph.store.base import ActionResult, LayerFacts
 
 if TYPE_CHECKING:
     from buildgraph.build.session import Session
@@ -72,6 +75,40 @@ class Adopting:
             return None
         return self._record(found) if self._fetch(step.id, found) else None
 
+    def _record_layer(self, found: Found, layer: SharedLayer) -> None:
+        """Its bytes may stay where they are until something needs them."""
+        store = self._session.store
+        store.layers.put_recipe(layer.tree, "", layer.diff_id)
+        store.layers.put_facts(layer.diff_id, LayerFacts(layer.tree, layer.size))
+        store.origins.add(layer.forms.values(), found.member.cache.place, again=True)
+        for codec, form in layer.forms.items():
+            store.layers.put_away(layer.diff_id, codec, form)
+
+    def layer(self, layer: PlacedLayer, codec: Codec) -> bool:
+        """Have the compressed form of a layer that would be dear to make; its bytes stay where they are."""
+        if not is_dear(self._session, layer):
+            return False
+        name = layer_name(layer.tree, codec.identity)
+        found = self._find([name]).get(name)
+        shared = found.record.layer if found else None
+        if found is None or shared is None or shared.tree != layer.tree:
+            return False
+        if codec.identity not in shared.forms or not self._brought(found):
+            return False
+        placed, store = self._session.stacks.placed, self._session.store
+        content = placed.objects.get(layer.tree) or encode(placed.tree(layer.tree))
+        store.blobs.put(content, "blake3")
+        with store.records.batch():
+            self._record_layer(found, shared)
+        return True
+
+    def _brought(self, found: Found) -> bool:
+        def bring() -> bool:
+            self._layer(found)
+            return True
+
+        return self._caches.attempt(found.member, bring, found.name) or False
+
     def _find(self, names: Iterable[str]) -> Mapping[str, Found]:
         with self._lock:
             asked = [name for name in names if name not in self.absent]
@@ -79,7 +116,16 @@ class Adopting:
         with self._lock:
             self.absent.update(name for name in asked if name not in found)
             self.seen |= found
-        return found
+        usable = {name: one for name, one in found.items() if not self._is_lost(one)}
+        self._caches.bad.update(found.keys() - usable.keys())
+        return usable
+
+    def _is_lost(self, found: Found) -> bool:
+        """Whether this build found out that the cache does not have what the record promises."""
+        layer = found.record.layer
+        return layer is not None and any(
+            f.digest in self._session.lost for f in layer.forms.values()
+        )
 
     def _chosen(
         self, steps: Sequence[StepId], found: Mapping[StepId, Found]
@@ -111,7 +157,7 @@ class Adopting:
 
         def fetch() -> bool:
             self._tree(step, found)
-            self._layer(step, found)
+            self._layer(found)
             return True
 
         return self._caches.attempt(found.member, fetch, found.name) or False
@@ -119,7 +165,6 @@ class Adopting:
     def _tree(self, step_id: StepId, found: Found) -> None:
         store, result = self._session.store, found.record.result
         assert result is not None
-        step = self._session.workspace.graph.steps[step_id]
         content = b""
         if found.record.tree is not None:
             if store.blobs.has(result.tree):
@@ -128,7 +173,7 @@ class Adopting:
             with found.member.cache.open_blob(tree) as stream:
                 content = stream.read(tree.size + 1)
             self._session.access.count(len(content))
-        elif isinstance(step, RecipeStep) and not unpacks(step) and is_alone(step):
+        elif is_made_anywhere(self._session, step_id):
             recipe = self._session.lookups.recipe(step_id)
             content = recipe.object if recipe else b""
         if Digest.blake3(content) != result.tree:
@@ -137,30 +182,31 @@ class Adopting:
             )
         store.blobs.put(content, "blake3")
 
-    def _layer(self, step: StepId, found: Found) -> None:
+    def _layer(self, found: Found) -> None:
         result, layer = found.record.result, found.record.layer
-        assert result is not None
         if layer is None:
-            if result.diff_id is not None and result.size:
+            if result is not None and result.diff_id is not None and result.size:
                 raise ContentError("bad-record", f"the record {found.name} lacks its layer")
             return
-        form = self._form(step, layer)
-        store = self._session.store
-        with store.single_flight(f"blob-{form.digest}", self._session.cancelled) as held:
-            if not held:
-                raise StoppedError
-            if not store.blobs.has(form.digest):
-                with (
-                    self._session.access.fetch(found.member.cache.place, form) as stream,
-                    keep(store, form.digest) as kept,
-                ):
-                    kept.follow(stream).drain()
+        for blob in found.record.blobs:
+            if blob.media_type != TREE and found.member.cache.lacks(blob):
+                raise ContentError("blob-missing", f"the record {found.name} lacks {blob.digest}")
+        if self._session.lost:
+            self._bring(found.member, layer)
 
-    def _form(self, step: StepId, layer: SharedLayer) -> Compressed:
-        """As an image of this build wants it, if it can be had so."""
-        wanted = self._session.stacks.codecs.get(step)
-        forms = layer.forms
-        return forms[wanted.identity if wanted and wanted.identity in forms else min(forms)]
+    def _bring(self, member: Member, layer: SharedLayer) -> None:
+        """Nothing is left in caches any more once one of them did not give what was left there."""
+        store = self._session.store
+        for form in layer.forms.values():
+            with store.single_flight(f"blob-{form.digest}", self._session.cancelled) as held:
+                if not held:
+                    raise StoppedError
+                if not store.blobs.has(form.digest):
+                    with (
+                        self._session.access.fetch(member.cache.place, form) as stream,
+                        keep(store, form.digest) as kept,
+                    ):
+                        kept.follow(stream).drain()
 
     # -- records
 
@@ -170,11 +216,7 @@ class Adopting:
         assert result is not None
         with store.records.batch():
             if layer is not None:
-                store.layers.put_recipe(layer.tree, "", layer.diff_id)
-                store.layers.put_facts(layer.diff_id, LayerFacts(layer.tree, layer.size))
-                for codec, form in layer.forms.items():
-                    if store.blobs.has(form.digest):
-                        store.layers.put_compressed(layer.diff_id, codec, form)
+                self._record_layer(found, layer)
             known = store.records.put_if_absent(result.action, result)
             if known.tree != result.tree and not self._session.lookups.usable(known):
                 store.records.replace(result.action, result)

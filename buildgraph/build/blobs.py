@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from buildgraph.build.registries import Access
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, ContentError, RemoteError
+from buildgraph.errors import BuildgraphError, ContentError, LayerLostError, RemoteError
 from buildgraph.execute.keeping import keep
 from buildgraph.registry.stopping import StoppedError
 from buildgraph.store.local import LocalStore
@@ -58,7 +58,10 @@ class Blobs:
                 self._from_any(origin)
 
     def _from_any(self, origin: Origin) -> None:
-        """From the first place that gives it; the first error if none does."""
+        """From the first place that gives it; the first error if none does.
+
+        Raises LayerLostError of what a step can make again.
+        """
         errors: list[BuildgraphError] = []
         for place in origin.places:
             try:
@@ -71,4 +74,16 @@ class Blobs:
                 errors.append(error)
             else:
                 return
+        if origin.again:
+            raise _lost(origin.blob.digest, errors[0]) from errors[0]
         raise errors[0]
+
+
+def _lost(digest: Digest, why: BuildgraphError) -> LayerLostError:
+    error = LayerLostError(
+        "layer-lost",
+        f"the layer {digest} was left in a remote cache, which does not give it: {why.message}",
+        hint="build again: the step that made it runs then",
+    )
+    error.digest = digest
+    return error

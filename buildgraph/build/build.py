@@ -18,8 +18,8 @@ from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError
-from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer
+from buildgraph.errors import BuildgraphError, LayerLostError
+from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer, Warned
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Claim, Node, Scheduler
@@ -47,8 +47,17 @@ _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 def build(request: Request, observer: Observer) -> Summary:
     """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``."""
     start = time.monotonic()
-    with open_session(request, observer, pins="written") as session:
-        return _build(session, start)
+    lost: frozenset[Digest] = frozenset()
+    while True:
+        try:
+            with open_session(request, observer, pins="written") as session:
+                session.lost = lost
+                return _build(session, start)
+        except LayerLostError as error:
+            if error.digest in lost:
+                raise
+            observer(Warned(error.code, f"{error.message}; what made it runs again"))
+            lost |= {Digest(error.digest)}
 
 
 def _build(session: Session, start: float) -> Summary:
@@ -95,7 +104,12 @@ def _build(session: Session, start: float) -> Summary:
         skipped=nodes.skipped,
         cancelled=session.cancelled,
     )
-    return _finish(session, nodes, targets, images, _errors(failures), start)
+    try:
+        return _finish(session, nodes, targets, images, _errors(failures), start)
+    except LayerLostError as error:
+        session.store.origins.distrust(Digest(error.digest))
+        session.store.layers.forget_lost()
+        raise
 
 
 def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
@@ -183,6 +197,8 @@ def _errors(failures: Mapping[Node, BaseException]) -> tuple[BuildgraphError, ..
     """What a user is told; anything else than our own errors is a bug and is raised."""
     errors = []
     for error in failures.values():
+        if isinstance(error, LayerLostError):
+            raise error
         if isinstance(error, BuildgraphError):
             errors.append(error)
         elif not isinstance(error, StoppedError):
@@ -245,6 +261,8 @@ def _push(
 
     try:
         return push(session, ready), errors
+    except LayerLostError:
+        raise
     except BuildgraphError as error:
         return None, (*errors, error)
 
@@ -285,7 +303,8 @@ def _facts(session: Session) -> Facts | None:
         return None
     facts = session.workspace.facts
     for marker in session.shared.markers() if session.shared is not None else ():
-        facts.read(os.fsencode(marker))
+        with suppress(FileNotFoundError):
+            facts.read(os.fsencode(marker))
     facts.include(session.context.facts())
     for one in session.contexts.facts():
         facts.include(one)

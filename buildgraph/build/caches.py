@@ -42,6 +42,7 @@ class Shared:
         members = [member for url in urls for member in _members(session, url, images)]
         caches = Caches(members, session.observer)
         adopting = Adopting(session, caches)
+        session.stacks.elsewhere = adopting.layer
         return cls(caches, adopting, Sending(session, caches, adopting))
 
     def markers(self) -> list[str]:

@@ -133,12 +133,12 @@ class Lookups:
         return result if result is not None and self.usable(result) else None
 
     def usable(self, result: ActionResult) -> bool:
-        """Whether the bytes of a command's layer are still here, in one form or another."""
+        """Whether the bytes of a command's layer are still here, in one form or another, or can be fetched."""
         if result.diff_id is None or not result.size:
             return True
         if self._store.snapshot(f"tree-{result.tree.hex}") is not None:
             return True
-        return bool(self._store.layers.forms(result.diff_id))
+        return bool(self._store.layers.known(result.diff_id))
 
     def identities(self, step: Step) -> tuple[str, ...]:
         return tuple(

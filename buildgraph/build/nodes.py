@@ -6,7 +6,7 @@ import time
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
 from buildgraph.digest import ActionKey
-from buildgraph.errors import DifferenceError, blaming
+from buildgraph.errors import DifferenceError, LayerLostError, blaming
 from buildgraph.events import Outcome, StepFinished, StepStarted
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
@@ -120,7 +120,8 @@ class Nodes:
             with blaming(step.where):
                 result, made = self._result(step, decision)
         except BaseException as error:
-            outcome: Outcome = "cancelled" if isinstance(error, StoppedError) else "failed"
+            ended = isinstance(error, StoppedError | LayerLostError)
+            outcome: Outcome = "cancelled" if ended else "failed"
             self._tell(step, outcome, time.monotonic() - began)
             raise
         self._settle(step, result, "executed" if made else "reused", time.monotonic() - began)
@@ -227,6 +228,8 @@ class Nodes:
 
     def _make_image(self, target: ImageTarget) -> None:
         self.progress.images[target.name] = self._image_op.make(target)
+        if self._session.shared is not None:
+            self._session.shared.sending.keep_layers(target)
 
 
 def _bare(step: StepId) -> str:

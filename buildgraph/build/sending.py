@@ -4,22 +4,18 @@ A record follows its blobs. The first record of a name stays, except where this 
 computed from other inputs than those that its StepKey now has, or older than a step that was forced to run again.
 """
 
-import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
-from buildgraph.build.lookups import is_alone, unpacks
-from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, ContentError, RemoteError
-from buildgraph.execute.placement import PlacedLayer
+from buildgraph.build.parcels import Parcel, is_dear, of_layer, of_step
+from buildgraph.errors import BuildgraphError, ContentError, LayerLostError, RemoteError
+from buildgraph.execute.ops_image import codec_of
 from buildgraph.fs.compress import Codec
-from buildgraph.graph.step import RecipeStep, RunStep, StepId
-from buildgraph.oci.descriptor import Descriptor
+from buildgraph.graph.graph import ImageTarget
+from buildgraph.graph.step import RunStep, StepId
 from buildgraph.remote.caches import Caches, Member
-from buildgraph.remote.record import TREE, Record, SharedLayer, step_name
 from buildgraph.store.base import ActionResult
 
 if TYPE_CHECKING:
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
     from buildgraph.build.session import Session
 
 _AT_ONCE: Final = 6
-
-Open = Callable[[], BinaryIO]
 
 
 class Sending:
@@ -54,12 +48,23 @@ class Sending:
 
     def keep(self, step: StepId, result: ActionResult, *, replace: bool = False) -> None:
         """``replace``: the step was forced to run, so its result overrules what is there."""
-        wanted = [member for member in self._caches.writable if _takes(member, step)]
+        self._queue(of_step(self._session, step, result), replace=replace)
+
+    def keep_layers(self, image: ImageTarget) -> None:
+        """Those of a finished image that are dear to pack and that no step's record has."""
+        if image.squash or not self._caches.writable:
+            return
+        for layer in self._session.stacks.placed.place(image.stack):
+            if is_dear(self._session, layer):
+                self._queue(of_layer(self._session, layer, codec_of(image)), replace=False)
+
+    def _queue(self, parcel: Parcel, *, replace: bool) -> None:
+        wanted = [member for member in self._caches.writable if _takes(member, parcel.step)]
         if not wanted:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_AT_ONCE, "cache-send")
-        self._jobs.append(self._pool.submit(self._send, wanted, step, result, replace=replace))
+        self._jobs.append(self._pool.submit(self._send, wanted, parcel, replace=replace))
 
     def finish(self) -> list[BuildgraphError]:
         """Wait; what could not be written to caches whose user insists on that."""
@@ -78,24 +83,24 @@ class Sending:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    def _send(
-        self, members: Sequence[Member], step: StepId, result: ActionResult, *, replace: bool
-    ) -> None:
-        parcel = _Parcel(self._session, step, result)
+    def _send(self, members: Sequence[Member], parcel: Parcel, *, replace: bool) -> None:
         for member in members:
 
             def send(member: Member = member) -> bool:
                 self._send_to(member, parcel, replace=replace)
                 return True
 
-            if not self._caches.attempt(member, send):
+            try:
+                if not self._caches.attempt(member, send):
+                    member.lost = True
+            except LayerLostError:  # of a cache that is read; this one is not to blame
                 member.lost = True
 
-    def _send_to(self, member: Member, parcel: "_Parcel", *, replace: bool) -> None:
-        names = [n for n in parcel.names if replace or not self._has(member, n, parcel.result)]
+    def _send_to(self, member: Member, parcel: Parcel, *, replace: bool) -> None:
+        names = [n for n in parcel.names if replace or not self._has(member, n, parcel)]
         if not names:
             return
-        record, blobs = parcel.packed()
+        record, blobs = parcel.packed
         afresh = not self._caches.bad.isdisjoint(names)
         for _ in range(2):
             for blob, open_blob in blobs:
@@ -113,68 +118,16 @@ class Sending:
             "cache-failed", f"{member.url} takes a record's blobs, and lacks them then"
         )
 
-    def _has(self, member: Member, name: str, result: ActionResult) -> bool:
+    def _has(self, member: Member, name: str, parcel: Parcel) -> bool:
         """Whether the record there will do: this one, or another's that this build did not look at."""
         if name in self._caches.bad:
             return False
         found = self._adopting.seen.get(name)
         if found is not None and found.member is member:
-            known = found.record.result
-            return known is not None and known.action == result.action
+            return parcel.is_in(found)
         if member.url.read and name in self._adopting.absent:
             return False
         return member.cache.has(name)
-
-
-class _Parcel:
-    """What is sent of one step, put together when the first cache wants it."""
-
-    def __init__(self, session: "Session", step: StepId, result: ActionResult) -> None:
-        self._session = session
-        self._step = step
-        self.result = result
-        key = session.lookups.keys[step]
-        self.names = tuple(dict.fromkeys((step_name(result.action), step_name(key))))
-        self._made: tuple[Record, list[tuple[Descriptor, Open]]] | None = None
-
-    def packed(self) -> tuple[Record, list[tuple[Descriptor, Open]]]:
-        if self._made is None:
-            self._made = self._pack()
-        return self._made
-
-    def _pack(self) -> tuple[Record, list[tuple[Descriptor, Open]]]:
-        blobs: list[tuple[Descriptor, Open]] = []
-        tree = None
-        if not self._is_known():
-            content = self._session.store.blobs.read(self.result.tree)
-            if content is None:
-                raise ContentError(
-                    "blob-missing", f"the tree of {self._step} is no longer in the store"
-                )
-            tree = Descriptor(TREE, Digest.sha256(content), len(content))
-            blobs.append((tree, lambda: io.BytesIO(content)))
-        layer = self._layer() if self.result.diff_id and self.result.size else None
-        record = Record(self.result, tree, layer)
-        if layer is not None:
-            opened = self._session.blobs.open
-            blobs += [(one, partial(opened, one.digest)) for one in record.blobs[len(blobs) :]]
-        return record, blobs
-
-    def _is_known(self) -> bool:
-        """Whether everybody who asks for it can make its tree."""
-        step = self._session.workspace.graph.steps[self._step]
-        return isinstance(step, RecipeStep) and not unpacks(step) and is_alone(step)
-
-    def _layer(self) -> SharedLayer:
-        session, result = self._session, self.result
-        codec = session.stacks.codecs.get(self._step) or Codec()
-        form = session.stacks.form(PlacedLayer(self._step, result.tree), codec)
-        facts = session.store.layers.facts(form.diff_id)
-        if facts is None:
-            raise ContentError(
-                "layer-missing", f"the layer of {self._step} is no longer in the store"
-            )
-        return SharedLayer(result.tree, form.diff_id, facts.size, {codec.identity: form.blob})
 
 
 def _takes(member: Member, step: StepId) -> bool:

@@ -17,6 +17,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.request import Request
 from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
+from buildgraph.digest import Digest
 from buildgraph.events import Observer
 from buildgraph.execute.agents import Agents
 from buildgraph.execute.authority import Authority
@@ -69,6 +70,8 @@ class Session:
     bases: BaseLayers
     access: Access
     remotes: "Later[Remotes]"
+    lost: frozenset[Digest] = frozenset()
+    """Blobs that remote caches were found not to give; if there are any, nothing is left there any more."""
     shared: "Shared | None" = None
     """Remote caches; None of a build that has none, and of what is no build."""
 
@@ -153,7 +156,13 @@ def open_session(
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
         undo.callback(snapshots.close)
         beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
-        bases = BaseLayers(workspace.bases.layers, store, snapshots, workspace.sidecar)
+        bases = BaseLayers(
+            workspace.bases.layers,
+            store,
+            snapshots,
+            workspace.sidecar,
+            fetch=Blobs(store, access).open,
+        )
         packers = undo.enter_context(Packers())
         placed = Placements(workspace.graph, store, bases)
         stacks = Stacks(placed, store, snapshots, bases, packers, beside)

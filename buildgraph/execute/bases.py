@@ -75,7 +75,7 @@ class BaseLayers:
     """Safe to use from several threads.
 
     ``layers`` are by the base step that brings them. ``expected`` are layers that a command of this build will most
-    likely mount.
+    likely mount. ``fetch`` opens a blob that need not be in the store.
     """
 
     layers: Mapping[StepId, Sequence[BaseLayer]]
@@ -83,6 +83,7 @@ class BaseLayers:
     snapshots: Snapshots
     indexes: DirsIndexes = field(default_factory=NoIndexes)
     expected: set[Digest] = field(default_factory=set)
+    fetch: Callable[[Digest], BinaryIO] | None = None
 
     def __post_init__(self) -> None:
         every = [(step, layer) for step, layers in self.layers.items() for layer in layers]
@@ -200,9 +201,9 @@ class BaseLayers:
                     yield stream
                 return
         if layer is None:
-            raise ContentError(
-                "layer-missing", f"no bytes of the layer {diff_id} are left in the store"
-            )
+            with self._fetched(diff_id) as stream:
+                yield stream
+            return
         with layer.source.open_blob(layer.blob.digest) as stream:
             if not (keep_blob and layer.place):
                 yield stream
@@ -212,6 +213,15 @@ class BaseLayers:
                 yield tee.stream()
                 tee.drain()
         self.store.layers.put_compressed(diff_id, _OWN_FORM, layer.blob)
+
+    def _fetched(self, diff_id: Digest) -> BinaryIO:
+        """A layer of ours that was left where a remote cache has it."""
+        for form in self.store.layers.known(diff_id).values():
+            if self.fetch is not None:
+                return self.fetch(form.digest)
+        raise ContentError(
+            "layer-missing", f"no bytes of the layer {diff_id} are left in the store"
+        )
 
 
 def _at_once(work: Callable[[Digest], object], diff_ids: Iterable[Digest]) -> None:

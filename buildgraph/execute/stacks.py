@@ -27,10 +27,7 @@ from buildgraph.fs.pack import Item, Packed
 from buildgraph.fs.squash import squash
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.recipe import Origin, Recipe
-from buildgraph.graph.step import (
-    Stack,
-    StepId,
-)
+from buildgraph.graph.step import Stack, StepId
 from buildgraph.sandbox import users
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.spec.model import Owner
@@ -94,6 +91,8 @@ class Stacks:
         """For steps whose layers an image of this build names: compressed while they are packed anyway."""
         self.remake: Callable[[StepId], Recipe | None] = lambda _: None
         """The recipe of a settled copy or write step that was found without making it; None for other steps."""
+        self.elsewhere: Callable[[PlacedLayer, Codec], bool] = lambda _layer, _codec: False
+        """Whether somebody else had the compressed form, and the store knows it now."""
         self.ready: dict[StepId, Ready] = {}
         self.new_blobs: dict[Digest, int] = {}
         self._squashes: dict[Digest, list[Item]] = {}
@@ -174,6 +173,8 @@ class Stacks:
             with self._forming(layer, codec):
                 if self._is_ready(layer, codec):
                     found = self._form(layer, codec)
+        if found is None and self.elsewhere(layer, codec):
+            found = self._form(layer, codec)
         if found is None:
             items = self._made_from(layer)
             with self._forming(layer, codec):

@@ -27,6 +27,9 @@ class RemoteCache(Protocol):
         Raises ContentError ``blob-missing`` when the cache lacks a blob that it had: send the blobs again.
         """
 
+    def lacks(self, blob: Descriptor) -> bool:
+        """Whether a blob that a record names is known to be gone; a cache that would have to ask says no."""
+
     def open_blob(self, blob: Descriptor) -> BinaryIO:
         """A stream that raises ContentError at its end when the bytes were not the digest's. The caller closes."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from buildgraph.errors import ContentError, RemoteError
+from buildgraph.errors import ContentError, LayerLostError, RemoteError
 from buildgraph.events import Observer, Warned
 from buildgraph.graph.step import StepId
 from buildgraph.remote.base import RemoteCache
@@ -75,12 +75,14 @@ class Caches:
         return found
 
     def attempt(self, member: Member, what: Callable[[], T], name: str = "") -> T | None:
-        """None, and a warning, when it fails. ``name`` is of the record that it is about."""
+        """None, and a warning, when it fails. ``name`` is of the record that it is about. Raises LayerLostError."""
         began = time.monotonic()
         try:
             return None if member.broken else what()
         except ContentError as error:
             self.distrust(member, name, error)
+        except LayerLostError:
+            raise
         except RemoteError as error:
             self.give_up(member, error, time.monotonic() - began)
         return None

@@ -55,6 +55,12 @@ class Folder:
             finally:
                 temp.unlink(missing_ok=True)
 
+    def lacks(self, blob: Descriptor) -> bool:
+        try:
+            return self._blob(blob.digest).stat().st_size != blob.size
+        except OSError:
+            return True
+
     def open_blob(self, blob: Descriptor) -> BinaryIO:
         with _reading(self._path):
             try:

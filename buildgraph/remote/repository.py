@@ -53,6 +53,9 @@ class RegistryCache:
                 raise
             raise ContentError("blob-missing", error.message) from error
 
+    def lacks(self, blob: Descriptor) -> bool:  # noqa: ARG002 - a registry keeps what manifests name
+        return False
+
     def open_blob(self, blob: Descriptor) -> BinaryIO:
         return self._open().open_blob(blob)
 

@@ -90,6 +90,7 @@ class Grouping:
         self.units: dict[str, Unit] = {}
         self.rooted = rooted
         self._owners: dict[Digest, list[Unit]] = defaultdict(list)
+        self._away: dict[str, list[Unit]] = defaultdict(list)
         self._kept: set[str] = set()
         sorts: dict[str, dict[str, Value]] = defaultdict(dict)
         for key, value in sorted(records.items()):
@@ -116,7 +117,8 @@ class Grouping:
             unit = Unit(f"pinned:{key}", forms=set(filter(None, (parsed(key), parsed(value)))))
             unit.keys.add(unit.name)
             self.units[unit.name] = unit
-        self._kept |= {f"origin:{key}" for key in sorts["origin"] if parsed(key) in self.rooted}
+        for key in sorts["origin"]:
+            self._origin(key)
         self._kept |= {f"{sort}:{key}" for sort in ("remote", "remotes") for key in sorts[sort]}
         self._explanations(sorts)
         kept = {key for unit in self.units.values() for key in unit.keys} | self._kept
@@ -151,6 +153,16 @@ class Grouping:
             return
         for unit in self._of_layer(key, f"compressed:{key}"):
             unit.forms |= forms
+            for form in forms:
+                self._away[form].append(unit)
+
+    def _origin(self, key: str) -> None:
+        """Of an image's layer, or of a form that a record's layer has without its being here."""
+        if parsed(key) in self.rooted:
+            self._kept.add(f"origin:{key}")
+            return
+        for unit in self._away.get(key, ()):
+            unit.keys.add(f"origin:{key}")
 
     def _use(self, key: str, value: "Value") -> None:
         if unit := self._actions.get(ActionKey(key)):

@@ -14,6 +14,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.store.base import Compressed, LayerFacts
 from buildgraph.store.blobs import LocalBlobs
+from buildgraph.store.origins import LocalOrigins
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
 
 class LocalLayers:
-    """Facts, recipes and compressed forms; a compressed form whose blob is gone is a miss."""
+    """Facts, recipes and compressed forms; a compressed form whose blob nobody is known to have is a miss."""
 
-    def __init__(self, index: Callable[[], "RecordIndex"], blobs: LocalBlobs) -> None:
+    def __init__(
+        self, index: Callable[[], "RecordIndex"], blobs: LocalBlobs, origins: LocalOrigins
+    ) -> None:
         self._index = index
         self._blobs = blobs
+        self._origins = origins
 
     def facts(self, diff_id: Digest) -> LayerFacts | None:
         """None also when the layer's tree object is gone."""
@@ -45,7 +49,8 @@ class LocalLayers:
         self._index().set(f"recipe:{tree}:{resolution}", diff_id)
 
     def compressed(self, diff_id: Digest, codec: str) -> Compressed | None:
-        return self.forms(diff_id).get(codec)
+        """The form that is here, or that can be fetched (``origins``)."""
+        return self.known(diff_id).get(codec)
 
     def forms(self, diff_id: Digest) -> Mapping[str, Compressed]:
         """Every compressed form that is here, by codec identity."""
@@ -53,14 +58,41 @@ class LocalLayers:
         alive = self._blobs.has_all(form.digest for form in known.values())
         return {codec: form for codec, form in known.items() if form.digest in alive}
 
+    def known(self, diff_id: Digest) -> Mapping[str, Compressed]:
+        """Every form that is here or that can be fetched; those that are here come first."""
+        known = decode_forms(self._index().get(f"compressed:{diff_id}"))
+        alive = self._blobs.has_all(form.digest for form in known.values())
+        here = {codec: form for codec, form in known.items() if form.digest in alive}
+        away = {codec: form for codec, form in known.items() if form.digest not in alive}
+        return here | {c: form for c, form in away.items() if self._origins.places(form.digest)}
+
     def put_compressed(self, diff_id: Digest, codec: str, form: Compressed) -> Compressed:
         """The form that counts from now on: another's, if it was recorded first and its blob is here."""
         with self._index().transaction():
             forms = self.forms(diff_id)
             if codec not in forms:
-                forms = {**forms, codec: form}
+                forms = {**self.known(diff_id), codec: form}
                 self._index().set(f"compressed:{diff_id}", encode_forms(forms))
         return forms[codec]
+
+    def put_away(self, diff_id: Digest, codec: str, form: Compressed) -> None:
+        """A form that need not be here: ``origins`` knows who has it. What is here counts more."""
+        with self._index().transaction():
+            known = self.known(diff_id)
+            if codec not in known:
+                self._index().set(f"compressed:{diff_id}", encode_forms({**known, codec: form}))
+
+    def forget_lost(self) -> None:
+        """Forms that are neither here nor with anybody else any more."""
+        index = self._index()
+        with index.transaction():
+            keys = index.keys()
+            for key in (key for key in keys if key.startswith("compressed:")):
+                forms, left = decode_forms(index.get(key)), self.known(Digest(key[11:]))
+                if not left:
+                    index.delete(key)
+                elif len(left) < len(forms):
+                    index.set(key, encode_forms(left))
 
 
 def decode_facts(value: "Value") -> LayerFacts | None:

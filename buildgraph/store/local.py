@@ -72,8 +72,8 @@ class LocalStore:
         self.trash = Trash(home / "trash", self.lease)
         self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged)
         self.records = LocalRecords(self.index, self.blobs, clock)
-        self.layers = LocalLayers(self.index, self.blobs)
         self.origins = LocalOrigins(self.index)
+        self.layers = LocalLayers(self.index, self.blobs, self.origins)
         self._opened: RecordIndex | None = None
         self._opening = threading.Lock()
         self._counter = itertools.count()

@@ -1,11 +1,13 @@
-"""Where can blobs be fetched that need not be here? The layers of bases, which images name without having them.
+"""Where can blobs be fetched that need not be here? The layers of bases, which images name without having them, and
+those of steps that a remote cache has.
 
 Keys in the record index, with their values::
 
-    origin:DIGEST     {"media_type", "places": [repository, …], "size"}   the last place that was added comes first
+    origin:DIGEST     {"again", "media_type", "places": [repository, …], "size"}   the last place comes first
     pinned:MANIFEST   the digest of its config; both documents are in the store for the sake of a base's pin
 
-A repository is ``host/path``, as :attr:`buildgraph.names.Reference.repository` writes it. What is said here was once
+A repository is ``host/path``, as :attr:`buildgraph.names.Reference.repository` writes it; a remote cache in a folder
+is its ``file://`` URL. What is said here was once
 true; whoever relies on it must cope with a registry that no longer has the blob.
 """
 
@@ -24,8 +26,11 @@ _MOST: Final = 16
 
 
 class Origin(NamedTuple):
+    """``again``: a step can make it again, should nobody give it."""
+
     blob: Compressed
     places: tuple[str, ...]
+    again: bool = False
 
 
 class LocalOrigins:
@@ -40,17 +45,35 @@ class LocalOrigins:
         found = self.find(digest)
         return found.places if found else ()
 
-    def add(self, blobs: Iterable[Compressed], place: str) -> None:
+    def add(self, blobs: Iterable[Compressed], place: str, *, again: bool = False) -> None:
         """Idempotent: what is known already is not written again."""
-        fresh = {}
+        fresh = []
         for blob in blobs:
-            known = self.places(blob.digest)
-            if place not in known:
-                fresh[blob] = (place, *known)[:_MOST]
+            known = self.find(blob.digest)
+            places = known.places if known else ()
+            if place not in places:
+                again = again or (known is not None and known.again)
+                fresh.append(Origin(blob, (place, *places)[:_MOST], again))
         if fresh:
             with self._index().transaction():
-                for blob, places in fresh.items():
-                    self._index().set(f"origin:{blob.digest}", encode_origin(Origin(blob, places)))
+                for origin in fresh:
+                    self._index().set(f"origin:{origin.blob.digest}", encode_origin(origin))
+
+    def distrust(self, digest: Digest) -> None:
+        """The places of ``digest`` do not give it: rely on nothing there any more that can be made again."""
+        index = self._index()
+        bad = set(self.places(digest))
+        with index.transaction():
+            for key in index.keys() if bad else ():
+                name = key.removeprefix("origin:")
+                origin = decode_origin(Digest(name), index.get(key)) if name != key else None
+                if origin is None or not origin.again or bad.isdisjoint(origin.places):
+                    continue
+                left = tuple(place for place in origin.places if place not in bad)
+                if left:
+                    index.set(key, encode_origin(origin._replace(places=left)))
+                else:
+                    index.delete(key)
 
     def keep_image(self, manifest: Digest, config: Digest) -> None:
         """Two blobs that belong together although no image of the store consists of them."""
@@ -60,13 +83,19 @@ class LocalOrigins:
 
 def encode_origin(origin: Origin) -> "Value":
     blob = origin.blob
-    return {"media_type": blob.media_type, "places": list(origin.places), "size": blob.size}
+    plain: dict[str, Value] = {
+        "media_type": blob.media_type,
+        "places": list(origin.places),
+        "size": blob.size,
+    }
+    return plain | ({"again": True} if origin.again else {})
 
 
 def decode_origin(digest: Digest, value: "Value") -> Origin | None:
     match value:
         case {"media_type": str(kind), "size": int(size), "places": [*places]} if places:
             named = tuple(place for place in places if isinstance(place, str))
-            return Origin(Compressed(digest, size, kind), named)
+            again = isinstance(value, dict) and value.get("again") is True
+            return Origin(Compressed(digest, size, kind), named, again)
         case _:
             return None

@@ -172,6 +172,7 @@ class _Verifier:
             codec: form
             for codec, form in forms.items()
             if blob_path(self._store.home, form.digest).is_file()
+            or self._store.origins.places(form.digest)
         }
         if alive != forms or not forms:
             lacking = ", ".join(sorted(f.digest for c, f in forms.items() if c not in alive))

@@ -173,8 +173,9 @@ def test_what_is_damaged_there_is_made_again(tmp_path, what):
     assert len(runs(second)) == 3
     assert set(second.workspace.warnings()) == {"cache-damaged"}
     assert again.images[0].digest == made.images[0].digest
-    third, _ = machines.build("three", TEXT)  # and it was mended
-    assert (runs(third), third.workspace.warnings()) == (set(), [])
+    machines.build("three", TEXT)
+    fourth, _ = machines.build("four", TEXT)  # and it was mended
+    assert (runs(fourth), fourth.workspace.warnings()) == (set(), [])
 
 
 def test_a_damaged_blob_of_a_registry_is_a_miss(tmp_path, registry):

@@ -57,3 +57,27 @@ def test_nonsense_is_a_miss(store, value):
     store.index().set(f"layer:{LAYER}", value)
     assert store.layers.forms(LAYER) == {}
     assert store.layers.facts(LAYER) is None
+
+
+def test_a_form_that_is_elsewhere_is_known_as_long_as_somebody_has_it(store):
+    away = Compressed(Digest.sha256(b"away"), 4, "x/y")
+    store.layers.put_away(LAYER, "gzip", away)
+    assert store.layers.compressed(LAYER, "gzip") is None
+    store.origins.add([away], "h/p", again=True)
+    store.layers.put_away(LAYER, "gzip", away)
+    assert store.layers.compressed(LAYER, "gzip") == away
+    assert store.layers.forms(LAYER) == {}
+    here = Compressed(store.blobs.put(b"here"), 4, "x/y")
+    assert store.layers.put_compressed(LAYER, "gzip", here) == here
+    store.layers.put_away(LAYER, "gzip", away)
+    assert store.layers.compressed(LAYER, "gzip") == here
+    store.layers.put_away(LAYER, "zstd", away)
+    assert list(store.layers.known(LAYER)) == ["gzip", "zstd"]
+    store.origins.distrust(away.digest)
+    assert list(store.layers.known(LAYER)) == ["gzip"]
+    store.layers.forget_lost()
+    store.origins.add([away], "h/p")
+    assert list(store.layers.known(LAYER)) == ["gzip"]
+    store.blobs.delete(here.digest)
+    store.layers.forget_lost()
+    assert store.index().get(f"compressed:{LAYER}") is None

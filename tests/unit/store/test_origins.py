@@ -1,7 +1,7 @@
 """Where the layers of bases can be fetched: remembered, kept with the images that name them, gone with these."""
 
 import pytest
-from support.stores import Descriptor
+from support.stores import CODEC, Descriptor, make
 
 from buildgraph.digest import Digest
 from buildgraph.oci.descriptor import CONFIG, LAYER, MANIFEST
@@ -100,3 +100,28 @@ def test_a_pin_that_lost_a_document_is_named_and_dropped(store):
     (finding,) = verify(store).findings
     assert (finding.sort, finding.name) == ("record", f"pinned:{manifest}")
     assert store.index().get(f"pinned:{manifest}") is None
+
+
+def test_places_that_do_not_give_a_blob_are_not_relied_on(store):
+    again, base, other = (Compressed(Digest.sha256(text), 1, "x/y") for text in (b"1", b"2", b"3"))
+    store.origins.add([again], "bad/cache", again=True)
+    store.origins.add([base], "bad/cache")
+    store.origins.add([other], "bad/cache", again=True)
+    store.origins.add([other], "good/cache", again=True)
+    store.origins.distrust(again.digest)
+    assert store.origins.places(again.digest) == ()
+    assert store.origins.places(base.digest) == ("bad/cache",)
+    assert store.origins.find(other.digest) == Origin(other, ("good/cache",), again=True)
+
+
+def test_what_a_record_left_elsewhere_is_no_litter(store):
+    made = make(store, "one")
+    store.blobs.delete(made.form.digest)
+    store.origins.add([made.form], "h/cache", again=True)
+    collect(store)
+    assert verify(store).findings == ()
+    assert store.layers.compressed(made.layer, CODEC) == made.form
+    store.lease.release()
+    collect(store, max_size=0)
+    assert store.index().get(f"origin:{made.form.digest}") is None
+    assert store.index().get(f"compressed:{made.layer}") is None
