@@ -1,0 +1,107 @@
+"""Dockerfiles built by buildah, with storage of its own, without a network.
+
+Storage is overlayfs where that can be: by plain files, each commit waits for the next second to begin.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FIELDS = (
+    *("Env", "Cmd", "Entrypoint", "WorkingDir", "Labels", "ExposedPorts", "User", "Volumes"),
+    *("StopSignal", "Shell", "OnBuild", "Healthcheck"),
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """``config`` holds what says something, variables sorted; ``tree`` type, mode, uid, gid, and content or target by path."""
+
+    config: dict[str, Any]
+    tree: dict[str, tuple[str, str, int, int, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Buildah:
+    folder: Path
+    driver: str
+
+    def __call__(self, *words: str | Path) -> None:
+        places = ("--root", self.folder / "root", "--runroot", self.folder / "run")
+        command = ["buildah", *places, "--storage-driver", self.driver, *words]
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
+
+    def build(self, context: Path, *words: str) -> Image:
+        made, root = self.folder / "made", self.folder / "root.tar"
+        alone = ("--isolation", "oci", "--runtime", "runc", "--network", "none", "--pull-never")
+        told = ("--format", "docker", "-t", f"dir:{made}", "-o", f"type=tar,dest={root}")
+        self("build", "-q", *alone, *told, "--layers=false", *words, context)
+        manifest = json.loads((made / "manifest.json").read_bytes())
+        name = manifest["config"]["digest"].partition(":")[2]
+        found = Image(config_of(json.loads((made / name).read_bytes())), tree_of(root))
+        shutil.rmtree(made)
+        root.unlink()
+        return found
+
+
+@contextmanager
+def storage(layout: Path, name: str) -> Iterator[Buildah]:
+    """With one image, in memory where that can be. Its path is short, because sockets below it want that; nothing of
+    it stays."""
+    memory = "/dev/shm"
+    folder = Path(tempfile.mkdtemp(prefix="bh", dir=memory if os.path.isdir(memory) else None))
+    try:
+        yield _opened(folder, layout, name)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _opened(folder: Path, layout: Path, name: str) -> Buildah:
+    made = Buildah(folder / "o", "overlay")
+    try:
+        made("pull", "-q", f"oci:{layout}:latest")
+    except AssertionError:  # the folder is on an overlay itself
+        made = Buildah(folder / "v", "vfs")
+        made("pull", "-q", f"oci:{layout}:latest")
+    made("tag", f"localhost{layout}", f"localhost/{name}")
+    return made
+
+
+def config_of(document: dict[str, Any]) -> dict[str, Any]:
+    config = document["config"]
+    labels = {k: v for k, v in (config.get("Labels") or {}).items() if k != "io.buildah.version"}
+    found = {**config, "Labels": labels, "Env": sorted(config.get("Env") or ())}
+    return {name: found[name] for name in FIELDS if found.get(name)}
+
+
+def tree_of(archive: Path) -> dict[str, tuple[str, str, int, int, str]]:
+    with tarfile.open(archive) as members:
+        found = {}
+        for one in members:
+            name = one.name.removeprefix("./").strip("/")
+            if name not in ("", "."):
+                found[name] = _told(members, one)
+    return found
+
+
+def _told(members: tarfile.TarFile, one: tarfile.TarInfo) -> tuple[str, str, int, int, str]:
+    kind, text = one.type.decode(), one.linkname
+    if one.isreg() or one.islnk():  # which name of several is the link is nobody's business
+        file = members.extractfile(one)
+        assert file is not None
+        kind, text = "file", file.read().decode("utf-8", "replace")
+    elif one.isdir():
+        kind = "folder"
+    mode = "0777" if one.issym() else f"{one.mode:04o}"
+    return kind, mode, one.uid, one.gid, text
