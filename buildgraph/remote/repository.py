@@ -9,6 +9,8 @@ same registry they are mounted.
 """
 
 import io
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
@@ -33,6 +35,8 @@ class RegistryCache:
         self.place = place
         self._open = repository
         self._near = near
+        self._uploads: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
+        """Registries were seen to lose a blob that came twice at the same time."""
 
     def get(self, name: str) -> bytes | None:
         found = self._open().manifest(PREFIX + name)
@@ -45,7 +49,8 @@ class RegistryCache:
         repository = self._open()
         if not replace and self.has(name):
             return
-        repository.upload(NOTHING, lambda: io.BytesIO(EMPTY))
+        with self._uploads[NOTHING.digest]:
+            repository.upload(NOTHING, lambda: io.BytesIO(EMPTY))
         try:
             repository.put_manifest(record, MANIFEST, PREFIX + name)
         except RegistryError as error:
@@ -66,7 +71,8 @@ class RegistryCache:
         *,
         afresh: bool = False,  # noqa: ARG002 - registries replace no blobs
     ) -> int:
-        how = self._open().upload(blob, open_blob, self._near(blob.digest))
+        with self._uploads[blob.digest]:
+            how = self._open().upload(blob, open_blob, self._near(blob.digest))
         return blob.size if how == "uploaded" else 0
 
     def is_empty(self) -> bool:
