@@ -9,8 +9,7 @@ that begin with a dot like any others::
     \\x  the character x itself          name/  only if it is a folder
 
 A pattern that matches a folder means everything below it, too; ``dir/**`` means all below ``dir``, not ``dir``
-itself, and ``dir/**/`` the folders below it. A leading ``/`` or ``./`` changes nothing. What ``exclude`` matches is
-out, whatever includes it.
+itself. A leading ``/`` or ``./`` changes nothing. What ``exclude`` matches is out, whatever includes it.
 
 Patterns run as a set of positions that moves from folder to folder (:class:`Node`), so the cost is linear in
 the length of a path, folders that cannot hold a match are never entered, and a folder that is meant as a whole
@@ -51,7 +50,7 @@ class _Side:
             and (folders_only or not self.patterns[i].folders_only)
         ]
         literals = frozenset(part.literal for part in parts if part.literal is not None)
-        return literals, tuple(part.test or part.matches for part in parts if part.literal is None)
+        return literals, tuple(part.test for part in parts if part.test is not None)
 
     def matches(self, name: bytes, *, is_dir: bool) -> bool:
         if self.full:
@@ -88,10 +87,10 @@ class _Side:
             parts = self.patterns[i].parts
             if not parts[p].matches(name):
                 continue
-            if p == len(parts) - 1:
-                return None
             if parts[p] is ANY_FOLDERS:
                 moved.add((i, p))
+            elif p == len(parts) - 1:
+                return None
             else:
                 moved.add((i, p + 1))
         return _closure(self.patterns, moved)
@@ -105,13 +104,10 @@ def _closure(patterns: Sequence[Pattern], states: Iterable[_State]) -> frozenset
         at = p
         found.add((i, at))
         while parts[at] is ANY_FOLDERS:
-            if at < len(parts) - 1:
-                at += 1
-                found.add((i, at))
-            elif patterns[i].folders_only:
-                break
-            else:
+            if at == len(parts) - 1:
                 return None
+            at += 1
+            found.add((i, at))
     return frozenset(found)
 
 
