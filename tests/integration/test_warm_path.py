@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from buildgraph.cli import warm
 from buildgraph.fs import facts
@@ -23,12 +24,16 @@ buildgraph.registry.client
 """
 """Of our own: outputs, packages, registries, Dockerfiles."""
 
-PROGRAM = """
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = f"""
 import sys
+sys.path.insert(0, {str(ROOT)!r})
 before = set(sys.modules)
 from buildgraph.__main__ import main
 code = main()
 print(*sorted(set(sys.modules) - before))
+assert sys.modules["buildgraph"].__file__.startswith({str(ROOT)!r})
 sys.exit(code)
 """
 
