@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Measure buildgraph against its yardsticks and print the table.
 
 benchmarks/run                      every row of the table
@@ -93,7 +92,3 @@ def main() -> int:
     failed = any(one.outcome is None for one in results)
     missed = any(one.holds is False for one in results)
     return 1 if failed or (options.check and missed) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
