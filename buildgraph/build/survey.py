@@ -10,12 +10,12 @@ from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.sidecar import fill
-from buildgraph.build.workspace import check_rebuild, choose, targets_of
+from buildgraph.build.workspace import check_rebuild, choose, names_of, targets_of
 from buildgraph.errors import UsageError
 from buildgraph.events import Event
 from buildgraph.execute.bases import BaseLayers
-from buildgraph.graph import query as questions
 from buildgraph.graph.graph import BuildGraph
+from buildgraph.graph.query import Relations
 from buildgraph.graph.step import (
     BaseStep,
     RunStep,
@@ -29,6 +29,7 @@ from buildgraph.graph.step import (
 from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Decision, Execute, Reuse, Wait, decide
 from buildgraph.spec.model import Base, Model, Ref
+from buildgraph.spec.part import inputs
 from buildgraph.values import dataclass, replace
 
 Question = Literal["deps", "rdeps", "path"]
@@ -272,25 +273,29 @@ def graph(request: Request) -> GraphView:
 def query(
     request: Request, question: Question, names: tuple[str, ...], *, direct: bool
 ) -> tuple[str, ...]:
-    """``deps``, ``rdeps`` of one name, or the ``path`` between two; names without their kind."""
-    with open_session(request, _quiet, want="all") as session:
-        made = session.workspace.graph
-        chosen = [_node(made, name) for name in names]
-        if direct:
-            found = questions.direct(made, chosen[0], above=question == "rdeps")
-        elif question == "path":
-            found = questions.path(made, chosen[0], chosen[1])
-        else:
-            ask = questions.deps if question == "deps" else questions.rdeps
-            found = ask(made, chosen[0])
-        return tuple(node.partition(":")[2] for node in found)
+    """``deps``, ``rdeps`` of one name, or the ``path`` between two; names without their kind. Asks no registry."""
+    with open_session(request, _quiet, want="known") as session:
+        model = session.workspace.model
+        relations = Relations(
+            {str(ref): map(str, below) for ref, below in inputs(model).items()},
+            {f"image:{i.name}": map(str, i.checks) for i in model.images.values()},
+        )
+        chosen = [_node(model, relations, name) for name in names]
+        match question:
+            case "deps":
+                found = relations.deps(chosen[0], direct=direct)
+            case "rdeps":
+                found = relations.rdeps(chosen[0], direct=direct)
+            case "path":
+                found = relations.path(chosen[0], chosen[1])
+        return tuple(map(_bare, found))
 
 
-def _node(made: BuildGraph, name: str) -> str:
-    for node in (*targets_of(made), *made.steps):
-        if name in (node, node.partition(":")[2]):
+def _node(model: Model, relations: Relations, name: str) -> str:
+    for node in relations.nodes:
+        if name in (node, _bare(node)):
             return node
-    return choose(made, (name,))[0]
+    return choose(names_of(model), (name,))[0]
 
 
 def list_targets(request: Request) -> list[Target]:

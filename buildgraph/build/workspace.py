@@ -19,6 +19,7 @@ from buildgraph.errors import UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
+from buildgraph.fs.pattern import check_glob
 from buildgraph.fs.rows import prove, row_of
 from buildgraph.graph.graph import BuildGraph, Family
 from buildgraph.graph.lower import lower
@@ -186,11 +187,11 @@ def needed_bases(model: Model, targets: Iterable[str]) -> frozenset[str]:
 
 
 def _chosen(model: Model, targets: Iterable[str]) -> list[Ref]:
-    chosen = (target.partition(":") for target in choose(_names(model), targets))
+    chosen = (target.partition(":") for target in choose(names_of(model), targets))
     return [Ref(cast("RefKind", kind), name) for kind, _, name in chosen]
 
 
-def _names(model: Model) -> BuildGraph:
+def names_of(model: Model) -> BuildGraph:
     """A graph of nothing but names, to choose targets from."""
     nothing: Any = None
     return BuildGraph(
@@ -219,6 +220,7 @@ def _load(request: Request, root: Path, file: Path, text: bytes) -> Loaded:
         platform=Platform.parse(request.platform) if request.platform else None,
         secrets=tuple(secret.id for secret in request.secrets),
         exists=lambda path: (root / path).exists(),
+        glob=check_glob,
         shown=os.path.relpath(file, request.directory),
     )
 

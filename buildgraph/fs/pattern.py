@@ -43,6 +43,12 @@ def parse_all(patterns: tuple[str, ...]) -> tuple[Pattern, ...]:
     return tuple(_parse(text, pattern) for pattern in patterns for text in _alternatives(pattern))
 
 
+def check_glob(pattern: str) -> None:
+    """Raises UsageError ``bad-glob``."""
+    if not pattern or _SPECIAL.intersection(pattern) or ".." in pattern or pattern.startswith("!"):
+        parse_all((pattern,))
+
+
 def _parse(text: str, pattern: str) -> Pattern:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts:

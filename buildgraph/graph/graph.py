@@ -1,8 +1,8 @@
 """The build graph: steps, images and groups of one workspace, immutable and acyclic by construction.
 
 Steps are kept in an order in which every step stands after its inputs, so a build walks them without sorting.
-Questions over the whole DAG (what depends on what, paths, affected targets) are asked of :meth:`BuildGraph.dag`, a
-networkx graph that is made when the first such question comes: importing networkx costs more than a small build.
+What a change affects is asked of :meth:`BuildGraph.dag`, a networkx graph that is made when the first such question
+comes: importing networkx costs more than a small build.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,46 +1,58 @@
-"""Questions about a graph, answered by networkx: deps, rdeps, paths. Nodes are ``step:x``, ``image:x``, ``group:x``."""
+"""Questions about what is made of what, answered by networkx: deps, rdeps, paths.
 
-from buildgraph.graph.graph import BuildGraph
+The tables of a Buildfile as they are written, whatever they become: an answer needs no base's config and no key.
+Nodes are ``base:x``, ``step:x``, ``image:x``, ``group:x``. What an image is made of has no cycles; its checks may stand
+on it, so they take part in the answers and not in their order.
+"""
 
-
-def deps(graph: BuildGraph, node: str) -> tuple[str, ...]:
-    """All that ``node`` depends on, inputs first."""
-    import networkx as nx
-
-    return _sorted(graph, nx.ancestors(graph.dag, node))
+from collections.abc import Iterable, Mapping
 
 
-def rdeps(graph: BuildGraph, node: str) -> tuple[str, ...]:
-    """All that depends on ``node``, nearest first."""
-    import networkx as nx
+class Relations:
+    """``inputs``: what each node is made of. ``checks``: the steps that an image is checked by."""
 
-    return _sorted(graph, nx.descendants(graph.dag, node))
+    def __init__(
+        self, inputs: Mapping[str, Iterable[str]], checks: Mapping[str, Iterable[str]]
+    ) -> None:
+        import networkx as nx
 
+        made: nx.DiGraph[str] = nx.DiGraph()
+        for node, below in inputs.items():
+            made.add_node(node)
+            made.add_edges_from((one, node) for one in below)
+        self._order = tuple(nx.lexicographical_topological_sort(made))
+        made.add_edges_from((step, image) for image, steps in checks.items() for step in steps)
+        self._made = made
 
-def direct(graph: BuildGraph, node: str, *, above: bool) -> tuple[str, ...]:
-    """One step away: what ``node`` needs, or what needs it."""
-    found = graph.dag.successors(node) if above else graph.dag.predecessors(node)
-    return _sorted(graph, set(found))
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All of them, inputs first."""
+        return self._order
 
+    def deps(self, node: str, *, direct: bool = False) -> tuple[str, ...]:
+        """All that ``node`` depends on, inputs first; ``direct``: one step away."""
+        import networkx as nx
 
-def path(graph: BuildGraph, start: str, end: str) -> tuple[str, ...]:
-    """The shortest way on which ``start`` needs ``end``, both included; empty when it does not."""
-    import networkx as nx
+        return self._sorted(
+            self._made.predecessors(node) if direct else nx.ancestors(self._made, node)
+        )
 
-    if not nx.has_path(graph.dag, end, start):
-        return ()
-    return tuple(reversed(nx.shortest_path(graph.dag, end, start)))
+    def rdeps(self, node: str, *, direct: bool = False) -> tuple[str, ...]:
+        """All that depends on ``node``, nearest first."""
+        import networkx as nx
 
+        return self._sorted(
+            self._made.successors(node) if direct else nx.descendants(self._made, node)
+        )
 
-def levels(graph: BuildGraph) -> tuple[tuple[str, ...], ...]:
-    """Steps and images in generations: all of one may run at the same time."""
-    import networkx as nx
+    def path(self, start: str, end: str) -> tuple[str, ...]:
+        """The shortest way on which ``start`` needs ``end``, both included; empty when it does not."""
+        import networkx as nx
 
-    return tuple(tuple(sorted(level)) for level in nx.topological_generations(graph.dag))
+        if not nx.has_path(self._made, end, start):
+            return ()
+        return tuple(reversed(nx.shortest_path(self._made, end, start)))
 
-
-def _sorted(graph: BuildGraph, nodes: set[str]) -> tuple[str, ...]:
-    import networkx as nx
-
-    order = nx.lexicographical_topological_sort(graph.dag)
-    return tuple(node for node in order if node in nodes)
+    def _sorted(self, nodes: Iterable[str]) -> tuple[str, ...]:
+        wanted = frozenset(nodes)
+        return tuple(node for node in self._order if node in wanted)

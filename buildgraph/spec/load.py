@@ -53,6 +53,7 @@ class Given:
     platform: Platform | None
     secrets: frozenset[str]
     exists: Callable[[str], bool]
+    glob: Callable[[str], object]
 
 
 def load(
@@ -66,12 +67,13 @@ def load(
     platform: Platform | None = None,
     secrets: Collection[str] = (),
     exists: Callable[[str], bool] | None = None,
+    glob: Callable[[str], object] = str,
     shown: str = "",
 ) -> Loaded:
     """Raises :class:`ErrorGroup`. What is left out is taken from this machine, this process and ``file``'s folder.
 
     ``platform`` (of the command line) wins over the workspace's; ``secrets`` are defined outside of the file;
-    ``shown`` is what messages call the file.
+    ``shown`` is what messages call the file; ``glob`` raises UsageError for what is no pattern.
     """
     folder = file.parent.absolute()
     given = Given(
@@ -83,6 +85,7 @@ def load(
         platform=platform,
         secrets=frozenset(secrets),
         exists=exists or (lambda path: os.path.lexists(folder / path)),
+        glob=glob,
     )
     name = shown or file.name
     try:

@@ -49,6 +49,16 @@ def _inputs(model: Model, ref: Ref) -> Iterable[Ref]:
             return (ref for ref, _ in needs(model.steps[ref.name]))
 
 
+def inputs(model: Model) -> dict[Ref, tuple[Ref, ...]]:
+    """What every table is made of, as it is written: steps, images, bases; checks are not among it."""
+    tables: dict[Ref, Step | Image] = {Ref("step", s.name): s for s in model.steps.values()}
+    tables |= {Ref("image", i.name): i for i in model.images.values()}
+    found = {ref: tuple(one for one, _ in needs(table)) for ref, table in tables.items()}
+    found |= {Ref("base", name): () for name in model.bases}
+    found |= {Ref("group", group.name): tuple(group.targets) for group in model.groups.values()}
+    return found | {ref: tuple(v for _, v in several) for ref, several in model.variants.items()}
+
+
 def without(model: Model, bases: Collection[str]) -> Model:
     """The model without these bases and all that rests on them; groups and default lose what is gone."""
     if not bases:

@@ -55,6 +55,7 @@ class Reading:
             self._target.platform or given.machine,
             given.exists,
             frozenset(self._tables("secret")) | given.secrets,
+            glob=given.glob,
         )
         self._workspace.around = self.around
 
@@ -241,7 +242,7 @@ class Reading:
             name=self.variables.workspace,
             default=default,
             platform=self._target.platform or self._given.machine,
-            ignore=tuple(source.table.get("ignore", ())),
+            ignore=source.globs("ignore"),
             epoch=self._epoch,
             ca=source.table.get("ca", ""),
             caches=source.each("cache", cacheurl.parse),

@@ -27,7 +27,7 @@ def lower(
         )
     for name in table.get("env", {}):
         source.parse(name, variable_name, "env", name)
-    discard = source.each("discard", glob_in_image) if "discard" in table else DEFAULT_DISCARD
+    discard = source.globs("discard", glob_in_image) if "discard" in table else DEFAULT_DISCARD
     return Run(
         command=command,
         env=source.texts("env"),
@@ -37,7 +37,7 @@ def lower(
         tools=tools,
         network=table.get("network", "none"),
         mounts=mounts,
-        outputs=source.each("outputs", glob_in_image) if "outputs" in table else None,
+        outputs=source.globs("outputs", glob_in_image) if "outputs" in table else None,
         discard=discard,
         timeout=source.get("timeout", seconds),
         retry=_retry(source),

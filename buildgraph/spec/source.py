@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Surroundings:
-    """What a table is understood in. ``exists`` answers for paths of the context; ``asked`` remembers the questions."""
+    """What a table is understood in. ``exists`` answers for paths of the context; ``asked`` remembers the questions.
+    ``glob`` raises UsageError for what is no pattern."""
 
     problems: Problems
     names: Names
@@ -28,6 +29,7 @@ class Surroundings:
     secrets: frozenset[str] = frozenset()
     asked: dict[str, bool] = field(default_factory=dict)
     unsure: set[str] = field(default_factory=set)
+    glob: Callable[[str], object] = str
     """Names of tables whose stack is not known in full."""
 
     def has(self, path: str) -> bool:
@@ -117,6 +119,14 @@ class Source:
         ]
         return tuple(value for value in found if value is not None)
 
+    def globs(self, key: str, shape: Callable[[str], str] = str) -> tuple[str, ...]:
+        def checked(value: str) -> str:
+            pattern = shape(value)
+            self.around.glob(pattern)
+            return pattern
+
+        return self.each(key, checked)
+
     def text(self, key: str) -> Text | None:
         return text_of(self.table[key]) if key in self.table else None
 
@@ -184,8 +194,8 @@ class Source:
 
     def selection(self, key: str, default: str = "") -> Selection | None:
         """``from`` of a copy or ``bind`` of a mount, with the keys beside it that narrow it."""
-        include = self.each("include", source_glob)
-        exclude = self.each("exclude", source_glob)
+        include = self.globs("include", source_glob)
+        exclude = self.globs("exclude", source_glob)
         text = str(self.table.get(key, default))
         ref, known = self._reference(text, key)
         if not known:

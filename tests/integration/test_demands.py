@@ -148,3 +148,23 @@ def test_a_target_that_a_condition_switched_off_says_so(program):
     said = program.run("build", "arm", code=2).stderr
     assert "error[switched-off]: 'arm' is switched off by its condition" in said
     assert "when = \"platform.os == 'plan9'\"" in said
+
+
+def test_questions_about_the_graph_ask_no_registry(program):
+    with (program.folder / "Buildfile.toml").open("a") as file:
+        file.write("[base.far]\nimage = '127.0.0.1:9/far:1'\n[image.on-far]\non = ['far', 'src']\n")
+        file.write("[image.on-api]\non = ['api']\n")
+    assert program.run("query", "deps", "on-far").stdout.split() == ["far", "src"]
+    assert program.run("query", "rdeps", "api").stdout.split() == ["on-api"]
+    assert program.run("query", "path", "on-api", "src").stdout.split() == ["on-api", "api", "src"]
+
+
+def test_every_pattern_that_cannot_be_used_is_told(program):
+    with (program.folder / "Buildfile.toml").open("a") as file:
+        file.write(
+            '[step.run]\non = ["box"]\nrun = "true"\noutputs = ["/bin/[", "/ok/**"]\ndiscard = ["/{a"]\n'
+            'mounts = [{ bind = "src", include = ["[z-a]"], target = "/b" }]\n'
+        )
+    said = program.run("check", code=2).stderr
+    assert said.count("error[bad-glob]") == 3
+    assert 'outputs = ["/bin/[", "/ok/**"]' in said
