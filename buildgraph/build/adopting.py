@@ -121,11 +121,12 @@ class Adopting:
         return usable
 
     def _is_lost(self, found: Found) -> bool:
-        """Whether this build found out that the cache does not have what the record promises."""
-        layer = found.record.layer
-        return layer is not None and any(
-            f.digest in self._session.lost for f in layer.forms.values()
-        )
+        """Whether this build found out that the cache does not have what the record promises, or that it needs bytes
+        which the cache never had."""
+        lost, layer = self._session.lost, found.record.layer
+        if layer is None:
+            return bool(lost) and _is_bare(found)
+        return any(form.digest in lost for form in layer.forms.values())
 
     def _chosen(
         self, steps: Sequence[StepId], found: Mapping[StepId, Found]
@@ -183,10 +184,8 @@ class Adopting:
         store.blobs.put(content, "blake3")
 
     def _layer(self, found: Found) -> None:
-        result, layer = found.record.result, found.record.layer
+        layer = found.record.layer
         if layer is None:
-            if result is not None and result.diff_id is not None and result.size:
-                raise ContentError("bad-record", f"the record {found.name} lacks its layer")
             return
         for blob in found.record.blobs:
             if blob.media_type != TREE and found.member.cache.lacks(blob):
@@ -217,8 +216,16 @@ class Adopting:
         with store.records.batch():
             if layer is not None:
                 self._record_layer(found, layer)
+            elif _is_bare(found):
+                self._session.lookups.bare.add(result.action)
             known = store.records.put_if_absent(result.action, result)
             if known.tree != result.tree and not self._session.lookups.usable(known):
                 store.records.replace(result.action, result)
                 return result
             return known
+
+
+def _is_bare(found: Found) -> bool:
+    """Whether the result has files, and nobody kept them."""
+    result, layer = found.record.result, found.record.layer
+    return layer is None and result is not None and result.diff_id is not None and result.size > 0

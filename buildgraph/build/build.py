@@ -56,7 +56,8 @@ def build(request: Request, observer: Observer) -> Summary:
         except LayerLostError as error:
             if error.digest in lost:
                 raise
-            observer(Warned(error.code, f"{error.message}; what made it runs again"))
+            if error.code == "layer-lost":  # else it never was anywhere: only its record was kept
+                observer(Warned(error.code, f"{error.message}; what made it runs again"))
             lost |= {Digest(error.digest)}
 
 

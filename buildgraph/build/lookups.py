@@ -107,6 +107,8 @@ class Lookups:
         self._versions = versions
         self.keys: dict[StepId, StepKey] = {}
         self._by_step: dict[StepKey, ActionResult] = {}
+        self.bare: set[ActionKey] = set()
+        """Results whose bytes nobody has, and most likely nobody needs."""
         stacks.remake = self.recipe
 
     def look_up(self, steps: Iterable[StepId]) -> None:
@@ -134,7 +136,7 @@ class Lookups:
 
     def usable(self, result: ActionResult) -> bool:
         """Whether the bytes of a command's layer are still here, in one form or another, or can be fetched."""
-        if result.diff_id is None or not result.size:
+        if result.diff_id is None or not result.size or result.action in self.bare:
             return True
         if self._store.snapshot(f"tree-{result.tree.hex}") is not None:
             return True

@@ -12,7 +12,6 @@ from buildgraph.execute.placement import PlacedLayer
 from buildgraph.fs.compress import Codec
 from buildgraph.graph.step import RecipeStep, StepId
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.remote.caches import Found
 from buildgraph.remote.record import TREE, Record, SharedLayer, layer_name, step_name
 from buildgraph.store.base import ActionResult
 
@@ -23,17 +22,18 @@ Open = Callable[[], BinaryIO]
 
 
 class Parcel:
-    """``names`` are those of the record; ``step`` is whose it is."""
+    """``names`` are those of the record; ``action`` is its result's, empty of a layer's record; ``bare``: a record
+    without a layer says as much."""
 
     def __init__(
-        self, step: StepId, names: tuple[str, ...], pack: Callable[[], tuple[Record, bytes]],
-        session: "Session", action: str = "",
+        self, names: tuple[str, ...], pack: Callable[[], tuple[Record, bytes]],
+        session: "Session", action: str = "", *, bare: bool = False,
     ) -> None:  # fmt: skip
-        self.step = step
         self.names = names
         self._pack = pack
         self._session = session
         self._action = action
+        self._bare = bare
 
     @cached_property
     def packed(self) -> tuple[Record, list[tuple[Descriptor, Open]]]:
@@ -48,25 +48,37 @@ class Parcel:
             )
         return record, blobs
 
-    def is_in(self, found: Found) -> bool:
-        """Whether the record there says the same."""
-        result = found.record.result
-        return result.action == self._action if result else not self._action
+    def is_in(self, record: Record) -> bool:
+        """Whether the record says no less."""
+        return self._is_same(record) and (self._bare or record.layer is not None)
+
+    def betters(self, record: Record) -> bool:
+        """Whether the record says the same, but lacks the layer."""
+        return self._is_same(record) and not self.is_in(record)
+
+    def _is_same(self, record: Record) -> bool:
+        return record.result.action == self._action if record.result else not self._action
 
 
-def of_step(session: "Session", step: StepId, result: ActionResult) -> Parcel:
+def of_step(
+    session: "Session", step: StepId, result: ActionResult, *, layer: bool = True
+) -> Parcel:
+    """Without its ``layer`` for caches that keep none of this step: others learn what it yields, not the bytes."""
     names = dict.fromkeys((step_name(result.action), step_name(session.lookups.keys[step])))
-    pack = partial(_pack_step, session, step, result)
-    return Parcel(step, tuple(names), pack, session, result.action)
+    layer = layer and result.diff_id is not None and result.size > 0
+    pack = partial(_pack_step, session, step, result, layer=layer)
+    return Parcel(tuple(names), pack, session, result.action, bare=not layer)
 
 
 def of_layer(session: "Session", layer: PlacedLayer, codec: Codec) -> Parcel:
     """Of a layer that is no step's own: a copy as it lies over its stack."""
     names = (layer_name(layer.tree, codec.identity),)
-    return Parcel(layer.step, names, partial(_pack_layer, session, layer, codec), session)
+    return Parcel(names, partial(_pack_layer, session, layer, codec), session)
 
 
-def _pack_step(session: "Session", step: StepId, result: ActionResult) -> tuple[Record, bytes]:
+def _pack_step(
+    session: "Session", step: StepId, result: ActionResult, *, layer: bool
+) -> tuple[Record, bytes]:
     tree, content = None, b""
     if not is_made_anywhere(session, step):
         found = session.store.blobs.read(result.tree)
@@ -74,11 +86,10 @@ def _pack_step(session: "Session", step: StepId, result: ActionResult) -> tuple[
             raise ContentError("blob-missing", f"the tree of {step} is no longer in the store")
         content = found
         tree = Descriptor(TREE, Digest.sha256(content), len(content))
-    layer = None
-    if result.diff_id and result.size:
-        codec = session.stacks.codecs.get(step) or Codec()
-        layer = _shared(session, PlacedLayer(step, result.tree), codec)
-    return Record(result, tree, layer), content
+    if not layer:
+        return Record(result, tree), content
+    codec = session.stacks.codecs.get(step) or Codec()
+    return Record(result, tree, _shared(session, PlacedLayer(step, result.tree), codec)), content
 
 
 def _pack_layer(session: "Session", layer: PlacedLayer, codec: Codec) -> tuple[Record, bytes]:

@@ -7,7 +7,7 @@ computed from other inputs than those that its StepKey now has, or older than a 
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from buildgraph.build.parcels import Parcel, is_dear, of_layer, of_step
 from buildgraph.errors import BuildgraphError, ContentError, LayerLostError, RemoteError
@@ -16,6 +16,7 @@ from buildgraph.fs.compress import Codec
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import RunStep, StepId
 from buildgraph.remote.caches import Caches, Member
+from buildgraph.remote.record import parse
 from buildgraph.store.base import ActionResult
 
 if TYPE_CHECKING:
@@ -48,23 +49,27 @@ class Sending:
 
     def keep(self, step: StepId, result: ActionResult, *, replace: bool = False) -> None:
         """``replace``: the step was forced to run, so its result overrules what is there."""
-        self._queue(of_step(self._session, step, result), replace=replace)
+        writable = self._caches.writable
+        for layer in (True, False):
+            members = [member for member in writable if _takes(member, step) == layer]
+            if members:
+                parcel = of_step(self._session, step, result, layer=layer)
+                self._queue(members, parcel, replace=replace)
 
     def keep_layers(self, image: ImageTarget) -> None:
         """Those of a finished image that are dear to pack and that no step's record has."""
         if image.squash or not self._caches.writable:
             return
         for layer in self._session.stacks.placed.place(image.stack):
-            if is_dear(self._session, layer):
-                self._queue(of_layer(self._session, layer, codec_of(image)), replace=False)
+            members = [one for one in self._caches.writable if _takes(one, layer.step)]
+            if members and is_dear(self._session, layer):
+                parcel = of_layer(self._session, layer, codec_of(image))
+                self._queue(members, parcel, replace=False)
 
-    def _queue(self, parcel: Parcel, *, replace: bool) -> None:
-        wanted = [member for member in self._caches.writable if _takes(member, parcel.step)]
-        if not wanted:
-            return
+    def _queue(self, members: Sequence[Member], parcel: Parcel, *, replace: bool) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_AT_ONCE, "cache-send")
-        self._jobs.append(self._pool.submit(self._send, wanted, parcel, replace=replace))
+        self._jobs.append(self._pool.submit(self._send, members, parcel, replace=replace))
 
     def finish(self) -> list[BuildgraphError]:
         """Wait; what could not be written to caches whose user insists on that."""
@@ -97,19 +102,20 @@ class Sending:
                 member.lost = True
 
     def _send_to(self, member: Member, parcel: Parcel, *, replace: bool) -> None:
-        names = [n for n in parcel.names if replace or not self._has(member, n, parcel)]
-        if not names:
+        states = {name: self._state(member, name, parcel) for name in parcel.names}
+        wanted = [name for name, state in states.items() if replace or state != "there"]
+        if not wanted:
             return
         record, blobs = parcel.packed
-        afresh = not self._caches.bad.isdisjoint(names)
+        afresh = not self._caches.bad.isdisjoint(wanted)
         for _ in range(2):
             for blob, open_blob in blobs:
                 sent = member.cache.put_blob(blob, open_blob, afresh=afresh)
                 with self._counting:
                     self.sent += sent
             try:
-                for name in names:
-                    overrule = replace or name in self._adopting.seen or name in self._caches.bad
+                for name in wanted:
+                    overrule = replace or states[name] == "poor"
                     member.cache.put(name, record.to_bytes(), replace=overrule)
             except ContentError:
                 continue  # it lacks what it was seen to have
@@ -118,16 +124,24 @@ class Sending:
             "cache-failed", f"{member.url} takes a record's blobs, and lacks them then"
         )
 
-    def _has(self, member: Member, name: str, parcel: Parcel) -> bool:
-        """Whether the record there will do: this one, or another's that this build did not look at."""
+    def _state(
+        self, member: Member, name: str, parcel: Parcel
+    ) -> Literal["there", "poor", "absent"]:
+        """What the cache has under the name: a record that will do, one that will not, or none."""
         if name in self._caches.bad:
-            return False
+            return "poor"
         found = self._adopting.seen.get(name)
         if found is not None and found.member is member:
-            return parcel.is_in(found)
+            return "there" if parcel.is_in(found.record) else "poor"
         if member.url.read and name in self._adopting.absent:
-            return False
-        return member.cache.has(name)
+            return "absent"
+        content = member.cache.get(name)
+        if content is None:
+            return "absent"
+        try:
+            return "poor" if parcel.betters(parse(content, name)) else "there"
+        except ContentError:
+            return "poor"
 
 
 def _takes(member: Member, step: StepId) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from buildgraph.digest import Digest
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, LayerLostError
 from buildgraph.execute.keeping import keep
 from buildgraph.fs import dirs, tree
 from buildgraph.fs.compress import open_decompressor
@@ -219,9 +219,11 @@ class BaseLayers:
         for form in self.store.layers.known(diff_id).values():
             if self.fetch is not None:
                 return self.fetch(form.digest)
-        raise ContentError(
+        error = LayerLostError(
             "layer-missing", f"no bytes of the layer {diff_id} are left in the store"
         )
+        error.digest = diff_id
+        raise error
 
 
 def _at_once(work: Callable[[Digest], object], diff_ids: Iterable[Digest]) -> None:

@@ -70,14 +70,29 @@ def test_what_changed_runs_and_what_lies_above_it_unchanged_does_not(machines):
     assert runs(third) == {"ctx/builder/4-run"}  # the last one has the inputs that it had
 
 
-def test_by_default_only_what_is_in_the_image_is_written_with_max_all(tmp_path):
+def test_of_stages_that_are_thrown_away_the_bytes_are_written_with_max_alone(tmp_path):
     machines = _made(tmp_path, f"file://{tmp_path}/cache?steps=images")
-    machines.build("one", TEXT)
-    second, _ = machines.build("two", TEXT)
-    assert runs(second) == {"ctx/builder/3-run", "ctx/builder/4-run"}
-    machines.with_urls(f"file://{tmp_path}/cache").build("one", TEXT)
-    third, _ = machines.build("three", TEXT)
-    assert runs(third) == set()
+    _, made = machines.build("one", TEXT)
+    small = _size(machines)
+    second, again = machines.build("two", TEXT)
+    assert second.workspace.ran() == set()  # what a stage yields is known, and nobody needs it
+    with LocalStore.open(second.workspace.home) as store:
+        assert verify(store).findings == ()
+    assert again.images[0].digest == made.images[0].digest
+    changed = TEXT.replace("date >", "date >>")
+    third, _ = machines.build("three", changed)
+    assert runs(third) == {"ctx/builder/3-run", "ctx/builder/4-run"}
+    assert third.workspace.warnings() == []
+    every = machines.with_urls(f"file://{tmp_path}/cache")
+    every.build("one", TEXT)
+    assert _size(machines) > small
+    fourth, _ = every.build("four", changed.replace("/dev/null", "/dev/zero"))
+    assert runs(fourth) == {"ctx/builder/4-run"}
+    assert runs(machines.build("five", TEXT + "RUN cat /app/copy\n")[0]) == {"ctx/stage-1/5-run"}
+
+
+def _size(machines: Machines) -> int:
+    return sum(path.stat().st_size for path in (_folder(machines) / "blobs").rglob("*"))
 
 
 def test_a_cache_that_is_only_read_stays_as_it_is(tmp_path):
@@ -254,8 +269,10 @@ def test_inline_is_the_repository_of_the_image(tmp_path, registry):
     _, made = machines.build("one", TEXT, tags=(name,), push="all")
     reader = machines.with_urls(f"registry://{registry.host}/team/app?mode=read")
     second, again = reader.build("two", TEXT)
-    assert runs(second) == {"ctx/builder/3-run", "ctx/builder/4-run"}
+    assert runs(second) == set()
     assert again.images[0].digest == made.images[0].digest
+    changed, _ = reader.build("four", TEXT.replace("date >", "date >>"))
+    assert runs(changed) == {"ctx/builder/3-run", "ctx/builder/4-run"}
     unpushed, _ = machines.build("three", TEXT)
     assert unpushed.workspace.warnings() == ["cache-unpushed"]
 
