@@ -4,6 +4,7 @@ What no manifest has named as its config is taken for a manifest. Layers are kno
 """
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from buildgraph.digest import Digest
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 
 
 class Documents:
-    """``reference`` is what the user wrote; ``layers`` are those of the manifests that were fetched, ``fetched`` the
-    bytes of all documents."""
+    """``reference`` is what the user wrote; ``layers`` are those of the manifests seen so far, ``fetched`` the bytes
+    that came from the registry. ``stored`` has what need not."""
 
-    def __init__(self, repository: "Repository", reference: str) -> None:
+    def __init__(
+        self,
+        repository: "Repository",
+        reference: str,
+        stored: Callable[[Digest], bytes | None] = lambda _: None,
+    ) -> None:
         self.repository = repository
         self.reference = reference
         self.layers: dict[Digest, Descriptor] = {}
         self.fetched = 0
+        self._stored = stored
         self._contents: dict[Digest, bytes] = {}
         self._configs: dict[Digest, Descriptor] = {}
 
@@ -34,27 +41,28 @@ class Documents:
         found = self.repository.manifest(asked)
         if found is None:
             raise _missing(self.reference, asked)
-        descriptor, content = found.descriptor, found.content
-        self._keep(descriptor.digest, content)
-        document = parse(content, descriptor.media_type, f"the manifest of {self.reference}")
-        if isinstance(document, Manifest):
-            self._configs[document.config.digest] = document.config
-            self.layers |= {layer.digest: layer for layer in document.layers}
+        self.fetched += len(found.content)
+        self._note(found.descriptor.digest, found.content, found.descriptor.media_type)
         return found
 
     def open(self, digest: Digest) -> BinaryIO:
         """Raises also ContentError ``bad-document`` for a config that cannot be one."""
         if digest not in self._contents:
-            config = self._configs.get(digest)
-            if config is None:
-                self.manifest(digest)
+            config, known = self._configs.get(digest), self._stored(digest)
+            if config is not None:
+                self._contents[digest] = known or self._read(config)
+            elif known is not None:
+                self._note(digest, known)
             else:
-                self._keep(digest, self._read(config))
+                self.manifest(digest)
         return io.BytesIO(self._contents[digest])
 
-    def _keep(self, digest: Digest, content: bytes) -> None:
+    def _note(self, digest: Digest, content: bytes, media_type: str = "") -> None:
+        document = parse(content, media_type, f"the manifest of {self.reference}")
         self._contents[digest] = content
-        self.fetched += len(content)
+        if isinstance(document, Manifest):
+            self._configs[document.config.digest] = document.config
+            self.layers |= {layer.digest: layer for layer in document.layers}
 
     def _read(self, config: Descriptor) -> bytes:
         if config.size > LARGEST:
@@ -63,7 +71,9 @@ class Documents:
                 f"the config of {self.reference} is said to have {config.size} bytes",
             )
         with self.repository.open_blob(config) as stream:
-            return stream.read()
+            content = stream.read()
+        self.fetched += len(content)
+        return content
 
 
 def _missing(reference: str, asked: str) -> BuildgraphError:

@@ -97,19 +97,31 @@ def require_file(path: Path) -> None:
 
 
 class Opener:
-    """Opens images wherever they are; what it opened stays open until ``undo`` ends."""
+    """Opens images wherever they are; what it opened stays open until ``undo`` ends.
 
-    def __init__(self, store: LocalStore, remote: Remote, blobs: Blobs, undo: ExitStack) -> None:
+    ``own``: of an image in a registry, what the store has is read there.
+    """
+
+    def __init__(
+        self,
+        store: LocalStore,
+        remote: Remote,
+        blobs: Blobs,
+        undo: ExitStack,
+        *,
+        own: bool = False,
+    ) -> None:
         self._store = store
         self._remote = remote
         self._blobs = blobs
         self._undo = undo
+        self._own = own
 
     def open(self, place: Place, platform: Platform | None = None) -> Content:
         """Raises what is wrong with the place or the image there."""
         match place:
             case RegistryPlace():
-                return self._remote.content(place.reference, platform)
+                return self._remote.content(place.reference, platform, own=self._own)
             case StorePlace():
                 images = StoredImages(self._store, self._blobs.open)
                 root = images.find(place.reference)

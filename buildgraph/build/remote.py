@@ -6,18 +6,20 @@ streamed; nothing of them is kept here.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from buildgraph.build.counted import Counted
 from buildgraph.build.documents import Documents
 from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
 from buildgraph.events import Observer
 from buildgraph.image.content import Content, narrowed
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
+from buildgraph.oci.document import LARGEST
 from buildgraph.registry.client import Registries, Repository
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.progress import Progress
@@ -64,9 +66,14 @@ class Remote:
         """Not waited for as long: whoever asks can do without."""
         return self._hasty.repository(reference)
 
-    def content(self, reference: Reference, platform: Platform | None = None) -> Content:
-        """The image with all its platforms, or for one. Raises UsageError ``unknown-image``, RemoteError."""
-        image = _Image(self, reference)
+    def content(
+        self, reference: Reference, platform: Platform | None = None, *, own: bool = False
+    ) -> Content:
+        """The image with all its platforms, or for one; ``own``: what the store has of it is read there.
+
+        Raises UsageError ``unknown-image``, RemoteError.
+        """
+        image = _Image(self, reference, self._store if own else None)
         return narrowed(image.open, (image.root,), platform, str(reference))
 
     def image(self, reference: Reference, platform: Platform) -> ImageSource:
@@ -120,20 +127,35 @@ class Remote:
 class _Image(Documents):
     """Counts what it fetches; layers are opened, too."""
 
-    def __init__(self, remote: Remote, reference: Reference) -> None:
-        super().__init__(remote.repository(reference), str(reference))
+    def __init__(
+        self, remote: Remote, reference: Reference, store: LocalStore | None = None
+    ) -> None:
+        super().__init__(remote.repository(reference), str(reference), self._small)
         self._remote = remote
+        self._store = store
         self.root = self.manifest(reference.digest or reference.tag or "latest").descriptor
         remote.count(self.root.size)
 
     def open(self, digest: Digest) -> BinaryIO:
         if digest in self.layers:
+            if self._store and (stream := self._store.blobs.open(digest)):
+                return stream
             return _Layer(self._remote, self.repository, self.layers[digest]).stream()
         before = self.fetched
         try:
             return super().open(digest)
         finally:
             self._remote.count(self.fetched - before)
+
+    def _small(self, digest: Digest) -> bytes | None:
+        """A document of the store; a blob that is damaged is gone now."""
+        stream = self._store.blobs.open(digest) if self._store else None
+        if stream is None:
+            return None
+        with stream, suppress(ContentError):
+            content = stream.read(LARGEST + 1)
+            return content if len(content) <= LARGEST else None
+        return None
 
 
 class _Layer(Counted):

@@ -70,7 +70,7 @@ class Transfer:
         access = Access(store, environ, observer, undo, self._stopped)
         self.remote = access.remote
         self.blobs = Blobs(store, access)
-        self._opener = Opener(store, self.remote, self.blobs, undo)
+        self._opener = Opener(store, self.remote, self.blobs, undo, own=True)
 
     def copy(self, source: Place, target: Place, platform: Platform | None = None) -> Transferred:
         """Idempotent; the image appears at ``target`` under its name when everything of it is there."""

@@ -131,14 +131,14 @@ def _known_type(descriptor: Descriptor) -> str:
 
 
 def _choose(choices: Iterable[Descriptor], platform: Platform | None, name: str) -> Descriptor:
-    images = list({c.digest: c for c in choices if not _is_attestation(c)}.values())
+    images = list({c.digest: c for c in choices if not is_attestation(c)}.values())
     if platform:
         fit = [c for c in images if c.platform is None or _suits(c.platform, platform)]
         exact = [c for c in fit if c.platform and _plain(c.platform) == _plain(platform)]
         named = [c for c in fit if c.platform]
         images = exact or named or fit
         if not images:
-            present = tuple(c.platform for c in choices if c.platform and not _is_attestation(c))
+            present = tuple(c.platform for c in choices if c.platform and not is_attestation(c))
             raise _no_platform(name, platform, present)
         return images[0]
     if len(images) == 1:
@@ -156,11 +156,12 @@ def _choose(choices: Iterable[Descriptor], platform: Platform | None, name: str)
 def listed_platforms(index: bytes, name: str) -> tuple[Platform, ...]:
     """Those of the images that an index lists, in its order."""
     listed = Index.parse(index, name=name).manifests
-    images = (one for one in listed if not _is_attestation(one))
+    images = (one for one in listed if not is_attestation(one))
     return tuple(dict.fromkeys(one.platform for one in images if one.platform))
 
 
-def _is_attestation(descriptor: Descriptor) -> bool:
+def is_attestation(descriptor: Descriptor) -> bool:
+    """What BuildKit puts beside an image: a manifest whose config is none and whose layers hold statements about it."""
     unknown = descriptor.platform is not None and descriptor.platform.os == "unknown"
     return unknown or _ATTESTATION in descriptor.annotations
 

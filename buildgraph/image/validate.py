@@ -16,7 +16,7 @@ from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.unpack import index
 from buildgraph.image.archive import ImageArchive
 from buildgraph.image.layout import Layout
-from buildgraph.image.source import OpenBlob, read_document, verified
+from buildgraph.image.source import OpenBlob, is_attestation, read_document, verified
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIG, CONFIGS, DOCKER_CONFIG, MANIFEST, Descriptor, codec_of
@@ -28,6 +28,7 @@ _RFC3339: Final = re.compile(
 )
 _PORT: Final = re.compile(r"\d{1,5}(/(tcp|udp|sctp))?", re.ASCII)
 _DEEPEST: Final = 4
+_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,12 @@ class _Check:
             self.root(child, depth - 1)
 
     def _manifest(self, manifest: Manifest, descriptor: Descriptor) -> None:
-        digests = [self._layer(layer) for layer in manifest.layers]
         config = manifest.config
-        if config.media_type not in CONFIGS:
-            return  # an artifact: its blobs are checked, what they mean is its own affair
+        if config.media_type not in CONFIGS or is_attestation(descriptor):
+            for blob in (config, *manifest.layers):  # what they mean is the artifact's own affair
+                self._blob(blob)
+            return
+        digests = [self._layer(layer) for layer in manifest.layers]
         wanted = CONFIG if manifest.media_type == MANIFEST else DOCKER_CONFIG
         if config.media_type != wanted:
             self._add("media-type", descriptor.digest, f"its config is of type {config.media_type}")
@@ -126,6 +129,18 @@ class _Check:
         self._coherence(parsed, digests, descriptor)
         for message in _config_problems(parsed):
             self._add("bad-config", config.digest, message)
+
+    def _blob(self, blob: Descriptor) -> None:
+        if blob.digest in self._done:
+            return
+        self._done.add(blob.digest)
+        try:
+            name = f"a blob of {self._name}"
+            with verified(self._open_blob(blob.digest), blob, name) as stream:
+                while stream.read(_PIECE):
+                    pass
+        except BuildgraphError as error:
+            self._failed(error, blob.digest)
 
     def _layer(self, layer: Descriptor) -> Digest | None:
         """Its diff ID as computed; None when it cannot be read."""

@@ -14,8 +14,8 @@ from buildgraph.image.layout import write_layout
 from buildgraph.image.validate import validate, validate_path
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config, History
-from buildgraph.oci.descriptor import LAYER, MANIFEST
-from buildgraph.oci.manifest import Descriptor, Index
+from buildgraph.oci.descriptor import CONFIG, LAYER, MANIFEST
+from buildgraph.oci.manifest import Descriptor, Index, Manifest
 from buildgraph.store.base import Compressed
 
 SCRATCH = Config.empty(AMD)
@@ -150,6 +150,33 @@ def test_all_images_of_an_index_are_checked_and_shared_layers_read_once():
     assert blobs.opened.count(one.manifest.layers[0].digest) == 1
     del blobs[two.manifest.layers[1].digest]
     assert [p.code for p in validate(blobs.open, [root], "x")] == ["blob-missing"]
+
+
+EMPTY = "application/vnd.oci.empty.v1+json"
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_artifacts_and_attestations_are_only_bytes(announced):
+    """BuildKit's statements have the config of an image, and are known by what the index says of them."""
+    source = image([{"a": "1"}])
+    blobs = blobs_of(source)
+    config, content = b'{"architecture":"unknown","os":"unknown"}', b'{"_type":"statement"}'
+    kind = CONFIG if announced else EMPTY
+    manifest = Manifest(
+        Descriptor(kind, blobs.add(config), len(config)),
+        (Descriptor("application/vnd.in-toto+json", blobs.add(content), len(content)),),
+    ).to_bytes()
+    beside = Descriptor(
+        MANIFEST,
+        blobs.add(manifest),
+        len(manifest),
+        {"vnd.docker.reference.type": "attestation-manifest"} if announced else {},
+    )
+    index = Index((source.descriptor, beside)).to_bytes()
+    root = Descriptor(Index(()).media_type, blobs.add(index), len(index))
+    assert validate(blobs.open, [root], "x") == ()
+    blobs[Digest.sha256(content)] = content.replace(b"_", b"-")
+    assert [p.subject for p in validate(blobs.open, [root], "x")] == [Digest.sha256(content)]
 
 
 def test_indexes_that_nest_for_ever_end():
