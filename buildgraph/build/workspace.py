@@ -324,7 +324,7 @@ def check_rebuild(graph: BuildGraph, patterns: Iterable[str]) -> None:
 def _near(name: str, known: Iterable[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), n=3)
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=3)
     return f"did you mean {' or '.join(near)}?" if near else "list them with: buildgraph ls"
 
 
