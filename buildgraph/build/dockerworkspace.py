@@ -31,7 +31,7 @@ from buildgraph.dockerfile.options import (
     Options,
 )
 from buildgraph.dockerfile.origins import familiar
-from buildgraph.errors import Location
+from buildgraph.errors import Location, UsageError
 from buildgraph.events import Observer
 from buildgraph.execute.archive import Surroundings
 from buildgraph.fs.compress import Codec
@@ -68,6 +68,12 @@ def open_docker_workspace(
     told = m.Workspace(called, (m.Ref("image", called),), options.platform)
     told = with_authority(told, request.environ)
     access.ca = authority_file(told, root)
+    if len(request.platforms) < 2 and any(each.place != "manifest" for each in asked.placed):
+        raise UsageError(
+            "no-index",
+            "an annotation is for an index, and the image is for one platform",
+            hint="write --annotation NAME=VALUE for its manifest, or build for several platforms",
+        )
     asks = want != "known"
     observer = told_once(observer)
 
@@ -146,7 +152,7 @@ def _model(
         name,
         (),
         Location(given.shown),
-        annotations=asked.annotations,
+        annotations={**asked.annotations, **placed(asked, "manifest", options.platform)},
         compression=codec.name,
         level=codec.level,
     )
@@ -167,6 +173,16 @@ def _model(
     return Dockerfiles(
         model, {name: recipe}, bases.open, observer, (name,) if asks else ()
     ).converted()
+
+
+def placed(asked: DockerRequest, place: str, platform: Platform | None = None) -> dict[str, str]:
+    """Annotations for that place; where it has a platform, those for that platform."""
+    return {
+        each.name: each.value
+        for each in asked.placed
+        if each.place == place
+        and (not each.platform or platform is None or Platform.parse(each.platform) == platform)
+    }
 
 
 def platforms_of(request: Request) -> tuple[Platform, ...]:

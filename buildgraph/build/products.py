@@ -14,7 +14,7 @@ from buildgraph.image.content import Content
 from buildgraph.image.source import ImageSource, OpenBlob
 from buildgraph.names import Platform, Reference, unlabelled
 from buildgraph.oci.descriptor import INDEX, Descriptor
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, replace
 
 KEY = "${key}"
 
@@ -100,7 +100,7 @@ def _product(
     if family is None:
         made = parts[0].assembled
         return Product(name, parts, (made.config.platform,), made.descriptor, tags)
-    index = index_of([part.assembled.descriptor for part in parts])
+    index = _index(session, [part.assembled.descriptor for part in parts])
     session.store.blobs.put(index)
     return Product(
         name,
@@ -115,6 +115,20 @@ def _product(
         ),
         index,
     )
+
+
+def _index(session: Session, images: Sequence[Descriptor]) -> bytes:
+    """With what ``--annotation`` puts there."""
+    asked = session.request.docker
+    if asked is None or not asked.placed:
+        return index_of(images)
+    from buildgraph.build.dockerworkspace import placed
+
+    told = [
+        replace(one, annotations=placed(asked, "manifest-descriptor", one.platform))
+        for one in images
+    ]
+    return index_of(told, placed(asked, "index"))
 
 
 def tags_of(session: Session, target: str) -> tuple[str, ...]:

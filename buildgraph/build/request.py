@@ -35,6 +35,19 @@ class SecretSpec:
     env: str = ""
 
 
+Place = Literal["manifest", "index", "manifest-descriptor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One that is not for the manifests of all platforms; an empty ``platform`` means all."""
+
+    place: Place
+    platform: str
+    name: str
+    value: str
+
+
 NetworkMode = Literal["default", "none", "host"]
 
 
@@ -55,6 +68,8 @@ class DockerRequest:
     contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the manifests of all platforms."""
+    placed: tuple[Annotation, ...] = ()
     network: NetworkMode = "default"
     hosts: Mapping[str, str] = field(default_factory=dict)
     allow: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from buildgraph.cli import docker, engine, options, remotecache, warm
+from buildgraph.cli import docker, dockervalues, engine, options, remotecache, warm
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, Watcher, stdout
@@ -122,6 +122,8 @@ def build(
     asked = docker.request_of(session, targets, given)
     if asked is not None:
         targets = ()
+        outputs, named, pushed = dockervalues.exported(outputs)
+        tags, push = (*tags, *named), push or ("all" if pushed else None)
     written = tuple(options.output(text, docker=asked is not None) for text in outputs)
     if shell_on_failure:
         session = _with_terminal(session)

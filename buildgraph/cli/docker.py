@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from buildgraph.cli import engine
+from buildgraph.cli.dockervalues import annotations, arguments, for_all, host, label, limit, size
 from buildgraph.cli.quantity import parse_pair
 from buildgraph.cli.session import Session, names_dockerfile
 from buildgraph.errors import UsageError
@@ -41,7 +42,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--label", {"metavar": "NAME=VALUE", "multiple": True, "help": "Add a label to the image."}),
     (
         "--annotation",
-        {"metavar": "NAME=VALUE", "multiple": True, "help": "Add an annotation to the manifest."},
+        {
+            "metavar": "[PLACE:]NAME=VALUE",
+            "multiple": True,
+            "help": "Add an annotation to the manifest, or to PLACE.",
+        },
     ),
     (
         "--network",
@@ -213,22 +218,24 @@ def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerReques
             "the Dockerfile and its context cannot both be standard input",
             hint="a context on standard input can hold its Dockerfile",
         )
+    told = [one for each in given["annotation"] for one in annotations(each)]
     return DockerRequest(
         context=context,
         file=file,
         target=given["target"] or "",
-        args=dict(_arguments(given["build_arg"])),
+        args=dict(arguments(given["build_arg"])),
         inherited=tuple(name for name in given["build_arg"] if "=" not in name),
         contexts=dict(parse_pair("--build-context", each) for each in given["build_context"]),
-        labels=dict(_label(each) for each in given["label"]),
-        annotations=dict(parse_pair("--annotation", each) for each in given["annotation"]),
+        labels=dict(label(each) for each in given["label"]),
+        annotations={a.name: a.value for a in told if for_all(a)},
+        placed=tuple(a for a in told if not for_all(a)),
         network=given["network"],
-        hosts=dict(_host(each) for each in given["add_host"]),
+        hosts=dict(host(each) for each in given["add_host"]),
         allow=frozenset(given["allow"]),
         pull=bool(given["pull"]),
         no_cache_filter=tuple(s for each in given["no_cache_filter"] for s in each.split(",")),
-        shm_size=_bytes(given["shm_size"]),
-        ulimits=dict(_limit(each) for each in given["ulimit"]),
+        shm_size=size(given["shm_size"]),
+        ulimits=dict(limit(each) for each in given["ulimit"]),
         stdin=sys.stdin.buffer if "-" in (context, file) else None,
     )
 
@@ -260,62 +267,3 @@ def answer(session: Session, request: "Request", call: "Call", *, as_json: bool)
 
 def _key(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
-
-
-def _arguments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Those with a value."""
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name:
-            raise UsageError(
-                "bad-option-value",
-                f"--build-arg {word!r} has no name",
-                hint="write it as --build-arg NAME=VALUE, or --build-arg NAME for the environment's value",
-            )
-        if equals:
-            yield name, value
-
-
-def _label(word: str) -> tuple[str, str]:
-    name, _, value = word.partition("=")
-    if not name:
-        raise UsageError(
-            "bad-option-value", f"--label {word!r} has no name", hint="write --label NAME=VALUE"
-        )
-    return name, value
-
-
-def _host(word: str) -> tuple[str, str]:
-    name, separator, address = word.partition("=" if "=" in word else ":")
-    if not (name and separator and address):
-        raise UsageError(
-            "bad-option-value",
-            f"--add-host {word!r} is not understood",
-            hint="write it as --add-host NAME:ADDRESS",
-        )
-    return name, address.removeprefix("[").removesuffix("]")
-
-
-def _bytes(text: str) -> int:
-    """Docker's sizes: ``64m`` is 64 MiB."""
-    from buildgraph.dockerfile.mounts import memory_size
-
-    size = memory_size(text) if text else 0
-    if size is None:
-        raise UsageError(
-            "bad-option-value", f"--shm-size {text!r} is no size", hint="write 64m or 1g"
-        )
-    return size
-
-
-def _limit(word: str) -> tuple[str, tuple[int, int]]:
-    name, _, value = word.partition("=")
-    soft, _, hard = value.partition(":")
-    try:
-        return name, (int(soft), int(hard or soft))
-    except ValueError as error:
-        raise UsageError(
-            "bad-option-value",
-            f"--ulimit {word!r} is not understood",
-            hint="write it as --ulimit nofile=1024:2048",
-        ) from error

@@ -14,7 +14,7 @@ from support.remotebase import HERE, OTHER
 
 from buildgraph.build.images import list_images
 from buildgraph.build.looking import inspect, validate
-from buildgraph.build.request import OutputSpec
+from buildgraph.build.request import Annotation, OutputSpec
 from buildgraph.build.store import cache_gc
 from buildgraph.errors import MachineError, UsageError
 
@@ -60,6 +60,22 @@ def test_one_index_holds_an_image_for_each(docker: Docker) -> None:
         assert (config["os"], config["architecture"]) == ("linux", platform.arch)
         assert f"FOR={platform}" in config["config"]["Env"]
     assert validate(docker.workspace.home, str(place)) == []
+
+
+def test_annotations_go_where_they_say(docker: Docker) -> None:
+    told = (
+        Annotation("manifest", str(OTHER), "one", "1"),
+        Annotation("index", "", "whole", "2"),
+        Annotation("manifest-descriptor", "", "listed", "3"),
+    )
+    place, index = layout_of(docker, CROSS, annotations={"all": "0"}, placed=told)
+    assert index["annotations"] == {"whole": "2"}
+    assert [one["annotations"] for one in index["manifests"]] == [{"listed": "3"}] * 2
+    here, other = (read(place, one["digest"])["annotations"] for one in index["manifests"])
+    assert (here["all"], other["all"], other["one"], "one" in here) == ("0", "0", "1", False)
+    with pytest.raises(UsageError) as caught:
+        docker.build(placed=told[1:])
+    assert caught.value.code == "no-index"
 
 
 def test_what_is_equal_is_made_once(docker: Docker) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.screen import Asked, run
 
-from buildgraph.build.request import DockerRequest, OutputSpec, Summary
+from buildgraph.build.request import Annotation, DockerRequest, OutputSpec, Summary
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,7 @@ def test_standard_input(asked, monkeypatch, file, context):
         (("--pull",), "--pull is for Dockerfiles"),
         (("-f", "D", "--build-arg", "=x"), "--build-arg"),
         (("-f", "D", "--label", "=x"), "--label"),
+        (("-f", "D", "--annotation", "layer:a=b"), "'layer' is no place"),
         (("-f", "D", "--add-host", "x"), "--add-host"),
         (("-f", "D", "--ulimit", "nofile=x"), "--ulimit"),
         (("-f", "D", "--shm-size", "big"), "--shm-size"),
@@ -166,3 +167,36 @@ def test_platforms_are_one_list(asked, words):
     said = run("build", "-f", "D", *words.split(), ".")
     assert said.code == 0
     assert asked.request.platform.startswith("linux/amd64,")
+
+
+def test_images_and_registries_are_outputs_of_docker_s(asked):
+    docker(asked, "-f", "D", "-o", "type=image,name=a/b:1,push=true")
+    request = asked.request
+    assert (request.outputs, request.tags, request.push) == (
+        (OutputSpec("store"),),
+        ("a/b:1",),
+        "all",
+    )
+    docker(asked, "-f", "D", "-t", "x", "-o", 'type=image,"name=a,b",compression=zstd')
+    request = asked.request
+    assert (request.outputs, request.tags, request.push) == (
+        (OutputSpec("store", "", "zstd"),),
+        ("x", "a", "b"),
+        "",
+    )
+    docker(asked, "-f", "D", "-o", "type=registry,name=a", "-o", "type=local,dest=/out")
+    assert asked.request.outputs == (OutputSpec("store"), OutputSpec("local", "/out"))
+    assert asked.request.push == "all"
+
+
+def test_annotations_have_places(asked):
+    found = docker(
+        asked,
+        *("-f", "D", "--annotation", "a=b", "--annotation", "manifest:com.x/c=d=e"),
+        *("--annotation", "index,manifest[linux/arm64]:f=g", "--annotation", "org.x:y=z"),
+    )
+    assert found.annotations == {"a": "b", "com.x/c": "d=e", "org.x:y": "z"}
+    assert found.placed == (
+        Annotation("index", "linux/arm64", "f", "g"),
+        Annotation("manifest", "linux/arm64", "f", "g"),
+    )
