@@ -81,6 +81,9 @@ if TYPE_CHECKING:
 @click.option("--metadata-file", metavar="FILE", help="Write what was built as JSON.")
 @click.option("--iidfile", metavar="FILE", help="Write the image's config digest.")
 @click.option(
+    "-q", "--quiet", is_flag=True, help="Print only what --iidfile would hold, on standard output."
+)
+@click.option(
     "--shell-on-failure", is_flag=True, help="Open a shell where a step failed; needs a terminal."
 )
 @remotecache.options
@@ -107,6 +110,7 @@ def build(
     agents: tuple[str, ...],
     metadata_file: str | None,
     iidfile: str | None,
+    quiet: bool,
     shell_on_failure: bool,
     push: Literal["all", "each"] | None,
     **given: Any,
@@ -125,6 +129,8 @@ def build(
         outputs, named, pushed = dockervalues.exported(outputs)
         tags, push = (*tags, *named), push or ("all" if pushed else None)
     written = tuple(options.output(text, docker=asked is not None) for text in outputs)
+    if quiet:
+        session = replace(session, progress="quiet", plan_file=None)
     if shell_on_failure:
         session = _with_terminal(session)
     request = options.request(
@@ -156,10 +162,14 @@ def build(
     if call is not None:
         docker.answer(session, request, call, as_json=as_json)
     else:
-        _carry_out(session, request)
+        summary = _carry_out(session, request)
+        if quiet and summary.images:
+            from buildgraph.build.publish import iids
+
+            click.echo(iids(summary.images))
 
 
-def _carry_out(session: Session, request: "Request") -> None:
+def _carry_out(session: Session, request: "Request") -> "Summary":
     with session.watch() as watcher:
         summary = engine.build(request, watcher)
     for failure in summary.failures:
@@ -169,6 +179,7 @@ def _carry_out(session: Session, request: "Request") -> None:
     else:
         codes = [failure.exit_code for failure in summary.failures]
         raise click.exceptions.Exit(codes[0] if codes else 1)
+    return summary
 
 
 def _with_terminal(session: Session) -> Session:

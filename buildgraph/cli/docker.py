@@ -92,6 +92,9 @@ _INSTEAD = ("--check", "--call")
 _ATTESTATIONS = ("--provenance", "--sbom")
 """Only to be turned off, as scripts do; they are not supported yet."""
 
+_ANYWAY = ("--load", "--rm", "--force-rm")
+"""What docker has to be told: the store has the image anyway, and nothing else is left of a build."""
+
 
 def options(function: F) -> F:
     """They arrive as keywords; :func:`request_of` reads them."""
@@ -99,6 +102,8 @@ def options(function: F) -> F:
         function = click.option(name, **extra)(function)
     for name in _ATTESTATIONS:
         function = click.option(name, hidden=True, expose_value=False, callback=_off)(function)
+    for name in _ANYWAY:
+        function = click.option(name, is_flag=True, hidden=True, expose_value=False)(function)
     return function
 
 

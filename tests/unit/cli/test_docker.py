@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.screen import Asked, run
 
-from buildgraph.build.request import Annotation, DockerRequest, OutputSpec, Summary
+from buildgraph.build.request import Annotation, DockerRequest, ImageResult, OutputSpec, Summary
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +200,14 @@ def test_annotations_have_places(asked):
         Annotation("index", "linux/arm64", "f", "g"),
         Annotation("manifest", "linux/arm64", "f", "g"),
     )
+
+
+def test_what_docker_has_to_be_told_is_so_anyway(asked):
+    assert docker(asked, "-f", "D", "--load", "--rm", "--force-rm") == DockerRequest(file="D")
+
+
+def test_quiet_prints_the_image(monkeypatch):
+    image = ImageResult("x", "sha256:m", "sha256:c", (), 1, 1)
+    Asked().replace(monkeypatch, build=Summary(True, {}, (image,)))
+    said = run("build", "-q", "-f", "D")
+    assert (said.code, said.out, said.err) == (0, "sha256:c\n", "")
