@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from buildgraph.build.bases import BaseOpener, OpenBases
 from buildgraph.build.imagepins import ImagePins
-from buildgraph.errors import BuildgraphError
 from buildgraph.spec.lock import Lock
 from buildgraph.spec.model import Model
 
@@ -36,11 +35,7 @@ class DockerBases:
         unpinned = [base for base in images if self.opener.pin(base, self.lock) is None]
         new = [base for base in unpinned if self.opener.stored(base) is None]
         if new and wanted:
-            try:
-                self.lock = ImagePins(self.opener, self.lock).pin(new, update=False)[0]
-            except BuildgraphError as error:
-                error.hint = error.hint or self.opener.advice
-                raise
+            self.lock = ImagePins(self.opener, self.lock).pin(new, update=False)[0]
             self._keep(self.lock)
         names = frozenset(model.bases if wanted else ())
         return self.opener.open_all(model, self.lock, names, resolve=False)

@@ -10,8 +10,10 @@ from buildgraph.spec.linking import meaning
 from buildgraph.spec.lock import Lock
 from buildgraph.spec.model import Base
 from buildgraph.spec.pins import ImagePin
+from buildgraph.spec.problems import mean, near
 
 _AT_ONCE = 8
+_WELL_KNOWN = ("alpine", "busybox", "debian", "fedora", "golang", "node", "python", "ubuntu")
 
 
 class ImagePins:
@@ -55,7 +57,15 @@ class ImagePins:
             if error.code == "no-platform" and asked != self._opener.platform(base):
                 return None
             error.where = error.where or base.where
+            error.hint = " ".join(filter(None, (_meant(base), error.hint or self._opener.advice)))
             raise
+
+
+def _meant(base: Base) -> str:
+    """A stage of the Dockerfile, or a well-known image, whose name is almost that."""
+    name = base.reference.partition(":")[0]
+    known = (*base.stages, *_WELL_KNOWN) if "/" not in name else ()
+    return mean([word for word in near(name, known) if word != name])
 
 
 def changes(

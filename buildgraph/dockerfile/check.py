@@ -22,7 +22,8 @@ from buildgraph.dockerfile.instructions import (
 from buildgraph.dockerfile.lex import directive_in
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.parse import read
-from buildgraph.dockerfile.stages import StageNode, Stages
+from buildgraph.dockerfile.source import Lines
+from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.errors import UsageError
 from buildgraph.fs.moby import Patterns
 from buildgraph.oci.config import Config
@@ -86,7 +87,9 @@ def _control(dockerfile: Dockerfile, options: Options) -> rules.Control:
     lines = [line.rstrip("\r\n") for line in dockerfile.source.lines]
     if lines and lines[0].startswith("#!"):
         del lines[0]
-    return rules.Control.parse(directive_in(lines, "check").split(" ")[0])
+    at = next((each.line for each in dockerfile.directives if each.name == "check"), 0)
+    with blaming(dockerfile, Lines(at, at)):
+        return rules.Control.parse(directive_in(lines, "check").split(" ")[0])
 
 
 def _reached(

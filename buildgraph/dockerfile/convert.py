@@ -155,7 +155,14 @@ class _Conversion:
         name = node.stage.origin.stage if node.replaced is not None else node.base_name
         where = self.stages.file.location(node.where)
         with blaming(self.stages.file, node.where):
-            return resolve(self.stages.options, name, node.platform, where)
+            return self._told(resolve(self.stages.options, name, node.platform, where))
+
+    def _told(self, origin: Origin) -> Origin:
+        """An image of a registry knows the stages whose names might have been meant."""
+        base = origin.base
+        if base is None or base.kind != "image":
+            return origin
+        return replace(origin, base=replace(base, stages=self.stages.names))
 
     # -- stages, in the file's order
 
@@ -207,7 +214,7 @@ class _Conversion:
         node = self.stages.find(name, user)
         if node is not None:
             return Origin(ref=self._filesystem(node))
-        origin = resolve(options, name, options.platform, self.stages.file.location(at))
+        origin = self._told(resolve(options, name, options.platform, self.stages.file.location(at)))
         if origin.base is not None:
             self.fragment.add_base(origin.base)
         return self._context(origin)

@@ -193,7 +193,7 @@ class Control(NamedTuple):
                 raise UsageError(
                     "bad-check-option",
                     f"'{part}' is no option of the checks",
-                    hint=mean(near(name, _OPTIONS)) if name not in _OPTIONS else f"{name}=…",
+                    hint=mean(near(name, _OPTIONS)) or "write skip=RULE,RULE;error=true",
                 )
         return cls(skip, experimental, error)
 

@@ -66,6 +66,8 @@ class Stages:
     nodes: list[StageNode] = field(default_factory=list)
     named: dict[str, list[StageNode]] = field(default_factory=dict)
     """By the name that ``AS`` gives, those of one name in the file's order."""
+    names: tuple[str, ...] = ()
+    """Those that ``AS`` gives."""
     epoch: int | None = None
     budget: Budget = field(default_factory=Budget)
 
@@ -79,6 +81,7 @@ class Stages:
                 node = stages._node(stage)
             stages.nodes.append(node)
             stages.named.setdefault(stage.origin.stage, []).append(node)
+        stages.names = tuple(filter(None, stages.named))
         return stages
 
     def target(self) -> StageNode:
@@ -227,7 +230,7 @@ class Stages:
         return None
 
     def _unknown(self, message: str, name: str) -> UsageError:
-        known = [stage for stage in self.named if stage]
+        known = self.names
         listed = ", ".join(known) or f"numbers up to {len(self.nodes) - 1}"
         return UsageError(
             "unknown-stage", message, hint=mean(near(name, known)) or f"there are {listed}"

@@ -64,6 +64,8 @@ class Base:
     path: str = ""
     reference: str = ""
     platform: Platform | None = None
+    stages: tuple[str, ...] = field(default=(), compare=False)
+    """Those of its Dockerfile: one of them may be meant where there is no such image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """``--check`` and ``--call``: what is told of a Dockerfile without building it, and what a build tells by itself."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,35 @@ def test_check_tells_a_mistake_after_the_warnings(place: Path) -> None:
     assert said.code == 2
     assert "StageNameCasing" in said.out
     assert "error[unknown-instruction]" in said.err
+
+
+def test_check_knows_the_variables_of_bases_that_are_here(tmp_path: Path) -> None:
+    docker = Docker.make(tmp_path)
+    docker.write("Dockerfile", "FROM box\nENV A=$PATH B=$zz\nFROM nowhere.example/x\nENV B=$zz\n")
+    folder = docker.workspace.folder
+    words = ["build", "-f", str(folder / "ctx/Dockerfile"), "--home", str(tmp_path / "none")]
+    words += ["--build-context", f"box=oci-layout://{folder}/box:latest", "--check"]
+    said = run(*words, str(folder / "ctx"))
+    assert (said.code, said.out.count("WARNING: UndefinedVar")) == (1, 1)
+    assert "Usage of undefined variable '$zz'" in said.out
+    assert not (tmp_path / "none").exists()
+
+
+def test_json_has_what_the_locations_point_into(place: Path) -> None:
+    text = (place / "Dockerfile").read_bytes()
+    for call in ("outline", "targets"):
+        found = json.loads(run("build", "--call", f"{call},format=json").out)
+        assert [b64decode(source) for source in found["sources"]] == [text]
+    (source,) = json.loads(run("build", "--call", "check,format=json").out)["sources"]
+    assert (source["filename"], b64decode(source["data"])) == ("Dockerfile", text)
+
+
+def test_a_wrong_option_of_the_checks_is_told_with_its_line(place: Path) -> None:
+    (place / "Dockerfile").write_text("# syntax=x\n# check=skp=all\nFROM scratch\nLABEL a=b\n")
+    said = run("build", "--check")
+    assert said.code == 2
+    assert "Dockerfile:2" in said.err
+    assert 'did you mean "skip"?' in said.err
 
 
 def test_outline_and_targets(place: Path) -> None:

@@ -9,8 +9,14 @@ import pytest
 from support.dockerbuilds import Docker
 from support.registry import running
 
+from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.request import OutputSpec
-from buildgraph.errors import UsageError
+from buildgraph.errors import RemoteError, UsageError
+
+_ADVICE = (
+    "nor has the store an image of that name: build one with -t, load or pull one, or say with "
+    "--build-context NAME=… what is meant"
+)
 
 
 @pytest.fixture
@@ -119,6 +125,30 @@ def test_a_missing_stage_is_told_with_its_line(docker: Docker) -> None:
     with pytest.raises(UsageError) as caught:
         docker.build("FROM box AS build\nFROM box\n", target="biuld")
     assert caught.value.hint == 'did you mean "build"?'
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("FROM biuld", '"build"'),
+        ("FROM apline:3", '"alpine"'),
+        ("FROM box\nCOPY --from=biuld /a /", '"build"'),
+        ("FROM box\nRUN --mount=from=biuld,target=/a true", '"build"'),
+        ("FROM registry.example/biuld", ""),
+    ],
+)
+def test_an_image_that_is_not_there_may_be_a_stage_that_is(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, line: str, meant: str
+) -> None:
+    def resolve(*_args: object) -> None:
+        raise RemoteError("image-missing", "there is no such image")
+
+    monkeypatch.setattr(BaseImages, "resolve", resolve)
+    with pytest.raises(RemoteError) as caught:
+        docker.build(f"FROM box AS build\n{line}\n")
+    assert str(caught.value.where).startswith(f"ctx/Dockerfile:{1 + len(line.splitlines())}")
+    assert caught.value.hint.partition("?")[0] == (f"did you mean {meant}" if meant else _ADVICE)
+    assert caught.value.hint.endswith(_ADVICE)
 
 
 def test_what_is_copied_to_and_fro_stays_as_it_was(docker: Docker) -> None:
