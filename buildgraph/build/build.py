@@ -104,6 +104,7 @@ def _build(session: Session, start: float) -> Summary:
         work=nodes.work,
         skipped=nodes.skipped,
         cancelled=session.cancelled,
+        failed=session.failed,
     )
     try:
         return _finish(session, nodes, targets, images, _errors(failures), start)

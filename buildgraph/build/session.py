@@ -1,6 +1,7 @@
 """The parts of one build, put together: store, snapshots, sandbox, stacks, selections and look-ups."""
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from buildgraph.execute.agents import Agents
 from buildgraph.execute.authority import Authority
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.conflicts import Conflicts
+from buildgraph.execute.local import Either
 from buildgraph.execute.ops_image import ImageOp
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.placement import Placements
@@ -37,7 +39,7 @@ from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.sandbox.runtime import Runtimes
 from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.store.local import LocalStore
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, field
 
 if TYPE_CHECKING:
     from buildgraph.build.caches import Shared
@@ -74,6 +76,8 @@ class Session:
     """Blobs that remote caches were found not to give; if there are any, nothing is left there any more."""
     shared: "Shared | None" = None
     """Remote caches; None of a build that has none, and of what is no build."""
+    failed: threading.Event = field(default_factory=threading.Event)
+    """Set once a step has failed."""
 
     @property
     def blobs(self) -> Blobs:
@@ -109,9 +113,15 @@ class Session:
             lambda: self.beside.submit(self.snapshots.sweep),
             secrets,
             self.observer,
-            self.cancelled,
+            self._ended(),
             shell_on_failure=request.shell_on_failure,
         )
+
+    def _ended(self) -> threading.Event:
+        """What ends running commands: a signal, and as in docker the failure of another command of a Dockerfile."""
+        if self.request.docker is None or self.request.keep_going:
+            return self.cancelled
+        return Either(self.cancelled, self.failed)
 
     def packages_op(self) -> "PackagesOp":
         """For roots made of packages; made when the first one is due."""

@@ -125,15 +125,12 @@ class StageState:
         self.gathered.labels.update(pairs)
         self.add_line(" ".join(("LABEL", *map("=".join, pairs))))
 
-    def declare(self, pairs: Iterable[tuple[str, str | None]]) -> None:
-        """ARG; the values are final."""
-        told = []
-        for name, value in pairs:
-            self.args.append((name, value))
-            if value is not None and name not in NO_VARIABLES:
-                self.assign(((name, value),))
-            told.append(name if value is None else f"{name}={value}")
-        self.add_line(" ".join(("ARG", *told)))
+    def declare(self, name: str, value: str | None) -> str:
+        """One of an ARG's, with its final value; what history says of it."""
+        self.args.append((name, value))
+        if value is not None and name not in NO_VARIABLES:
+            self.assign(((name, value),))
+        return name if value is None else f"{name}={value}"
 
     def user(self, name: str) -> None:
         self.config = replace(self.config, user=name)

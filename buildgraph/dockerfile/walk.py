@@ -95,8 +95,9 @@ class Walk:
     # -- variables
 
     def _arg(self, arg: i.Arg) -> None:
+        """Unlike those of an ENV, the arguments of one line see each other."""
         given, known = self.stages.options.args, self.stages.arguments
-        found = []
+        told = []
         for pair in arg.pairs:
             value = given.get(pair.name)
             if pair.name == EPOCH_ARG and value is not None:
@@ -105,8 +106,8 @@ class Walk:
                 value = self._word(pair.default)
             elif value is None:
                 value = known.get(pair.name)
-            found.append((pair.name, value))
-        self.state.declare(found)
+            told.append(self.state.declare(pair.name, value))
+        self.state.add_line(" ".join(("ARG", *told)))
 
     def _argv(self, command: i.Command) -> tuple[str, ...]:
         return command.words if command.exec else self.state.in_shell(command.text)

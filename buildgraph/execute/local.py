@@ -34,6 +34,17 @@ class CancelledError(StoppedError):
     """Raised by work that noticed the cancellation."""
 
 
+class Either(threading.Event):
+    """Set when one of ``events`` is; to be looked at, not to be waited for."""
+
+    def __init__(self, *events: threading.Event) -> None:
+        super().__init__()
+        self._events = events
+
+    def is_set(self) -> bool:
+        return any(event.is_set() for event in self._events)
+
+
 def drive(
     scheduler: Scheduler,
     *,
@@ -42,14 +53,15 @@ def drive(
     work: Callable[[Node], None],
     skipped: Callable[[Node], None],
     cancelled: threading.Event,
+    failed: threading.Event,
 ) -> dict[Node, BaseException]:
     """Run until every node is settled, failed or skipped; returns the failures in the order they came.
 
     ``look`` runs in the calling thread, in graph order of what can be looked at, and says whether a result is known;
     ``work`` runs in a worker thread. When ``look`` or ``work`` raises an error the node has failed. A signal stops the
-    build and waits for what runs; then it takes its usual effect.
+    build and waits for what runs; then it takes its usual effect. ``failed`` is set at the first failure of ``work``.
     """
-    driver = _Driver(scheduler, look, work, skipped)
+    driver = _Driver(scheduler, look, work, skipped, failed)
 
     def stop() -> None:
         cancelled.set()
@@ -70,11 +82,13 @@ class _Driver:
         look: Callable[[Node], Answer],
         work: Callable[[Node], None],
         skipped: Callable[[Node], None],
+        failed: threading.Event,
     ) -> None:
         self.scheduler = scheduler
         self.look = look
         self.work = work
         self.skipped = skipped
+        self.failed = failed
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.failures: dict[Node, BaseException] = {}
 
@@ -115,6 +129,7 @@ class _Driver:
             self.work(node)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the build must learn of it
             self.failures[node] = error
+            self.failed.set()
             self.events.put(Failed(node))
         else:
             self.events.put(Done(node))

@@ -66,6 +66,21 @@ def test_of_two_failing_stages_one_is_told(docker: Docker) -> None:
     assert summary.failures[0].where is not None
 
 
+@pytest.mark.parametrize(("more", "end"), [({}, "cancelled"), ({"keep_going": True}, "executed")])
+def test_the_first_failure_stops_what_runs_beside_it(
+    docker: Docker, more: dict[str, bool], end: str
+) -> None:
+    mount = "RUN --mount=type=cache,id=met,target=/met"
+    long = "until test -e /met/never; do sleep 0.1; done" if not more else "true"
+    text = f"FROM box AS a\n{mount} until test -e /met/b; do sleep 0.01; done; exit 3\n"
+    text += f"FROM box AS b\n{mount} touch /met/b; {long}\n"
+    text += "FROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n"
+    docker.write("Dockerfile", text)
+    summary = docker.workspace.attempt(**docker.request(jobs=2), **more)
+    assert [str(failure.where) for failure in summary.failures] == ["ctx/Dockerfile:2"]
+    assert docker.workspace.outcomes()["ctx/b/2-run"] == end
+
+
 @pytest.mark.parametrize("kind", ["tar", "oci-archive", "docker"])
 def test_an_output_can_be_the_standard_one(docker: Docker, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "same.tar"

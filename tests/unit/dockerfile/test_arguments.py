@@ -56,7 +56,7 @@ def test_an_argument_that_must_be_given_says_so_at_its_line() -> None:
 
 def test_values_with_and_without() -> None:
     text = "FROM box\nARG A B= C=c D=${C}d E=${FROM_BASE}\nRUN 1\n"
-    assert run_env(text) == {"B": "", "C": "c", "D": "d", "E": "b"}
+    assert run_env(text) == {"B": "", "C": "c", "D": "cd", "E": "b"}
     assert run_env(text, A="1", C="") == {"A": "1", "B": "", "C": "", "D": "d", "E": "b"}
     text = "FROM box\nARG C=c\nARG D=${C}d\nRUN 1\n"
     assert run_env(text) == {"C": "c", "D": "cd"}
@@ -93,6 +93,17 @@ def test_the_later_of_env_and_arg_holds_as_in_buildkit() -> None:
 def test_precedence(args: dict[str, str], seen: dict[str, str]) -> None:
     text = 'ARG own=1 taken=1\nARG none=""\nFROM box\nARG own=3 taken none\nRUN 1\n'
     assert run_env(text, **args) == seen
+
+
+@pytest.mark.parametrize(("args", "one"), [({}, "1"), ({"a": "9"}, "9")])
+def test_arguments_of_one_line_see_each_other(args: dict[str, str], one: str) -> None:
+    made = Asked("FROM box\nARG a=1 b=$a c=${b}2\nRUN 1\n", {"box:latest": BASE}, args=args)
+    assert run_env("FROM box\nARG a=1 b=$a c=${b}2\nRUN 1\n", **args) == {
+        "a": one,
+        "b": one,
+        "c": f"{one}2",
+    }
+    assert made.history[0] == f"ARG a={one} b={one} c={one}2"
 
 
 def test_env_in_its_order_and_with_values_of_any_kind() -> None:
