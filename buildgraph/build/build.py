@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
 from buildgraph.build.blame import blamed
+from buildgraph.build.choosing import check_rebuild, choose
 from buildgraph.build.demands import check_demands
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
@@ -16,7 +17,6 @@ from buildgraph.build.products import Product, products
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
-from buildgraph.build.workspace import check_rebuild, choose
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, LayerLostError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer, Warned

@@ -25,20 +25,30 @@ def convert_tables(
     bases: DockerBases,
     observer: Observer,
     wanted: Collection[str],
+    *,
+    several: bool = False,
 ) -> m.Model:
     """``wanted`` are images whose bases registries may be asked for; ``shown`` is how messages begin a path.
+    ``several``: other models of the same file are for other platforms.
 
     Raises UsageError for the first mistake in a Dockerfile.
     """
     recipes = {}
     for name, image in model.images.items():
         if image.source is not None:
-            recipes[name] = _recipe(model, image, image.source, root, shown, facts)
+            recipes[name] = _recipe(model, image, image.source, root, shown, facts, several=several)
     return Dockerfiles(model, recipes, bases.open, observer, wanted).converted()
 
 
 def _recipe(
-    model: m.Model, image: m.Image, table: m.DockerTable, root: Path, shown: Path, facts: Facts
+    model: m.Model,
+    image: m.Image,
+    table: m.DockerTable,
+    root: Path,
+    shown: Path,
+    facts: Facts,
+    *,
+    several: bool,
 ) -> Recipe:
     given = DockerInput(Path(os.path.normpath(root / table.context)), root / table.file)
     try:
@@ -67,6 +77,8 @@ def _recipe(
             if other.name != image.name
         },
         platform=platform,
+        platform_asked=several,
+        several_platforms=several,
         build_platform=Platform.of_machine(os.uname().machine),
     )
     return Recipe(

@@ -20,10 +20,10 @@ from buildgraph.build.localbases import LocalBases
 from buildgraph.build.observing import told_once
 from buildgraph.build.platforms import model_for
 from buildgraph.build.registries import Access
-from buildgraph.build.request import DockerRequest, Request
+from buildgraph.build.request import DockerRequest, Request, Want
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.build.storebases import StoreBases
-from buildgraph.build.workspace import Want, Workspace, graph_of
+from buildgraph.build.workspace import Workspace, graph_of
 from buildgraph.digest import blake3_hex
 from buildgraph.dockerfile.options import (
     EPOCH_ARG,

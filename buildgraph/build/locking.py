@@ -8,9 +8,10 @@ Images come first: what stands on them is no part of the graph until they are kn
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from buildgraph.build.choosing import choose
 from buildgraph.build.imagepins import ImagePins
 from buildgraph.build.request import Request
-from buildgraph.build.workspace import Workspace, choose, needed_bases, relocked
+from buildgraph.build.workspace import Workspace, needed_bases, relocked
 from buildgraph.errors import DifferenceError, MachineError, UsageError
 from buildgraph.events import Observer
 from buildgraph.execute.interrupt import interruptible

@@ -1,23 +1,55 @@
 """What is built for several platforms at once? Each one's model, joined to one; for one platform that alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from buildgraph.build.request import Request
+from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.model import Model
 
+Parts = Mapping[str, tuple[Platform, ...]]
+
+
+def parts_for(model: Model, request: Request) -> Parts:
+    """Raises UsageError ``image-platform`` for a target that is for none of the platforms that were asked for."""
+    if not any(image.platforms for image in model.images.values()):
+        return {}
+    from buildgraph.spec.platforms import parts_of
+
+    parts = parts_of(model, request.platforms)
+    left_out = [name for name, part in parts.items() if not part]
+    targets = [name.removeprefix("image:") for name in request.targets]
+    defaults = [ref.name for ref in model.workspace.default]
+    for name in left_out:
+        if name in targets or (not targets and defaults == left_out):
+            image = model.images[name]
+            raise UsageError(
+                "image-platform",
+                f"the image {name} is not for {request.platform}, only for {', '.join(map(str, image.platforms))}",
+                hint="leave out --platform, or add it to `platforms` of the image",
+                where=image.fields.get("platforms", image.where),
+            )
+    return parts
+
 
 def model_for(
-    asked: Sequence[Platform], machine: Platform, read: Callable[[Platform], Model]
+    asked: Sequence[Platform],
+    machine: Platform,
+    read: Callable[[Platform], Model],
+    parts: Parts | None = None,
 ) -> Model:
-    """``read`` gives the model for one platform; steps of the machine's own are taken from that of ``machine``."""
+    """``read`` gives the model for one platform; ``parts`` are images that are for others than those ``asked`` for."""
     models = {platform: read(platform) for platform in asked}
-    if len(models) == 1 and not _mixed(models[asked[0]], machine):
+    if len(models) == 1 and not parts and not _mixed(models[asked[0]], machine):
         return models[asked[0]]
     from buildgraph.spec.platforms import joined
 
+    for platform in dict.fromkeys(p for part in (parts or {}).values() for p in part):
+        if platform not in models:
+            models[platform] = read(platform)
     if machine not in models and any(_for_machine(model) for model in models.values()):
         models[machine] = read(machine)
-    return joined(models, asked, machine)
+    return joined(models, asked, machine, parts)
 
 
 def _mixed(model: Model, machine: Platform) -> bool:

@@ -10,6 +10,10 @@ from buildgraph.names import Platform
 from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.values import dataclass, field
 
+Want = Literal["targets", "all", "known"]
+"""Which images of registries are opened: those that the request's targets rest on, every one, or none but those whose
+documents are on this machine."""
+
 OutputType = Literal["store", "oci", "oci-archive", "docker", "tar", "local"]
 
 

@@ -9,15 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from buildgraph.build.blobs import Blobs
+from buildgraph.build.choosing import choose
 from buildgraph.build.contexts import Contexts
 from buildgraph.build.later import Later
 from buildgraph.build.locking import pin_missing
 from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.observing import one_at_a_time
 from buildgraph.build.registries import Access
-from buildgraph.build.request import Request
+from buildgraph.build.request import Request, Want
 from buildgraph.build.sidecar import NAME as SIDECAR
-from buildgraph.build.workspace import Want, Workspace, choose, open_workspace
+from buildgraph.build.workspace import Workspace, open_workspace
 from buildgraph.digest import Digest
 from buildgraph.events import Observer
 from buildgraph.execute.agents import Agents

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from buildgraph.build import locking
 from buildgraph.build.build import prepare
+from buildgraph.build.choosing import check_rebuild, choose, names_of, targets_of
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
 from buildgraph.build.sidecar import fill
-from buildgraph.build.workspace import check_rebuild, choose, names_of, targets_of
 from buildgraph.errors import UsageError
 from buildgraph.events import Event
 from buildgraph.execute.bases import BaseLayers

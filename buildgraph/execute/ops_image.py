@@ -9,6 +9,7 @@ from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.lowerrun import FIXED_TIME
 from buildgraph.graph.step import BaseStep, StepId, kind_of
 from buildgraph.image.assemble import Assembled, LayerBlob, Told, assemble
+from buildgraph.names import unlabelled
 from buildgraph.oci.config import Config
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -94,7 +95,7 @@ class ImageOp:
     def _created_by(self, step_id: StepId) -> str:
         step = self._graph.steps.get(step_id)
         kind = kind_of(step) if step is not None else "squash"
-        return f"buildgraph {kind} {_bare(step_id)}"
+        return f"buildgraph {kind} {unlabelled(_bare(step_id))}"
 
     def _base(self, target: ImageTarget) -> Config | None:
         first = self._graph.steps[target.stack[0]] if target.stack else None

@@ -39,7 +39,7 @@ def lower_image(source: Source, holds: Holds) -> Image | None:
         description=table.get("description", ""),
         annotations=dict(table.get("annotations", {})),
         tags=_tags(source, holds),
-        platforms=_platforms(source),
+        platforms=tuple(dict.fromkeys(source.each("platforms", Platform.parse))),
         checks=source.refs("checks", ("step",)),
         squash=table.get("squash", False),
         compression=compression,
@@ -48,17 +48,6 @@ def lower_image(source: Source, holds: Holds) -> Image | None:
         fields=source.fields(),
         source=dockerfile,
     )
-
-
-def _platforms(source: Source) -> tuple[Platform, ...]:
-    platforms = tuple(dict.fromkeys(source.each("platforms", Platform.parse)))
-    if any(platform != source.around.platform for platform in platforms):
-        source.wrong(
-            "unsupported",
-            "an image for more than one platform, or another than the workspace's, is not supported yet",
-            "platforms",
-        )
-    return platforms
 
 
 def _level(source: Source, compression: str) -> int | None:

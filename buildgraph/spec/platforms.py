@@ -8,8 +8,9 @@ called ``NAME@PLATFORM``; :attr:`Model.variants` says what a name that was writt
 A step with ``platform = "build"`` is, with all below it, as the model of the machine's own platform has it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from buildgraph.errors import Location
 from buildgraph.names import Platform, labelled
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.linking import Linker
@@ -32,9 +33,31 @@ from buildgraph.values import replace
 Table = Base | Step | Image
 
 
-def joined(models: Mapping[Platform, Model], asked: Sequence[Platform], machine: Platform) -> Model:
-    """``models`` has one for each platform that is ``asked`` for, and that of the machine if a step needs it."""
-    joining = _Joining(models, asked, machine)
+Parts = Mapping[str, tuple[Platform, ...]]
+"""Images that are for other platforms than the rest, and for which; none if it is left out."""
+
+
+def parts_of(model: Model, given: Sequence[Platform]) -> Parts:
+    """What ``platforms`` of images says, where the command line ``given`` leaves it that."""
+    asked = tuple(given) or model.workspace.platforms or (model.workspace.platform,)
+    found = {}
+    for name, image in model.images.items():
+        own = image.platforms or asked
+        part = tuple(platform for platform in own if platform in given) if given else own
+        if part != asked:
+            found[name] = part
+    return found
+
+
+def joined(
+    models: Mapping[Platform, Model],
+    asked: Sequence[Platform],
+    machine: Platform,
+    parts: Parts | None = None,
+) -> Model:
+    """``models`` has one for each platform that is ``asked`` for, or that an image has a part on, and that of the
+    machine if a step needs it."""
+    joining = _Joining(models, asked, machine, parts or {})
     for platform in sorted(
         models, key=lambda one: one != machine
     ):  # others take from the machine's
@@ -46,10 +69,15 @@ class _Joining:
     """``called``: until all is known, a table of one platform's model is called by the first platform that has it."""
 
     def __init__(
-        self, models: Mapping[Platform, Model], asked: Sequence[Platform], machine: Platform
+        self,
+        models: Mapping[Platform, Model],
+        asked: Sequence[Platform],
+        machine: Platform,
+        parts: Parts,
     ) -> None:
         self.models = models
         self.asked = asked
+        self.parts = parts
         self.machine = machine
         self.tables: dict[Ref, dict[Ref, Table]] = {}
         self.called: dict[Platform, dict[Ref, Ref]] = {platform: {} for platform in models}
@@ -59,7 +87,7 @@ class _Joining:
         model, called = self.models[platform], self.called[platform]
         linker = Linker(called, self._contexts(platform, model))
         tables = dict(_tables(model))
-        wanted = tables if platform in self.asked else _below_build_steps(model)
+        wanted = self._wanted(platform, model, tables)
         for ref, table in tables.items():
             if ref not in wanted:
                 continue
@@ -73,6 +101,30 @@ class _Joining:
                 same = Ref(ref.kind, labelled(ref.name, platform))
                 known[same] = made
             called[ref] = same
+
+    def _wanted(
+        self, platform: Platform, model: Model, tables: Mapping[Ref, Table]
+    ) -> Collection[Ref]:
+        """All of it for a platform that was asked for, but for images without a part on it; else what others need."""
+        images = [Ref("image", name) for name in model.images]
+        images = [ref for ref in images if platform in self._platforms(ref)]
+        steps = [Ref("step", s.name) for s in model.steps.values() if s.platform_build]
+        needed = below(model, (*images, *(steps if platform == self.machine else ())))
+        if platform not in self.asked:
+            return needed
+        return [ref for ref in tables if ref.kind != "image" or ref in needed or not self.parts]
+
+    def _platforms(self, ref: Ref) -> Sequence[Platform]:
+        """Those on which a table was asked for, and takes part."""
+        if ref.kind == "image":
+            return self.parts.get(ref.name, self.asked)
+        own = {
+            platform
+            for table in self.tables.get(ref, {}).values()
+            if isinstance(table, Step)
+            for platform in table.platforms
+        }
+        return [platform for platform in self.asked if not own or platform in own]
 
     def _contexts(self, platform: Platform, model: Model) -> dict[str, str]:
         """The names of contexts that are other folders than for an earlier platform."""
@@ -109,6 +161,7 @@ class _Joining:
             groups=self._groups(),
             contexts=self.contexts,
             variants=self._variants(names),
+            off=self._off(),
         )
 
     def _checked(self, image: Image) -> Image:
@@ -122,7 +175,7 @@ class _Joining:
         """A table that every platform shares that was asked for, and has it, is called as it was written."""
         names = {}
         for ref, known in self.tables.items():
-            asked = {self.called[p][ref] for p in self.asked if ref in self.called[p]}
+            asked = {self.called[p][ref] for p in self._platforms(ref) if ref in self.called[p]}
             for called in known:
                 names[called] = ref if {called} == asked or len(known) == 1 else called
         return names
@@ -132,7 +185,7 @@ class _Joining:
         for ref in self.tables:
             members = tuple(
                 (platform, names[self.called[platform][ref]])
-                for platform in self.asked
+                for platform in self._platforms(ref)
                 if ref in self.called[platform]
             )
             if len({member for _, member in members}) > 1:
@@ -140,15 +193,29 @@ class _Joining:
         return found
 
     def _default(self) -> tuple[Ref, ...]:
-        return _union(self.models[platform].workspace.default for platform in self.asked)
+        return self._left(_union(m.workspace.default for m in self.models.values()))
 
     def _groups(self) -> dict[str, Group]:
         found: dict[str, Group] = {}
-        for platform in self.asked:
-            for name, group in self.models[platform].groups.items():
+        for model in self.models.values():
+            for name, group in model.groups.items():
                 targets = _union((found.get(name, group).targets, group.targets))
-                found[name] = replace(group, targets=targets)
+                found[name] = replace(group, targets=self._left(targets))
         return found
+
+    def _left(self, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        """Without what is on none of the platforms that it was asked for on."""
+        return tuple(
+            ref
+            for ref in refs
+            if ref.kind == "group" or any(ref in self.called[p] for p in self._platforms(ref))
+        )
+
+    def _off(self) -> dict[str, Location]:
+        """The names that are switched off on all platforms."""
+        here = {ref.name for ref in self.tables}
+        off = {name: where for model in self.models.values() for name, where in model.off.items()}
+        return {name: where for name, where in off.items() if name not in here}
 
 
 def _tables(model: Model) -> Iterable[tuple[Ref, Table]]:
@@ -166,10 +233,6 @@ def _tables(model: Model) -> Iterable[tuple[Ref, Table]]:
 def _needed(table: Step | Image) -> list[str]:
     """A check may stand on the image that it checks, and is then no part of it."""
     return [ref.name for ref, _ in needs(table)]
-
-
-def _below_build_steps(model: Model) -> frozenset[Ref]:
-    return below(model, (Ref("step", s.name) for s in model.steps.values() if s.platform_build))
 
 
 def _placed(table: Table, platform: Platform) -> Table:

@@ -24,7 +24,7 @@ from buildgraph.spec.tables import (
     lower_secret,
     workspace_epoch,
     workspace_name,
-    workspace_platform,
+    workspace_platforms,
 )
 from buildgraph.spec.variables import NAME, RESERVED, Target, Variables, declare
 
@@ -131,7 +131,8 @@ class Reading:
     def _common(self) -> Target:
         """What holds for every table: the platform and the epoch."""
         workspace, given = self._workspace, self._given
-        platform = given.platform or workspace_platform(workspace, given.machine)
+        self._platforms = workspace_platforms(workspace)
+        platform = given.platform or (*self._platforms, given.machine)[0]
         path = ("workspace", "epoch")
         epoch = workspace_epoch(workspace, lambda: self.variables.git_fact("time", path))
         self.variables.workspace = workspace_name(workspace, given.folder)
@@ -242,6 +243,7 @@ class Reading:
             name=self.variables.workspace,
             default=default,
             platform=self._target.platform or self._given.machine,
+            platforms=self._platforms,
             ignore=source.globs("ignore"),
             epoch=self._epoch,
             ca=source.table.get("ca", ""),

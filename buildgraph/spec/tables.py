@@ -35,11 +35,9 @@ def workspace_name(source: Source, folder: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", folder).lstrip(".-") or "workspace"
 
 
-def workspace_platform(source: Source, machine: Platform) -> Platform:
-    found = source.each("platforms", Platform.parse)
-    if len(set(found)) > 1:
-        source.wrong("unsupported", "more than one platform is not supported yet", "platforms")
-    return found[0] if found else machine
+def workspace_platforms(source: Source) -> tuple[Platform, ...]:
+    """Each once; none where none is written."""
+    return tuple(dict.fromkeys(source.each("platforms", Platform.parse)))
 
 
 def workspace_epoch(source: Source, git_time: Callable[[], str]) -> int | None:

@@ -300,6 +300,7 @@ def test_bases_groups_secrets_and_the_workspace():
         name="bar",
         default=(m.Ref("group", "all"), *web),
         platform=arm,
+        platforms=(arm,),
         ignore=("**/__pycache__",),
         epoch=1714564800,
         ca="host",
