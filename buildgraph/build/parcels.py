@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from buildgraph.build.lookups import is_alone, unpacks
 from buildgraph.digest import Digest
@@ -17,6 +17,9 @@ from buildgraph.store.base import ActionResult
 
 if TYPE_CHECKING:
     from buildgraph.build.session import Session
+
+_WORTH: Final = 256 << 10
+"""Bytes of files whose layer somebody else may have packed."""
 
 Open = Callable[[], BinaryIO]
 
@@ -111,12 +114,14 @@ def is_made_anywhere(session: "Session", step_id: StepId) -> bool:
 
 
 def is_dear(session: "Session", layer: PlacedLayer) -> bool:
-    """Whether the layer is no step's own, and takes files of others to be packed."""
+    """Whether the layer is no step's own, and costs more to pack than to ask for: it has files of others, or many."""
     if not layer.own or layer.step not in session.workspace.graph.steps:
         return False
     settled = session.stacks.placed.settled[layer.step]
     if settled.diff_id is not None:
         return layer.tree != settled.tree
+    if sum(entry.size for entry in session.stacks.placed.tree(layer.tree)) >= _WORTH:
+        return True
     recipe = session.lookups.recipe(layer.step)
     origins = recipe.origins.values() if recipe else ()
     return any(not one.host and one.data is None for one in origins)

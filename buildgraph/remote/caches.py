@@ -110,9 +110,12 @@ class Caches:
     def _ask(self, member: Member, names: list[str]) -> dict[str, Found]:
         if not names:
             return {}
-        with ThreadPoolExecutor(min(_AT_ONCE, len(names)), "cache") as pool:
-            answers = pool.map(lambda name: self._get(member, name), names)
-            found = {one.name: one for one in answers if one}
+        if len(names) == 1:
+            answers = [self._get(member, names[0])]
+        else:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(names)), "cache") as pool:
+                answers = [*pool.map(lambda name: self._get(member, name), names)]
+        found = {one.name: one for one in answers if one}
         if not (found or member.url.write or member.told_empty or member.broken):
             member.told_empty = True
             self._tell_empty(member)
