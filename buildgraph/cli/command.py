@@ -65,10 +65,27 @@ def _show_help(context: click.Context, _parameter: click.Parameter, value: objec
 class Command(Explained):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
+        args = [*_switched(args[:end], self.params), *args[end:]]
+        end = args.index("--") if "--" in args else len(args)
         bare = [option for option in self.params if isinstance(option, Bare)]
         for option in bare:
             args[:end] = [option.spelled(argument) for argument in args[:end]]
         return super().parse_args(ctx, args)
+
+
+def _switched(args: Sequence[str], params: Sequence[click.Parameter]) -> list[str]:
+    """Flags as scripts for docker write them: ``--pull=true`` is ``--pull``, and ``--pull=false`` nothing."""
+    flags = {
+        o for p in params if isinstance(p, Bare) or getattr(p, "is_flag", False) for o in p.opts
+    }
+    found = []
+    for argument in args:
+        name, _, value = argument.partition("=")
+        if name not in flags or value.lower() not in ("true", "1", "false", "0"):
+            found.append(argument)
+        elif value.lower() in ("true", "1"):
+            found.append(name)
+    return found
 
 
 class Bare(click.Option):

@@ -201,17 +201,33 @@ def _context(session: Session, words: Sequence[str]) -> str | None:
     context = words[0] if words else "."
     if names_dockerfile(session.named):
         if len(words) > 1:
-            raise UsageError(
-                "several-contexts",
-                f"a Dockerfile has one context, and there are {len(words)}",
-                hint="write it as buildgraph build -f Dockerfile CONTEXT; --target names a stage",
-            )
+            raise _several_contexts(words)
         return context
-    if session.named or len(words) > 1 or os.path.exists("Buildfile.toml"):
+    if session.named or os.path.exists("Buildfile.toml"):
         return None
-    if context == "-" or context.startswith(_REMOTE):
+    if len(words) < 2 and (context == "-" or context.startswith(_REMOTE) or _has_one(context)):
         return context
-    return context if any(os.path.isfile(os.path.join(context, n)) for n in NAMES) else None
+    if words and os.path.isdir(context) and not _beside_buildfile(session.directory):
+        if len(words) > 1:
+            raise _several_contexts(words)
+        raise UsageError(
+            "no-dockerfile",
+            f"there is no Dockerfile in {context!r}, and no Buildfile.toml here or above",
+            hint="name the Dockerfile with -f FILE, or make a Buildfile with: buildgraph init",
+        )
+    return None
+
+
+def _has_one(folder: str) -> bool:
+    return any(os.path.isfile(os.path.join(folder, name)) for name in NAMES)
+
+
+def _several_contexts(words: Sequence[str]) -> UsageError:
+    return UsageError(
+        "several-contexts",
+        f"a Dockerfile has one context, and there are {len(words)}",
+        hint="write it as buildgraph build -f Dockerfile CONTEXT; --target names a stage",
+    )
 
 
 def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerRequest":

@@ -33,14 +33,37 @@ def test_a_dockerfile_is_meant(asked, place):
     assert docker(asked, "-f", "any/File") == DockerRequest(file="any/File")
     assert asked.request.file is None
     assert docker(asked, "-f", "x.dockerfile", "sub") == DockerRequest("sub", "x.dockerfile")
-    assert docker(asked, "sub") is None
-    assert asked.request.targets == ("sub",)
+    assert docker(asked, "target") is None
+    assert asked.request.targets == ("target",)
     (place / "sub/dockerfile").touch()
     assert docker(asked, "sub") == DockerRequest("sub")
     assert docker(asked) is None
     (place / "Dockerfile").touch()
     assert docker(asked) == DockerRequest()
     assert asked.request.targets == ()
+
+
+def test_a_folder_without_any_is_told(asked, place):
+    (place / "sub").mkdir()
+    said = run("build", "sub")
+    assert (said.code, "error[no-dockerfile]" in said.err, "'sub'" in said.err) == (2, True, True)
+    assert "error[several-contexts]" in run("build", ".", "sub").err
+    (place / "Buildfile.toml").touch()
+    assert docker(asked, "sub") is None
+    assert asked.request.targets == ("sub",)
+
+
+def test_flags_with_a_value_as_scripts_for_docker_write_them(asked):
+    words = ("-f", "Dockerfile", ".")
+    assert docker(asked, *words, "--pull=true").pull
+    assert not docker(asked, *words, "--pull=false").pull
+    docker(asked, *words, "--no-cache=True")
+    assert asked.request.no_cache
+    docker(asked, *words, "--push=true")
+    assert asked.request.push == "all"
+    docker(asked, *words, "--push=false")
+    assert not asked.request.push
+    assert run("build", *words, "--pull=maybe").code == 2
 
 
 def test_a_buildfile_is_meant(asked, place):
