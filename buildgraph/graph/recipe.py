@@ -109,10 +109,13 @@ class Laid:
         self.origins: dict[bytes, Origin] = {}
         self.links: dict[bytes, list[bytes]] = {}
         """The hard links to a file, by its path."""
+        self._mixed: Location | None = None
+        """Set once entries came that do not belong to one selection: then one may lie below another."""
 
     def add(self, entry: Entry, origin: Origin, where: Location) -> None:
         if not entry.path and entry.kind not in "dD":
             return
+        self._mixed = where
         before = self.entries.get(entry.path)
         directory = entry.kind in "dD"
         if before is not None and (before.kind in "dD") != directory:
@@ -164,7 +167,23 @@ class Laid:
         self.links[heirs[0]] = heirs[1:]
 
     def recipe(self) -> Recipe:
+        if self._mixed is not None:
+            self._check_parents(self._mixed)
         return Recipe(tree.sort(self.entries.values()), self.origins)
+
+    def _check_parents(self, where: Location) -> None:
+        """Nothing lies below a file or link of the same step."""
+        todo = list({path.rpartition(b"/")[0] for path in self.entries})
+        seen = {b""}
+        while todo:
+            folder = todo.pop()
+            if folder in seen:
+                continue
+            seen.add(folder)
+            found = self.entries.get(folder)
+            if found is not None and found.kind not in "dD":
+                raise self._clash(found, where)
+            todo.append(folder.rpartition(b"/")[0])
 
 
 def _clash(entry: Entry, where: Location) -> UsageError:

@@ -5,6 +5,7 @@ watched by descriptors (pidfd, pipe), so nothing is ever sent to a number that s
 the whole namespace, and this module returns only after every process in it is gone.
 """
 
+import errno
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from buildgraph.errors import MachineError
+from buildgraph.errors import MachineError, UsageError
 
 _CHUNK = 64 << 10
 _TICK = 0.1  # how long a cancellation may go unnoticed
@@ -47,7 +48,8 @@ def supervise(
 
     ``meanwhile`` is called once, when the program has started: for a millisecond of work that nobody else has time for.
 
-    Raises OSError when the program cannot be started, MachineError ``unkillable`` when it cannot be ended.
+    Raises OSError when the program cannot be started, UsageError ``command-too-long`` where its words are to blame,
+    MachineError ``unkillable`` when it cannot be ended.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -64,11 +66,23 @@ def supervise(
                 umask=0o022,
                 cwd="/",
             )
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise _too_long(error) from error
+            raise
         finally:
             os.close(writer)
         return _Watch(program, reader, on_output, cancelled, deadline, meanwhile).run()
     finally:
         os.close(reader)
+
+
+def _too_long(error: OSError) -> UsageError:
+    return UsageError(
+        "command-too-long",
+        f"the command or a variable of its environment is too long for the kernel: {error.strerror}",
+        hint="one word may have 128 KiB: put a long script into a file, run = { file = … }",
+    )
 
 
 def attend(

@@ -16,6 +16,9 @@ DEEPEST = 24
 
 _PLACE = re.compile(r" \(at (?:line \d+, column \d+|end of document)\)$")
 
+_NUL = re.compile(r"\\(?:u0000|U00000000|x00)")
+"""TOML's escapes for it; the character itself is no TOML."""
+
 _HINTS = (
     ("Cannot overwrite a value", "the same key stands twice in this table"),
     ("Cannot declare", "this table was already written above; keep one of the two headers"),
@@ -53,7 +56,30 @@ def parse(file: str, content: bytes) -> tuple[dict[str, Any], Positions]:
         raise UsageError("bad-toml", f"this is not TOML: {error}", where=Location(file)) from error
     if _deeper_than(document, DEEPEST):
         raise _deep(file)
-    return document, Positions(file, text)
+    positions = Positions(file, text)
+    if _NUL.search(text):
+        _refuse_nul(document, positions)
+    return document, positions
+
+
+def _refuse_nul(document: dict[str, Any], positions: Positions) -> None:
+    """No path, command or variable can hold a NUL character; what is written into a file can."""
+    pending: list[tuple[tuple[str | int, ...], object]] = [((), document)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict):
+            pending += (((*path, key), below) for key, below in value.items())
+        elif isinstance(value, list):
+            pending += (((*path, at), below) for at, below in enumerate(value))
+        written = path[2:3] == ("write",) and path[4:] in ((), ("text",))
+        named = bool(path) and isinstance(path[-1], str) and "\0" in path[-1]
+        if named or (isinstance(value, str) and "\0" in value and not written):
+            raise UsageError(
+                "nul-character",
+                "a NUL character can be in no path, command or variable",
+                hint="only the text of a written file may hold one",
+                where=positions.location(path),
+            )
 
 
 def _decode(file: str, content: bytes) -> str:

@@ -320,3 +320,27 @@ def test_every_missing_base_is_told(ws):
     with pytest.raises(ErrorGroup) as caught:
         ws.build("i")
     assert [error.code for error in caught.value.errors] == ["base-missing"] * 2
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        'write = { "/a" = "x", "/a/b" = "y" }',
+        'write = { "/a/b/c" = "y" }\nlinks = { "/a" = "x" }',
+        'write = { "/a" = "x" }\ndirs = { "/a/b" = {} }',
+        'copy = [{ from = "src/good", to = "/a" }, { from = "src/good", to = "/a/b" }]',
+    ],
+)
+def test_nothing_lies_below_a_file_of_the_same_step(ws, step):
+    ws.buildfile(f'[step.s]\n{step}\n[image.i]\non = ["box", "s"]\n')
+    error = refused(ws, "file-over-directory", "/a would be a file and a directory")
+    assert error.where
+
+
+def test_a_command_that_no_kernel_takes_is_told(ws):
+    long = "x" * 200_000
+    ws.buildfile(f'[step.s]\non = ["box"]\nrun = "true {long}"\n[image.i]\non = ["s"]\n')
+    with pytest.raises(BuildgraphError) as caught:
+        ws.build("i")
+    assert caught.value.code == "command-too-long"
+    assert caught.value.exit_code == 2

@@ -3,7 +3,7 @@
 import pytest
 from support.buildfile import HEAD, codes, mistakes, read
 
-from buildgraph.errors import ErrorGroup
+from buildgraph.errors import ErrorGroup, UsageError
 from buildgraph.spec.parse import parse
 from buildgraph.spec.position import Positions
 
@@ -182,3 +182,27 @@ def test_the_document_is_what_tomli_says():
     document, positions = parse("f", b"a = 1\n")
     assert document == {"a": 1}
     assert positions.location(("a",)).line == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[step.s]\nwrite = { "/a\\u0000b" = "x" }',
+        '[step.s]\ncopy = [{ from = "a\\u0000", to = "/a" }]',
+        '[step.s]\nenv = { A = "\\U00000000" }',
+        '[step.s]\nrun = ["echo", "\\u0000"]',
+    ],
+)
+def test_no_path_command_or_variable_holds_a_nul_character(text):
+    with pytest.raises(UsageError) as caught:
+        parse("Buildfile.toml", text.encode())
+    assert caught.value.code == "nul-character"
+    assert caught.value.where is not None
+    assert caught.value.where.line == 2
+
+
+def test_a_written_file_may_hold_one():
+    text = b'[step.s]\nwrite = { "/a" = "\\u0000", "/b" = { text = "\\u0000" } }'
+    document, _ = parse("Buildfile.toml", text)
+    assert document["step"]["s"]["write"]["/a"] == "\0"
+    parse("Buildfile.toml", b"[step.s]\nwrite = { \"/a\" = 'no \\\\u0000 escape' }")
