@@ -1,10 +1,14 @@
 """bubblewrap as a runtime: the fastest way into a sandbox, for commands that run as root without resource limits.
 
-Options travel in an anonymous file (``--args``), so neither the environment nor a mount shows in the process list.
+Most options travel by ``--args``, so neither the environment nor a mount shows in the process list.
 bubblewrap has no masks of its own: they are binds of /dev/null and of an empty directory. What can be mounted before
 is (:mod:`~buildgraph.sandbox.stage`); the rest is in this order::
 
     root with all that is mounted on it ─ /proc ─ its masks ─ capabilities ─ seccomp ─ exec
+
+It takes nearly a millisecond until it reads its options, so it is started first, and the stage is set meanwhile: the
+options that need the stage come through a pipe. Those that take rights away do not, so that there are none to be had
+where the rest never arrives; nor is there a root then, in which a command could be found.
 
 It sets no bounding set either, and a network of its own would come too late for ``/sys``: the thread that starts it has
 both already (:mod:`~buildgraph.sandbox.apart`).
@@ -15,7 +19,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -95,19 +99,25 @@ class Bubblewrap:
     ) -> Exit:
         heard = _Heard(on_output)
         with ExitStack() as stack:
-            stage = stack.enter_context(staged(command, self._rooms, system=True))
             files = _Files(stack)
-            status, writer = files.pipe()
-            options = [*_options(command, stage, files), "--json-status-fd", str(writer)]
-            argv = [
-                _found(self.binary),
-                "--args",
-                str(files.memory(_joined(options))),
-                "--",
-                *command.argv,
-            ]
+            status, writer = files.status()
+            argv = [_found(self.binary), *_restrictions(command, files)]
+            argv += ("--json-status-fd", str(writer), "--args")
+
+            def options() -> bytes:
+                stage = stack.enter_context(staged(command, self._rooms, system=True))
+                return _joined(_options(command, stage))
+
             if command.interactive:
+                argv += (str(files.memory(options())), "--", *command.argv)
                 return Exit(attend(argv, env=_BARE, pass_fds=files.passed))
+            told = files.pipe()
+
+            def begin() -> None:
+                told.send(options())
+                meanwhile()
+
+            argv += (str(told.reader), "--", *command.argv)
             ended = supervise(
                 argv,
                 on_output=heard.feed,
@@ -115,7 +125,7 @@ class Bubblewrap:
                 timeout=command.timeout,
                 env=_BARE,
                 pass_fds=files.passed,
-                meanwhile=meanwhile,
+                meanwhile=begin,
             )
             reported = _reported(os.read(status, 4096))
         exited = _exit(self.name, command, ended, reported, bytes(heard.first))
@@ -161,13 +171,40 @@ class _Files:
         self.passed.append(fd)
         return fd
 
-    def pipe(self) -> tuple[int, int]:
+    def status(self) -> tuple[int, int]:
         """Read end (which never blocks) and the write end that is passed on."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._stack.callback(os.close, reader)
         self._stack.callback(os.close, writer)
         self.passed.append(writer)
         return reader, writer
+
+    def pipe(self) -> "_Pipe":
+        """Its read end is passed on."""
+        pipe = _Pipe(*os.pipe2(os.O_CLOEXEC))
+        self._stack.callback(pipe.close)
+        self.passed.append(pipe.reader)
+        return pipe
+
+
+class _Pipe:
+    """To a program that reads all before it does anything."""
+
+    def __init__(self, reader: int, writer: int) -> None:
+        self.reader = reader
+        self._ends = [writer, reader]
+
+    def send(self, content: bytes) -> None:
+        """All that it will ever get; one that ended before has no use for it."""
+        os.close(self._ends.pop())
+        with suppress(BrokenPipeError):
+            while content:
+                content = content[os.write(self._ends[0], content) :]
+        self.close()
+
+    def close(self) -> None:
+        while self._ends:
+            os.close(self._ends.pop())
 
 
 _NAMESPACES = (
@@ -180,11 +217,15 @@ _RIGHTS = (
 )
 
 
-def _options(command: Command, stage: Stage, files: _Files) -> list[str]:
-    options = [*_NAMESPACES, "--hostname", command.hostname]
-    if not command.interactive:
-        options.append("--new-session")
+def _restrictions(command: Command, files: _Files) -> list[str]:
+    """What holds whatever else is asked."""
+    options = [*_NAMESPACES, *_RIGHTS, "--seccomp", str(files.memory(seccomp.program()))]
+    return options if command.interactive else [*options, "--new-session"]
+
+
+def _options(command: Command, stage: Stage) -> list[str]:
     empty = str(stage.empty)
+    options = ["--hostname", command.hostname]
     options += ("--dev-bind", str(stage.root), "/", "--proc", "/proc")
     for path, is_directory in _proc_masks():
         options += ("--ro-bind", empty if is_directory else "/dev/null", path)
@@ -193,7 +234,7 @@ def _options(command: Command, stage: Stage, files: _Files) -> list[str]:
     options += ("--chdir", command.workdir, "--clearenv")
     for name, value in environment(command).items():
         options += ("--setenv", name, value)
-    return [*options, *_RIGHTS, "--seccomp", str(files.memory(seccomp.program()))]
+    return options
 
 
 @cache
