@@ -30,6 +30,7 @@ from buildgraph.graph.step import (
 )
 from buildgraph.plan.plan import Execute, Reuse, decide, expired
 from buildgraph.registry.stopping import StoppedError
+from buildgraph.sandbox.namespace import whole_mounts
 from buildgraph.store.base import ActionResult
 from buildgraph.values import dataclass, field
 
@@ -155,6 +156,8 @@ class Nodes:
     def _execute(self, step: Step, decision: Execute) -> ActionResult:
         session = self._session
         identities = session.lookups.identities(step)
+        if not isinstance(step, RunStep):
+            whole_mounts()
         match step:
             case RunStep():
                 return self._commands().execute(step, decision.key, identities, self._now)

@@ -67,16 +67,40 @@ def part_mounts() -> None:
     """From now on the calling thread sees no mounts of other threads, and they none of its; idempotent.
 
     A sandbox begins with a copy of its thread's mounts and walks through them again and again: forty commands at once
-    would each wade through the roots of all. The main thread keeps the process's own namespace.
+    would each wade through the roots of all. ``/sys``, which often holds half of the machine's mounts, is set aside,
+    until :func:`whole_mounts`. The main thread keeps the process's own namespace.
     """
-    if threading.current_thread() is threading.main_thread() or getattr(_parted, "done", False):
+    if threading.current_thread() is threading.main_thread() or hasattr(_parted, "aside"):
         return
-    _parted.done = True
+    _parted.aside = None
     with suppress(OSError):  # none left: it works without, only slower
         syscalls.unshare(syscalls.CLONE_NEWNS)
+        if mounts.in_initial_user_namespace():  # elsewhere the machine's mounts are locked
+            aside = _Aside(syscalls.open_tree(_SYS, recursive=True))
+            syscalls.umount(_SYS)
+            _parted.aside = aside
+
+
+def whole_mounts() -> None:
+    """Have ``/sys`` again, for programs that look at the machine; idempotent."""
+    aside: _Aside | None = getattr(_parted, "aside", None)
+    if aside is not None:
+        _parted.aside = None
+        syscalls.move_mount(aside.fd, _SYS)
+
+
+class _Aside:
+    """A tree of mounts that is attached nowhere; what nobody attached again ends with the thread."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 _parted = threading.local()
+_SYS = b"/sys"
 
 
 def _enter_as_root() -> Privilege:

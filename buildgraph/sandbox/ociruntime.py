@@ -24,6 +24,7 @@ from pathlib import Path
 from buildgraph.sandbox import bundle
 from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit
 from buildgraph.sandbox.mounts import in_initial_user_namespace
+from buildgraph.sandbox.namespace import whole_mounts
 from buildgraph.sandbox.network import in_private_network
 from buildgraph.sandbox.outcome import failed_exec, sandbox_failed
 from buildgraph.sandbox.process import nothing, supervise
@@ -61,6 +62,7 @@ class OciRuntime:
         cancelled: threading.Event,
         meanwhile: Callable[[], object] = nothing,
     ) -> Exit:
+        whole_mounts()
         sweep()
         if command.network == "private":
             return in_private_network(lambda: self._run(command, on_output, cancelled, meanwhile))

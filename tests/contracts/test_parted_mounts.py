@@ -7,7 +7,7 @@ from pathlib import Path
 from support import sandboxes
 
 from buildgraph.sandbox.mounts import Tmpfs, attached
-from buildgraph.sandbox.namespace import part_mounts
+from buildgraph.sandbox.namespace import part_mounts, whole_mounts
 
 
 def in_thread(call):
@@ -46,6 +46,35 @@ def test_a_parted_threads_mounts_are_its_own(tmp_path: Path) -> None:
     thread.start()
     assert watch() is False
     assert results == [(True, False)]
+
+
+def test_what_a_parted_thread_sets_aside_can_be_had_again() -> None:
+    sandboxes.private_mounts()
+    before = sorted(mounted_below_sys())
+
+    def work() -> tuple[list[str], list[str]]:
+        part_mounts()
+        parted = mounted_below_sys()
+        whole_mounts()
+        whole_mounts()
+        return parted, sorted(mounted_below_sys())
+
+    assert before
+    assert in_thread(work) == ([], before)
+    assert sorted(mounted_below_sys()) == before
+
+
+def test_what_was_set_aside_ends_with_its_thread() -> None:
+    sandboxes.private_mounts()
+    before = len(os.listdir("/proc/self/fd"))
+    in_thread(part_mounts)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def mounted_below_sys() -> list[str]:
+    with open("/proc/thread-self/mountinfo") as lines:
+        places = [line.split()[4] for line in lines]
+    return [place for place in places if place.startswith("/sys")]
 
 
 def test_the_main_thread_stays_where_it_is(tmp_path: Path) -> None:
