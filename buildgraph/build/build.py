@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
@@ -78,6 +79,7 @@ def _build(session: Session, start: float) -> Summary:
 
         session.shared = Shared.open(session, urls, images)
     prepare(session, steps, images)
+    _keep_bases(session, images)
     seconds = _learned(session, steps)
     session.observer(
         BuildStarted(
@@ -140,6 +142,22 @@ def cache_urls(session: Session) -> tuple["CacheURL", ...]:
         return tuple(parse(word).below(str(session.request.directory)) for word in words)
     root = str(session.workspace.root)
     return tuple(url.below(root) for url in session.workspace.model.workspace.caches)
+
+
+def _keep_bases(session: Session, images: Sequence[ImageTarget]) -> None:
+    """Have the blobs of local bases for the images while commands run, not after them.
+
+    What goes wrong here is met again, and told, when the images are made.
+    """
+    if not session.bases.expected:
+        return
+    graph = session.workspace.graph
+    bases = [
+        one for image in images for s in image.stack if isinstance(one := graph.steps[s], BaseStep)
+    ]
+    for step in dict.fromkeys(base.id for base in bases):
+        for layer in session.bases.layers[step]:
+            session.meanwhile.append(partial(session.bases.blob, step, layer.diff_id))
 
 
 def scan(session: Session, steps: Sequence[StepId]) -> None:

@@ -1,7 +1,6 @@
 """Pins of images: which manifest a reference names, for every platform that somebody asks for."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from buildgraph.build.bases import BaseOpener
 from buildgraph.errors import BuildgraphError
@@ -38,6 +37,8 @@ class ImagePins:
 
         def resolve(key: tuple[str, str]) -> ImagePin | None:
             return self._resolve(names[key[0]], key[1], lock)
+
+        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(_AT_ONCE, "lock") as pool:
             found = list(pool.map(resolve, missing))

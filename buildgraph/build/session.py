@@ -2,9 +2,9 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +33,7 @@ from buildgraph.execute.run_mounts import RunMounts
 from buildgraph.execute.secret import Secrets, SecretSource
 from buildgraph.execute.selection import Selections
 from buildgraph.execute.stacks import Stacks
+from buildgraph.execute.threads import Threads
 from buildgraph.execute.workers import Packers
 from buildgraph.fs.context import Context
 from buildgraph.registry.stopping import Stop
@@ -69,7 +70,7 @@ class Session:
     contexts: Contexts
     conflicts: Conflicts
     cancelled: Stop
-    beside: Executor
+    beside: Threads
     bases: BaseLayers
     access: Access
     remotes: "Later[Remotes]"
@@ -79,6 +80,8 @@ class Session:
     """Remote caches; None of a build that has none, and of what is no build."""
     failed: threading.Event = field(default_factory=threading.Event)
     """Set once a step has failed."""
+    meanwhile: deque[Callable[[], object]] = field(default_factory=deque)
+    """What must be done in the end, and is best done while a command runs."""
 
     @property
     def blobs(self) -> Blobs:
@@ -111,7 +114,7 @@ class Session:
             mounts,
             self.conflicts,
             Runtimes(self.store.tmp),
-            lambda: self.beside.submit(self.snapshots.sweep),
+            self._while_a_command_runs,
             secrets,
             self.observer,
             self._ended(),
@@ -123,6 +126,12 @@ class Session:
         if self.request.docker is None or self.request.keep_going:
             return self.cancelled
         return Either(self.cancelled, self.failed)
+
+    def _while_a_command_runs(self) -> None:
+        with suppress(IndexError):  # nothing is left, or another thread was faster
+            while True:
+                self.beside.submit(self.meanwhile.popleft())
+        self.beside.submit(self.snapshots.sweep)
 
     def packages_op(self) -> "PackagesOp":
         """For roots made of packages; made when the first one is due."""
@@ -166,7 +175,7 @@ def open_session(
             workspace = pin_missing(request, workspace, store, observer)
         snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
         undo.callback(snapshots.close)
-        beside = undo.enter_context(ThreadPoolExecutor(_BESIDE, "beside"))
+        beside = undo.enter_context(Threads(_BESIDE, "beside"))
         bases = BaseLayers(
             workspace.bases.layers,
             store,

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import traceback
 
 import click
 
@@ -82,6 +81,8 @@ def _defect(problem: Exception) -> BuildgraphError:
 
 def _frames(problem: Exception) -> list[str]:
     """Where it happened, innermost last; frames of other people's code only if it is the last one."""
+    import traceback
+
     frames = traceback.extract_tb(problem.__traceback__)
     own = os.path.dirname(os.path.dirname(__file__))
     shown = [f for f in frames if f.filename.startswith(own) or f is frames[-1]]

@@ -8,7 +8,7 @@ import heapq
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import assert_never
 
 from buildgraph.errors import BuildgraphError
@@ -27,6 +27,7 @@ from buildgraph.execute.scheduler import (
     Skip,
     Start,
 )
+from buildgraph.execute.threads import Threads
 from buildgraph.registry.stopping import StoppedError
 
 
@@ -69,7 +70,7 @@ def drive(
 
     with (
         interruptible(stop),
-        ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="step") as pool,
+        Threads(jobs, "step") as pool,
     ):
         driver.run(pool)
     return driver.failures
@@ -92,19 +93,19 @@ class _Driver:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.failures: dict[Node, BaseException] = {}
 
-    def run(self, pool: ThreadPoolExecutor) -> None:
+    def run(self, pool: Threads) -> None:
         self.carry_out(self.scheduler.start(), pool)
         while not self.scheduler.finished:
             self.carry_out(self.scheduler.handle(self.events.get()), pool)
 
-    def carry_out(self, todo: list[Instruction], pool: ThreadPoolExecutor) -> None:
+    def carry_out(self, todo: list[Instruction], pool: Threads) -> None:
         """Start and skip at once; look at one node at a time, the first in graph order."""
         looks: list[tuple[int, Node]] = []
         while todo or looks:
             for instruction in todo:
                 match instruction:
                     case Start(node):
-                        pool.submit(self.do, node)
+                        pool.submit(partial(self.do, node))
                     case Skip(node):
                         self.skipped(node)
                     case Look(node):

@@ -11,14 +11,15 @@ while files are looked for, since that may materialize other layers.
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, Location, UsageError
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.execute.placement import EMPTY_TREE, PlacedLayer, Placements
+from buildgraph.execute.threads import Threads
 from buildgraph.execute.workers import Packers
 from buildgraph.fs import tree
 from buildgraph.fs.compress import Codec
@@ -78,7 +79,7 @@ class Stacks:
         snapshots: Snapshots,
         bases: BaseLayers,
         packers: Packers,
-        beside: Executor,
+        beside: Threads,
     ) -> None:
         """``beside`` runs what goes on next to the caller: a second file that is synced."""
         self.placed = placed
@@ -253,13 +254,13 @@ class Stacks:
         form = Compressed(packed.blob.digest, packed.blob.size, packed.blob.media_type)
         blobs = self._store.blobs
         known = blobs.holds(content, "blake3")
-        kept = None if known else self._beside.submit(blobs.put, content, "blake3")
+        kept = None if known else self._beside.submit(partial(blobs.put, content, "blake3"))
         try:
             if blobs.adopt(temp, form.digest):
                 self.new_blobs[form.digest] = form.size
         finally:
             if kept is not None:
-                wait([kept])
+                kept.wait()
         if kept is not None:
             kept.result()
         with self._store.records.batch():
