@@ -10,35 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import click
-
-from buildgraph.cli import catalog, failure, warm
-from buildgraph.cli.command import Group
+from buildgraph.cli import failure, straight, warm
 from buildgraph.cli.session import Screen, Settings
-
-COMPLETE = "_BUILDGRAPH_COMPLETE"
-"""The variable through which a shell asks for completions."""
-
-EXAMPLES = (
-    ("buildgraph init", "write a first Buildfile.toml"),
-    ("buildgraph build", "build what changed"),
-    ("buildgraph build api -o type=docker,dest=api.tar", "one image, for docker load"),
-    ("buildgraph plan", "what would run, and why"),
-    ("buildgraph why api", "why it ran the last time"),
-)
-
-
-def program() -> Group:
-    """The whole command line; its commands are loaded when asked for."""
-    places = {name: place for panel in catalog.PANELS for name, place in panel.commands.items()}
-    return Group(
-        name="buildgraph",
-        help="Builds many related OCI images of a workspace, and only what changed.",
-        examples=EXAMPLES,
-        places=places,
-        later=catalog.LATER,
-        headings={panel.title: tuple(panel.commands) for panel in catalog.PANELS},
-    )
 
 
 class Terminated(KeyboardInterrupt):
@@ -71,13 +44,12 @@ def run(arguments: list[str], screen: Screen) -> int:
 
 def _invoke(arguments: list[str], settings: Settings) -> int:
     try:
-        whole = program()
-        if asked := os.environ.get(COMPLETE):
-            return _complete(whole, settings, asked)
-        with whole.make_context("buildgraph", list(arguments), obj=settings) as context:
-            whole.invoke(context)
-    except click.exceptions.Exit as end:
-        return end.exit_code
+        if plain := straight.begin(arguments, settings):
+            plain()
+            return 0
+        from buildgraph.cli import parsed
+
+        return parsed.invoke(arguments, settings)
     except BrokenPipeError:
         raise
     except Exception as problem:  # noqa: BLE001 - the last frame: everything becomes a message
@@ -88,7 +60,6 @@ def _invoke(arguments: list[str], settings: Settings) -> int:
     finally:
         with contextlib.suppress(ValueError):
             sys.stdout.flush()
-    return 0
 
 
 @contextlib.contextmanager
@@ -100,12 +71,6 @@ def _told_or_not() -> Iterator[None]:
         raise
     except OSError:
         return
-
-
-def _complete(whole: Group, settings: Settings, asked: str) -> int:
-    from click.shell_completion import shell_complete
-
-    return shell_complete(whole, {"obj": settings}, "buildgraph", COMPLETE, asked)
 
 
 def _plan_file(arguments: list[str]) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from buildgraph.cli import session
+from buildgraph.cli import everywhere, session
 from buildgraph.errors import UsageError
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ class Explained(click.Command):
         self.short_help = first_sentence(self.help)
         self.examples = tuple(examples)
         self.headings = headings or {}
-        self.params += session.options()
+        self.params += everywhere.options()
 
     def get_help(self, ctx: click.Context) -> str:
         from buildgraph.cli import helppage
@@ -183,7 +183,7 @@ def with_session(
     function: Callable[Concatenate[session.Session, P], None],
 ) -> Callable[P, None]:
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        function(session.current(click.get_current_context()), *args, **kwargs)
+        function(everywhere.current(click.get_current_context()), *args, **kwargs)
 
     params = getattr(function, "__click_params__", [])
     update_wrapper(call, function)

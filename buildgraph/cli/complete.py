@@ -5,7 +5,7 @@ import contextlib
 import click
 
 from buildgraph.cli import engine
-from buildgraph.cli.session import current
+from buildgraph.cli.everywhere import current
 
 
 def targets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

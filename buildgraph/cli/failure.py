@@ -1,12 +1,9 @@
-"""Every way in which a command can go wrong, as an error that a person can read."""
+"""Every way in which a command can go wrong once it is understood, as an error that a person can read."""
 
 import errno
 import os
 
-import click
-
-from buildgraph.cli.catalog import LATER_OPTIONS
-from buildgraph.errors import BuildgraphError, MachineError, UsageError
+from buildgraph.errors import BuildgraphError, MachineError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -20,10 +17,6 @@ def explain(problem: Exception) -> BuildgraphError:
     match problem:
         case BuildgraphError():
             return problem
-        case click.UsageError():
-            return _usage(problem)
-        case click.ClickException():
-            return UsageError("usage", _sentence(problem.format_message()))
         case OSError():
             return _system(problem)
         case MemoryError():
@@ -32,27 +25,6 @@ def explain(problem: Exception) -> BuildgraphError:
             )
         case _:
             return _defect(problem)
-
-
-def _usage(problem: click.UsageError) -> UsageError:
-    hint = "buildgraph -h lists the commands"
-    context = problem.ctx or click.get_current_context(silent=True)
-    if context is not None:
-        hint = f"{context.command_path} -h shows how it is used"
-    match problem:
-        case click.NoSuchOption():
-            message = f"there is no option {problem.option_name}"
-            shown = [name for name in problem.possibilities or () if name not in LATER_OPTIONS]
-            near = f"did you mean {' or '.join(shown)}?" if shown else hint
-            return UsageError("unknown-option", message, hint=near)
-        case _:
-            return UsageError("usage", _sentence(problem.format_message()), hint=hint)
-
-
-def _sentence(message: str) -> str:
-    """click's messages in the form of ours: one line, no capital, no full stop."""
-    text = " ".join(message.split()).rstrip(".,")
-    return text[:1].lower() + text[1:]
 
 
 def _system(problem: OSError) -> BuildgraphError:

@@ -12,7 +12,7 @@ from rich_click import RichCommandPanel, RichHelpConfiguration, RichHelpFormatte
 from rich_click.rich_help_rendering import get_rich_help_text
 from rich_click.rich_panel import construct_panels
 
-from buildgraph.cli import session
+from buildgraph.cli import everywhere
 
 if TYPE_CHECKING:
     import click
@@ -49,7 +49,7 @@ def page(command: "Explained", context: "click.Context") -> str:
 def panels(headings: Mapping[str, Sequence[str]]) -> list[Any]:
     """Of the commands below each heading, then of options."""
     commands = [RichCommandPanel(name, commands=list(them)) for name, them in headings.items()]
-    return [*commands, RichOptionPanel("Options"), RichOptionPanel(session.PANEL)]
+    return [*commands, RichOptionPanel("Options"), RichOptionPanel(everywhere.PANEL)]
 
 
 def _write_examples(examples: "Sequence[Example]", formatter: RichHelpFormatter) -> None:

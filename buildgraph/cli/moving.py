@@ -3,17 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from buildgraph.cli import complete, engine, out
+from buildgraph.cli import complete, engine, out, transfers
 from buildgraph.cli.command import command
-from buildgraph.cli.quantity import show_size
 from buildgraph.cli.session import Session, stdout
-
-if TYPE_CHECKING:
-    from buildgraph.build.transfer import Transferred
 
 _platform = click.option(
     "--platform", metavar="P", help="Of an image for several platforms only this one."
@@ -31,8 +26,7 @@ _platform = click.option(
 @_platform
 def pull(session: Session, *, ref: str, platform: str | None) -> None:
     """Bring an image from its registry into the local store. What is there already is not fetched again."""
-    ref = ref.removeprefix("docker://")
-    _copy(session, f"docker://{ref}", f"store:{_without_digest(ref)}", platform)
+    transfers.pull(session, ref, platform)
 
 
 @command(
@@ -49,8 +43,7 @@ def pull(session: Session, *, ref: str, platform: str | None) -> None:
 @click.argument("target", metavar="[REF]", required=False)
 def push(session: Session, *, source: str, target: str | None) -> None:
     """Send an image of the local store to a registry: only what the registry lacks, its tag last."""
-    name = (target or source).removeprefix("docker://")
-    _copy(session, f"store:{source.removeprefix('docker://')}", f"docker://{name}", None)
+    transfers.push(session, source, target)
 
 
 @command(
@@ -73,7 +66,7 @@ def copy(session: Session, *, source: str, target: str, platform: str | None) ->
     A place is docker://REF (a registry), oci:FOLDER[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
     store:REF.
     """
-    _copy(session, source, target, platform)
+    transfers.copy(session, source, target, platform)
 
 
 @command(
@@ -108,7 +101,7 @@ def rebase(session: Session, *, image: str, onto: str, base: str, name: str, pla
     asked = {"image": image, "onto": onto, "base": base, "name": name, "platform": platform}
     with session.watch() as watcher:
         done = engine.rebase(session.home, os.environ, watcher, asked)
-    _tell(session, done)
+    transfers.tell(session, done)
 
 
 @command(
@@ -152,36 +145,3 @@ def load(session: Session, *, archive: str) -> None:
     file = sys.stdin.buffer if archive == "-" else Path(os.path.abspath(archive))
     for name in engine.load(session.home, os.environ, file):
         out.line(name)
-
-
-def _copy(session: Session, source: str, target: str, platform: str | None) -> None:
-    with session.watch() as watcher:
-        done = engine.copy(
-            session.home, os.environ, watcher, (source, target), Path.cwd(), platform
-        )
-    afar = any(place.startswith("docker:") for place in (source, target))
-    _tell(session, done, afar=afar)
-
-
-def _tell(session: Session, done: "Transferred", *, afar: bool = True) -> None:
-    """``afar``: a registry took part, so what moved is worth a word."""
-    for name in done.names:
-        out.line(f"{name}@{done.digest}" if "@" not in name else name)
-    moved = [
-        f"{show_size(size)} {what}"
-        for size, what in (
-            (done.fetched, "fetched"),
-            (done.uploaded, "uploaded"),
-            (done.mounted, "mounted"),
-        )
-        if size
-    ]
-    if moved or afar:
-        session.note(", ".join(moved) or "nothing had to move")
-
-
-def _without_digest(ref: str) -> str:
-    """What a pulled image is called: ``name:tag``; a digest alone stays a name of its own."""
-    name, _, digest = ref.partition("@")
-    tail = name.rpartition("/")[2]
-    return name if not digest or ":" in tail else ref

@@ -157,7 +157,8 @@ def completion(_session: Session, shell: str) -> None:
     """Print the script that makes a shell complete commands, options and target names."""
     from click.shell_completion import get_completion_class
 
-    from buildgraph.cli.app import COMPLETE, program
+    from buildgraph.cli.parsed import program
+    from buildgraph.cli.straight import COMPLETE
 
     make = get_completion_class(shell)
     assert make is not None

@@ -1,13 +1,10 @@
-"""What every command knows: where it works, how it speaks. The options that stand before or after any command."""
+"""What every command knows: where it works, how it speaks."""
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
-
-import click
+from typing import BinaryIO, Literal, Protocol
 
 from buildgraph.cli import warm
 from buildgraph.errors import BuildgraphError, UsageError
@@ -16,9 +13,6 @@ from buildgraph.values import dataclass
 
 Progress = Literal["auto", "tty", "plain", "json", "quiet"]
 Color = Literal["auto", "always", "never"]
-
-PANEL = "Everywhere"
-"""The heading of the options that every command has."""
 
 
 class Watcher(Protocol):
@@ -141,74 +135,3 @@ class Settings:
             self.arguments,
             self.plan_file,
         )
-
-
-def _keep(field: str) -> Callable[[click.Context, click.Parameter, object], None]:
-    def callback(context: click.Context, _parameter: click.Parameter, value: object) -> None:
-        settings = context.find_root().obj
-        if isinstance(settings, Settings) and value:
-            setattr(settings, field, value)
-
-    return callback
-
-
-def _version(context: click.Context, _parameter: click.Parameter, value: object) -> None:
-    if value and not context.resilient_parsing:
-        from buildgraph import __version__
-
-        click.echo(f"buildgraph {__version__}")
-        context.exit()
-
-
-class Everywhere(click.Option):
-    panel = PANEL
-
-
-def options() -> list[click.Parameter]:
-    """The options that every command has; new ones each time, because click binds them to their command."""
-
-    def option(*names: str, field: str, **extra: Any) -> click.Option:
-        return Everywhere(names, expose_value=False, callback=_keep(field), **extra)
-
-    return [
-        option("-C", field="directory", metavar="DIR", help="Work in this folder."),
-        option(
-            "-f", "--file", field="file", metavar="FILE", help="Use this Buildfile or Dockerfile."
-        ),
-        option(
-            "--home",
-            field="home",
-            metavar="DIR",
-            help="Where the store is (environment variable BUILDGRAPH_HOME).",
-        ),
-        option(
-            "--progress",
-            field="progress",
-            type=click.Choice(["auto", "tty", "plain", "json", "quiet"]),
-            help="How progress is shown on standard error.",
-        ),
-        option(
-            "--color",
-            field="color",
-            type=click.Choice(["auto", "always", "never"]),
-            help="Colours on standard error (NO_COLOR turns them off).",
-        ),
-        option("-v", "--verbose", field="verbose", is_flag=True, help="Say more."),
-        Everywhere(
-            ("--version",),
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_version,
-            help="Print the version.",
-        ),
-    ]
-
-
-def current(context: click.Context) -> Session:
-    """The session of a running command."""
-    settings = context.find_root().obj
-    if not isinstance(settings, Settings):
-        message = "a command runs below buildgraph.cli.app only"
-        raise TypeError(message)
-    return settings.session()
