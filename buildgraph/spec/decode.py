@@ -30,6 +30,11 @@ _EITHER = {
     "tags": "a string or a table { tag, when }",
     "vars": "a string or a table { default, env, choices, description }",
 }
+_ITEMS = {
+    "copy": '{{ from = "{}", to = "/…" }}',
+    "mounts": '{{ bind = "{}", target = "/…" }}',
+}
+"""What an array holds that is not of strings."""
 TOP = frozenset(
     {"buildfile", "workspace", "vars", "secret", "base", "step", "image", "group", "fragment"}
 )
@@ -255,7 +260,8 @@ class Decoder:
         hint = self.landed(path) if path else ""
         code = "misplaced-key" if hint else "wrong-type"
         if not hint and isinstance(value, str) and expected.startswith("an array"):
-            hint = f'write {path[-1]} = ["{value}"]' if isinstance(path[-1], str) else ""
+            item = _ITEMS.get(str(path[-1]), '"{}"').format(value)
+            hint = f"write {path[-1]} = [{item}]" if isinstance(path[-1], str) else ""
         elif not hint and isinstance(value, (int, float)) and "a string" in expected:
             written = str(value).lower() if isinstance(value, bool) else str(value)
             hint = f'put quotes around it: "{written}"'

@@ -81,7 +81,9 @@ class Source:
         return key in self.table or self.is_broken(key)
 
     def is_broken(self, key: str) -> bool:
-        return (*self.path, key) in self.broken
+        """An array with an item that does not fit is left out as a whole."""
+        place = (*self.path, key)
+        return any(path[: len(place)] == place for path in self.broken)
 
     @property
     def where(self) -> Location:
