@@ -40,6 +40,7 @@ from buildgraph.graph.step import (
 from buildgraph.registry.stopping import StoppedError
 
 if TYPE_CHECKING:
+    from buildgraph.build.caches import Shared
     from buildgraph.spec.cacheurl import CacheURL
 
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
@@ -126,9 +127,17 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
         if not image.squash:
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
     if session.shared is not None:
-        session.shared.adopting.look_up(steps, rules_for(session.request, 0).forced)
-        session.shared.sending.prepare(steps)
+        _look_elsewhere(session, session.shared, steps)
     session.bases.expected.update(_mounted(session, steps))
+
+
+def _look_elsewhere(session: Session, shared: "Shared", steps: Sequence[StepId]) -> None:
+    """What the store lacks may be in remote caches; what they are to get is made ready for them."""
+    from buildgraph.execute.interrupt import interruptible
+
+    with interruptible(session.cancelled.set):
+        shared.adopting.look_up(steps, rules_for(session.request, 0).forced)
+    shared.sending.prepare(steps)
 
 
 def cache_urls(session: Session) -> tuple["CacheURL", ...]:
