@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from buildgraph.registry.dial import Route, dial
 from buildgraph.registry.failure import RegistryError
 from buildgraph.registry.location import Origin
-from buildgraph.registry.message import Answer, Wire, request_head
+from buildgraph.registry.message import Answer, Exchange, Wire
 from buildgraph.registry.settings import HostSettings, Settings
 from buildgraph.registry.stopping import Stop
 
@@ -32,19 +32,19 @@ class Connection:
         self._route = route
         self._idle = idle
         self._stop = stop
-        self._method = ""
+        self._exchange: Exchange | None = None
 
     def begin(self, method: str, target: str, headers: dict[str, str]) -> Wire:
         """Send the head of a request; its body goes to what is returned."""
         if self.wire is None:
             self.wire = dial(self._route, self._stop)
         self.wire.settimeout(self._idle)
-        self._method = method
         all_headers = {"Host": self.origin.authority, **headers}
         if proxy := self._route.forwarding:
             target = f"http://{self.origin.authority}{target}"
             all_headers |= proxy.headers
-        self.wire.sendall(request_head(method, target, all_headers))
+        self._exchange = Exchange(method, target, all_headers)
+        self.wire.sendall(self._exchange.head)
         return self.wire
 
     def wait_longer(self, factor: float) -> None:
@@ -54,7 +54,8 @@ class Connection:
 
     def answer(self) -> Answer:
         assert self.wire
-        return Answer(self.wire, self._method)
+        assert self._exchange
+        return self._exchange.answer(self.wire)
 
     @property
     def stale(self) -> bool:

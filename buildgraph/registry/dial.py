@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from buildgraph.registry.failure import CutError, one_line
 from buildgraph.registry.location import Origin
-from buildgraph.registry.message import Answer, MessageError, Wire, request_head
+from buildgraph.registry.message import Exchange, MessageError, Wire
 from buildgraph.registry.proxy import ProxyServer
 from buildgraph.registry.stopping import Stop
 from buildgraph.values import dataclass
@@ -186,8 +186,9 @@ def _through(route: Route, sock: socket.socket, stop: Stop) -> Wire:
 def _open_tunnel(wire: Wire, origin: Origin, proxy: ProxyServer) -> None:
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     target = f"{host}:{origin.port}"
-    wire.sendall(request_head("CONNECT", target, {"Host": target, **proxy.headers}))
-    answer = Answer(wire, "CONNECT")
+    exchange = Exchange("CONNECT", target, {"Host": target, **proxy.headers})
+    wire.sendall(exchange.head)
+    answer = exchange.answer(wire)
     if not 200 <= answer.status < 300:
         reason = f"{answer.status} {one_line(answer.reason)}".rstrip()
         raise CutError(f"its proxy answers {reason}", permanent=answer.status < 500)

@@ -4,26 +4,23 @@
     Host: example.com        Content-Length: 2
                              {}
 
-Read is what servers send, HTTP/1.0 included; written is HTTP/1.1. Nothing that the other side says is believed without
-a bound: an answer's head has at most 1 MiB with all interim answers (100, 103) before it, so has what follows a chunked
-body, and a trickle is an error (:class:`Pace`). A body that ends before its length is one, too. Bytes of a body go
-straight from the socket to where they are wanted.
+h11 writes the heads, parses the answers and says where bodies end; which bytes come when is asked for here. Nothing
+that the other side says is believed without a bound: an answer's head has at most 1 MiB with all interim answers (100,
+103) before it, so has what follows a chunked body, and a trickle is an error (:class:`Pace`).
 """
 
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
+
+import h11
 
 from buildgraph.registry.patience import Pace
 
 _LONGEST: Final = 1 << 20
-_READ: Final = 16 << 10
-_STATUS: Final = re.compile(rb"HTTP/1\.(\d) +(\d{3})(?: (.*))?")
-_SIZE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
-_LENGTH: Final = re.compile(r"\d{1,18}", re.ASCII)
-_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]")
-_BODILESS: Final = frozenset((204, 205, 304))
+_READ: Final = 256 << 10
+_SWITCHING: Final = 101
+_TOO_LONG: Final = 431
 
 
 class Wire(Protocol):
@@ -52,13 +49,26 @@ class NoAnswerError(ConnectionError):
     """The connection was closed before the first byte of an answer."""
 
 
-def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """Raises ValueError for what would be another message than it seems."""
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {headers[name]}" for name in headers)]
-    if " " in target or any(_FORBIDDEN.search(line) for line in lines):
-        message = "a request with a line break, or a space in its target"
-        raise ValueError(message)
-    return "\r\n".join((*lines, "", "")).encode("latin-1")
+class Exchange:
+    """One request, of which ``head`` is what is sent before the body, and its answer."""
+
+    def __init__(self, method: str, target: str, headers: Mapping[str, str]) -> None:
+        """``headers`` have the Host. Raises ValueError for what would be another message than it seems."""
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST)
+        try:
+            head = self._parser.send(
+                h11.Request(method=method, target=target, headers=list(headers.items()))
+            )
+            if method == "CONNECT":
+                self._parser.send(h11.EndOfMessage())
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            message = "a request with a line break, or a space in its target"  # h11's own shows the secret in it
+            raise ValueError(message) from None
+        self.head = head or b""
+
+    def answer(self, wire: Wire) -> "Answer":
+        """Once the body is sent, or the other side has answered before. Raises MessageError, NoAnswerError, OSError."""
+        return Answer(self._parser, wire)
 
 
 class Headers:
@@ -66,18 +76,10 @@ class Headers:
 
     __slots__ = ("_lines",)
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        found: list[tuple[str, str]] = []
-        for line in lines:
-            text = line.decode("latin-1")
-            if text[:1] in (" ", "\t") and found:  # a value that goes on, as it did before RFC 7230
-                name, value = found.pop()
-                found.append((name, f"{value} {text.strip()}".strip()))
-                continue
-            name, colon, value = text.partition(":")
-            if colon:
-                found.append((name.strip().lower(), value.strip()))
-        self._lines = tuple(found)
+    def __init__(self, head: h11.Response | h11.InformationalResponse) -> None:
+        self._lines = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+        ]
 
     def get(self, name: str) -> str | None:
         """The first of that name."""
@@ -87,166 +89,102 @@ class Headers:
         wanted = name.lower()
         return [value for known, value in self._lines if known == wanted]
 
-    def words(self, name: str) -> list[str]:
-        """The parts of lists, in lower case: ``Connection: Keep-Alive, Foo``."""
-        return [word.strip().lower() for value in self.all(name) for word in value.split(",")]
-
-
-class _Source:
-    """Lines and bytes from a socket that must keep a pace."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._pace = Pace(wire.gettimeout() or 60.0)
-        self._block = bytearray(_READ)
-        self._from = self._to = 0
-        self._budget = 0
-
-    def allow(self) -> None:
-        """Lines of another MiB may come."""
-        self._budget = _LONGEST
-
-    @property
-    def rest(self) -> int:
-        """Bytes that came and were not asked for."""
-        return self._to - self._from
-
-    def readinto(self, view: memoryview) -> int:
-        """0 at the end of the connection."""
-        if self.rest:
-            count = min(self.rest, len(view))
-            view[:count] = self._block[self._from : self._from + count]
-            self._from += count
-            return count
-        return self._receive(view)
-
-    def line(self) -> bytes:
-        """Without its end. Raises NoAnswerError when there is no further byte, MessageError."""
-        line = bytearray()
-        while True:
-            end = self._block.find(b"\n", self._from, self._to)
-            upto = self._to if end < 0 else end + 1
-            line += self._block[self._from : upto]
-            self._budget -= upto - self._from
-            self._from = upto
-            if self._budget < 0:
-                message = "its answer's head has no end"
-                raise MessageError(message)
-            if end >= 0:
-                return bytes(line.rstrip(b"\r\n"))
-            self._from, self._to = 0, self._receive(self._block)
-            if not self._to:
-                if line:
-                    raise _early()
-                message = "it closed the connection without an answer"
-                raise NoAnswerError(message)
-
-    def _receive(self, into: memoryview | bytearray) -> int:
-        began = time.monotonic()
-        count = self._wire.recv_into(into)
-        self._pace.add(time.monotonic() - began, count)
-        return count
-
 
 class Answer:
-    """The answer to a request of ``method``: its head is read at once, its body as it is asked for.
+    """Its head is read at once, its body as it is asked for.
 
-    ``left`` are the bytes of the body, or of its chunk, that have not been read; None for a body that ends with the
-    connection. ``done``: all has been read. ``keep``: then the connection can be used again.
+    ``left`` are the bytes of the body that have not been read, None where it does not say how many there are. ``done``:
+    all has been read. ``keep``: then the connection can be used again.
     """
 
-    def __init__(self, wire: Wire, method: str) -> None:
-        """Raises MessageError, NoAnswerError, OSError."""
-        self._source = _Source(wire)
-        self._source.allow()
-        version, self.status, self.reason, self.headers = self._head()
-        while 100 <= self.status < 200 and self.status != 101:
-            version, self.status, self.reason, self.headers = self._head()
-        named = self.headers.words("Connection")
-        self._keep = "close" not in named and (version > 0 or "keep-alive" in named)
-        self._chunked = False
-        self._between = False
+    def __init__(self, parser: h11.Connection, wire: Wire) -> None:
+        self._parser = parser
+        self._wire = wire
+        self._pace = Pace(wire.gettimeout() or 60.0)
+        self._block = memoryview(bytearray(_READ))
+        self._came = 0
+        self._closed = False
+        self._data = memoryview(b"")
         self.done = False
-        self.left = self._framed(method)
-        if self.left == 0 and not self._chunked:
-            self.done = True
+        head = self._head()
+        self.status: int = head.status_code
+        self.reason = bytes(head.reason).decode("latin-1").strip()
+        self.headers = Headers(head)
+        length = self.headers.get("Content-Length")
+        self.left = int(length) if length else None
+        if parser.their_state is h11.SEND_BODY:
+            self._take(parser.next_event())
+        else:
+            self._end()
 
     @property
     def keep(self) -> bool:
-        return self.done and self._keep and not self._source.rest
+        parser = self._parser
+        whole = self.done and not self._closed and parser.their_state is h11.DONE
+        return whole and not parser.trailing_data[0]
 
     def readinto(self, buffer: Any) -> int:
         """0 at the end of the body. Raises MessageError when that comes too early, OSError."""
         view = memoryview(buffer).cast("B")
-        if self.done or not view or (self._chunked and not self._next_chunk()):
+        if self.done or not view:
             return 0
-        count = self._source.readinto(view if self.left is None else view[: self.left])
-        if self.left is None:
-            self.done, self._keep = not count, False
-            return count
-        if not count:
-            raise _early()
-        self.left -= count
-        self.done = not self.left and not self._chunked
+        if not self._data:
+            self._take(self._event())
+        count = min(len(view), len(self._data))
+        view[:count] = self._data[:count]
+        self._data = self._data[count:]
+        if self.left is not None and not self.done:
+            self.left -= count
+            if not self.left:
+                self._take(self._event())
         return count
 
-    def _head(self) -> tuple[int, int, str, Headers]:
-        found = _STATUS.fullmatch(self._source.line())
-        if not found:
-            message = "it does not speak HTTP"
-            raise MessageError(message)
-        reason = (found[3] or b"").decode("latin-1").strip()
-        return int(found[1]), int(found[2]), reason, Headers(self._lines())
+    def _head(self) -> h11.Response | h11.InformationalResponse:
+        while True:
+            event = self._event(head=True)
+            if isinstance(event, h11.Response):
+                return event
+            if isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
+                return event
 
-    def _lines(self) -> list[bytes]:
-        """Up to the empty one."""
-        lines: list[bytes] = []
+    def _take(self, event: object) -> None:
+        if isinstance(event, h11.Data):
+            self._data = memoryview(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            self._end()
+
+    def _end(self) -> None:
+        self.done, self.left = True, 0
+
+    def _event(self, *, head: bool = False) -> object:
         try:
-            while line := self._source.line():
-                lines.append(line)
-        except NoAnswerError:
-            raise _early() from None
-        return lines
+            while (event := self._parser.next_event()) is h11.NEED_DATA:
+                self._receive(head=head)
+        except h11.RemoteProtocolError as error:
+            raise self._wrong(error) from None
+        return event
 
-    def _framed(self, method: str) -> int | None:
-        """How long is the body? Sets ``_chunked``."""
-        connected = method == "CONNECT" and 200 <= self.status < 300
-        if method == "HEAD" or self.status in _BODILESS or self.status == 101 or connected:
-            return 0
-        if codings := self.headers.words("Transfer-Encoding"):
-            self._chunked = codings[-1] == "chunked"
-            return 0 if self._chunked else None
-        lengths = set(self.headers.words("Content-Length"))
-        if not lengths:
-            return None
-        text = lengths.pop()
-        if lengths or not _LENGTH.fullmatch(text):
-            message = "its answer does not say how long it is"
-            raise MessageError(message)
-        return int(text)
+    def _receive(self, *, head: bool) -> None:
+        if head and self._came > _LONGEST:
+            raise _endless()
+        began = time.monotonic()
+        count = self._wire.recv_into(self._block)
+        self._pace.add(time.monotonic() - began, count)
+        self._came += count
+        self._closed = not count
+        if head and self._closed and not self._parser.trailing_data[0]:
+            message = "it closed the connection without an answer"
+            raise NoAnswerError(message)
+        self._parser.receive_data(bytes(self._block[:count]))
 
-    def _next_chunk(self) -> bool:
-        """Be inside of a chunk; False behind the last."""
-        if self.left:
-            return True
-        self._source.allow()
-        try:
-            if self._between and self._source.line():
-                message = "a chunk of its answer is longer than it says"
-                raise MessageError(message)
-            size = _SIZE.fullmatch(self._source.line())
-        except NoAnswerError:
-            raise _early() from None
-        if not size:
-            message = "its answer has a chunk without a size"
-            raise MessageError(message)
-        self.left = int(size[1], 16)
-        self._between = True
-        if not self.left:
-            self._lines()
-            self.done = True
-        return not self.done
+    def _wrong(self, error: h11.RemoteProtocolError) -> MessageError:
+        if self._closed:
+            return MessageError("the connection ended too early")
+        if error.error_status_hint == _TOO_LONG:
+            return _endless()
+        what, _, _ = str(error).partition(":")  # what follows is the other side's, and may be long
+        return MessageError(f"its answer is not HTTP: {what}")
 
 
-def _early() -> MessageError:
-    return MessageError("the connection ended too early")
+def _endless() -> MessageError:
+    return MessageError("its answer's head has no end")
