@@ -24,7 +24,7 @@ from buildgraph.dockerfile.convert import Converted, Known, convert
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.rewrite.buildfile import Place, buildfile
 from buildgraph.dockerfile.rewrite.ignore import read
-from buildgraph.dockerfile.rewrite.place import Context, Named
+from buildgraph.dockerfile.rewrite.place import GIT_MODES, Context, Named
 from buildgraph.errors import UsageError
 from buildgraph.events import Event
 from buildgraph.execute.archives import is_archive
@@ -41,6 +41,7 @@ from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
 _FOLDERS = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE, tree.SYMLINK)
+_MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,20 @@ class _Looking:
             return None
         return tuple(self._named(os.fsdecode(name), os.fsdecode(real)) for name, real in found)
 
+    def _odd(self, folder: bytes) -> tuple[tuple[str, int], ...]:
+        """None where there are many: then nobody meant them."""
+        found = tuple(
+            (os.fsdecode(one.entry.path), one.entry.mode)
+            for one in self._context.below(folder)
+            if one.entry.kind == tree.FILE and one.entry.mode not in GIT_MODES
+        )
+        return found if len(found) <= _MANY else ()
+
     def _named(self, name: str, real: str) -> Named:
         full = os.path.join(self._root, real)
         status = os.lstat(full)
         if stat.S_ISDIR(status.st_mode):
-            return Named(name, real, "folder")
+            return Named(name, real, "folder", odd=self._odd(os.fsencode(real)))
         archive = False
         if stat.S_ISREG(status.st_mode):
             with open(full, "rb") as stream:

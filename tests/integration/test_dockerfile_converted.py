@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.dockerbuilds import Docker
+from support.dockercases import CASES, filled
 from support.rewritten import check, converted
 
 from buildgraph.errors import ErrorGroup, UsageError
@@ -112,7 +113,7 @@ WHOLE = {
         COPY --chown=7:8 sub /opt/other/sub
         COPY --chmod=0700 words.txt /closed/in/
         COPY --chmod=0644 sub words.txt /plain/
-        COPY --chown=9 bin /new
+        COPY --chown=9 . /new
         COPY --chown=9 sub/ /opt/d/more/
         ADD --chown=7:8 packed /owned/
     """,
@@ -165,6 +166,14 @@ def test_the_files_are_the_same(docker: Docker, case: str) -> None:
     check(docker, WHOLE[case], whole=True)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_dockerfiles_of_all_shapes(tmp_path: Path, case: str) -> None:
+    docker = filled(Docker.make(tmp_path))
+    if CASES[case].ignore:
+        docker.write(".dockerignore", CASES[case].ignore)
+    check(docker, CASES[case].text, whole=True)
+
+
 @pytest.mark.parametrize("ignored", IGNORED)
 def test_binds_see_what_is_not_ignored(docker: Docker, ignored: str) -> None:
     docker.write(".dockerignore", ignored)
@@ -173,7 +182,6 @@ def test_binds_see_what_is_not_ignored(docker: Docker, ignored: str) -> None:
 
 def test_a_repository_is_copied_and_bound_as_docker_does(docker: Docker) -> None:
     docker.write(".git/HEAD", "ref: x\n")
-    docker.write(".dockerignore", "secret\n")
     text = "FROM box\nCOPY . /all/\nCOPY .git /g/\nCOPY .git/HEAD /h\n"
     check(docker, text + "RUN --mount=target=/c cat /c/.git/HEAD > /head\n")
 

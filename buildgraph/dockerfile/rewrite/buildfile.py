@@ -125,7 +125,7 @@ class _Writer:
             given = ", ".join(f"{name}={value}" for name, value in place.args.items())
             told.append(f"Values of build arguments are those of the conversion: {given}".rstrip())
         told.append(
-            "Files of the context have git's modes here, 0644 or 0755, whatever they are on disk."
+            "Files of the context have git's modes here, 0644 or 0755, where a copy gives no other."
         )
         yield Table((), {"buildfile": 1}, told)
         workspace: dict[str, Value] = {"name": place.name, "default": [self._target]}

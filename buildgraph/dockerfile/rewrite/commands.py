@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from posixpath import basename
 
 from buildgraph.dockerfile.options import DEFAULT_PATH
-from buildgraph.dockerfile.rewrite.copies import Body, Item, narrow, narrowed
+from buildgraph.dockerfile.rewrite.chosen import Item, narrow, narrowed
+from buildgraph.dockerfile.rewrite.copies import Body
 from buildgraph.dockerfile.rewrite.names import slug
 from buildgraph.dockerfile.rewrite.place import (
     Around,

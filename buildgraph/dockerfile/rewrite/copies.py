@@ -1,32 +1,44 @@
 """COPY, ADD and WORKDIR → copy and write steps of a Buildfile."""
 
-from posixpath import basename, join, normpath
+from posixpath import basename, join
 
+from buildgraph.dockerfile.rewrite.chosen import (
+    Item,
+    at_pivot,
+    narrow,
+    narrowed,
+    parts_glob,
+    symbolic,
+    unsayable,
+    within,
+)
 from buildgraph.dockerfile.rewrite.folders import Folders, above
 from buildgraph.dockerfile.rewrite.ignore import (
     ANY,
     Chosen,
-    Rule,
     below,
     glob_part,
     parts_of,
-    selections,
 )
-from buildgraph.dockerfile.rewrite.place import Around, Context, Named, mode_text, owner_text
+from buildgraph.dockerfile.rewrite.place import (
+    GIT_MODES,
+    Around,
+    Context,
+    Named,
+    mode_text,
+    owner_text,
+)
 from buildgraph.dockerfile.rewrite.toml import Table, Value
-from buildgraph.errors import Location, UsageError
+from buildgraph.errors import UsageError
 from buildgraph.fs.gomatch import is_wild, literal
 from buildgraph.fs.moby import Patterns
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass, field
 
-_GIT_MODES = (0o644, 0o755, 0o664, 0o775)
 _ARCHIVES: tuple[str, ...] = (
     *(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst"),
     *(".tzst", ".gz", ".bz2", ".xz", ".zst"),
 )
-
-Item = dict[str, Value]
 
 
 @dataclass(slots=True)
@@ -104,7 +116,7 @@ class _Copying:
         if copy.mode is not None:
             octal = copy.mode.octal
             plain = file or octal is None or octal | (octal & 0o444) >> 2 == octal
-            found["mode"] = mode_text(copy.mode) if plain else _symbolic(octal or 0)
+            found["mode"] = mode_text(copy.mode) if plain else symbolic(octal or 0)
         return found
 
     def parents(self) -> Body | None:
@@ -158,14 +170,16 @@ class _Copying:
             return False
         several = len(seen) > 1 or self._to.endswith("/")
         plain = (n.kind == ("file" if self._unpacks else n.kind) != "folder" for n in seen)
-        return several and all(plain) and all(n.name == n.path for n in seen)
+        usual = (n.name == n.path and n.mode in GIT_MODES for n in seen)
+        return several and all(plain) and all(usual)
 
     def _named(self, context: Context, named: Named) -> list[Item]:
         name, exclude = basename(named.name), self._copy.exclude
         if named.kind == "folder":
             self._merges = True
             found = narrowed(context, named.path)
-            return self._chosen({"from": context.at(named.path or ".")}, found)
+            items = self._chosen({"from": context.at(named.path or ".")}, found)
+            return items + self._odd(context, named)
         if exclude and Patterns(exclude).matches(name):
             return []
         if named.kind == "archive" and self._unpacks:
@@ -174,9 +188,25 @@ class _Copying:
             self._to + name if self._to.endswith("/") and basename(named.path) != name else self._to
         )
         item = {"from": context.at(named.path), "to": to, **self._attributes(file=True)}
-        if self._copy.mode is None and named.mode not in _GIT_MODES:
+        if self._copy.mode is None and named.mode not in GIT_MODES:
             item["mode"] = f"{named.mode:04o}"
         return [item]
+
+    def _odd(self, context: Context, named: Named) -> list[Item]:
+        """Files once more, with modes that no checkout gives them."""
+        if self._copy.mode is not None:
+            return []
+        excluded = Patterns(self._copy.exclude)
+        return [
+            {
+                "from": context.at(join(named.path, path)),
+                "to": join(self._to, path),
+                **self._attributes(),
+                "mode": f"{mode:04o}",
+            }
+            for path, mode in named.odd
+            if not excluded.matches(path)
+        ]
 
     def _archive(self, path: str) -> Item:
         """Its files are those of a base that nothing stands on."""
@@ -233,18 +263,22 @@ class _Copying:
         """The folder or file, and what of it. Raises UsageError."""
         pattern = source.pattern.lstrip("/")
         if self._copy.parents:
-            above, pivot, rest = pattern.partition("./") if pattern[:2] == "./" else _pivot(pattern)
+            above, pivot, rest = (
+                pattern.partition("./") if pattern[:2] == "./" else at_pivot(pattern)
+            )
             if is_wild(above):
-                raise _unsayable(pattern)
+                raise unsayable(pattern)
             return literal(above).strip("/"), parts_glob(rest) if rest or pivot else ()
         parts = [part for part in pattern.split("/") if part]
         wild = [at for at, part in enumerate(parts) if is_wild(part)]
         if not wild:
             return literal("/".join(parts)), ()
         if wild[0] != len(parts) - 1 or parts[-1] == ANY:
-            raise _unsayable(pattern)
+            raise unsayable(pattern)
         if "." not in parts[-1]:
-            self._comments.append("docker would copy what is in folders that match, not the folder")
+            self._comments.append(
+                "docker would copy what is in folders and behind links that match, not these"
+            )
         return literal("/".join(parts[:-1])), (glob_part(parts[-1]),)
 
     @property
@@ -255,7 +289,7 @@ class _Copying:
         if not include or not context.takes_back:
             return narrowed(context, folder, include)
         rules = below(context.rules, folder)
-        return [_within(include, rules, self._step.where, self._around)]
+        return [within(include, rules, self._step.where, self._around)]
 
     # -- documents
 
@@ -270,73 +304,6 @@ class _Copying:
                     {"text": source.content, **attributes} if attributes else source.content
                 )
         return Body({"write": found}) if found else None
-
-
-def narrowed(context: Context, folder: str, include: tuple[str, ...] = ()) -> list[Chosen]:
-    """What the ignore file leaves of it; without ``!`` the workspace's own ``ignore`` says so."""
-    if context.takes_back:
-        return selections(below(context.rules, folder)) or [Chosen()]
-    if not folder and not include and context.whole:
-        return [Chosen(("*", *context.whole))]
-    return [Chosen(include)]
-
-
-def _within(
-    include: tuple[str, ...], rules: tuple[Rule, ...], where: Location, around: Around
-) -> Chosen:
-    """A wildcard where the ignore file takes things back: only where one of its lines is that wildcard."""
-    for chosen in selections(rules):
-        if not chosen.include or set(include) <= set(chosen.include):
-            return Chosen(include, chosen.exclude)
-    around.problems.add(
-        where,
-        f"the wildcard {include[0]!r} meets an ignore file with '!' in a way that no globs say",
-        "name the files, or write the ignore file without '!'",
-    )
-    return Chosen(include)
-
-
-def parts_glob(pattern: str) -> tuple[str, ...]:
-    path = normpath(pattern) if pattern else "."
-    return ("/".join(parts_of(path)),) if path != "." else ()
-
-
-def _pivot(pattern: str) -> tuple[str, str, str]:
-    above, pivot, rest = pattern.partition("/./")
-    return (above, pivot, rest) if pivot else ("", "", pattern)
-
-
-def narrow(item: Item, chosen: Chosen) -> Item:
-    made = dict(item)
-    if chosen.include:
-        made["include"] = list(chosen.include)
-    if chosen.exclude:
-        made["exclude"] = list(chosen.exclude)
-    return made
-
-
-def _symbolic(octal: int) -> str:
-    """The same for files and folders."""
-    shifts = {"u": 6, "g": 3, "o": 0}
-    bits = {
-        who: "".join(c for c, b in zip("rwx", (4, 2, 1), strict=True) if octal >> at & b)
-        for who, at in shifts.items()
-    }
-    bits["u"] += "s" * bool(octal & 0o4000)
-    bits["g"] += "s" * bool(octal & 0o2000)
-    sticky = "t" * bool(octal & 0o1000)
-    people: dict[str, str] = {}
-    for who, letters in bits.items():
-        people[letters] = people.get(letters, "") + who
-    return ",".join(f"{who}={letters}{sticky}" for letters, who in people.items())
-
-
-def _unsayable(pattern: str) -> UsageError:
-    return UsageError(
-        "cannot-convert",
-        f"{pattern} has wildcards in its folders, and docker copies what matches without them",
-        hint="name the folders, one COPY each",
-    )
 
 
 def _has_names(owner: m.Owner) -> bool:

@@ -13,12 +13,20 @@ _HINT = "change it in the Buildfile by hand, or keep the image there with docker
 
 
 class Named(NamedTuple):
-    """What a name of a context means now: ``path`` is where it leads, with every link followed."""
+    """What a name of a context means now: ``path`` is where it leads, with every link followed.
+
+    ``odd`` are the files in a folder that have none of git's modes, from it, with these.
+    """
 
     name: str
     path: str
     kind: Literal["file", "folder", "archive"]
     mode: int = 0o644
+    odd: tuple[tuple[str, int], ...] = ()
+
+
+GIT_MODES = frozenset({0o644, 0o755, 0o664, 0o775})
+"""What a checkout's files have, by any umask that is about."""
 
 
 def _unknown(_pattern: str) -> tuple[Named, ...] | None:
