@@ -149,7 +149,7 @@ class NamedContexts(Mapping[str, NamedContext]):
     def __getitem__(self, name: str) -> NamedContext:
         if name not in self._known:
             fetched = fetch_context(self._addresses[name], self._around, self._undo)
-            self._known[name] = Folder(os.fspath(fetched.root))
+            self._known[name] = Folder(os.fspath(fetched.root), fetched.time)
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
@@ -160,3 +160,12 @@ class NamedContexts(Mapping[str, NamedContext]):
 
     def __len__(self) -> int:
         return len({**self._known, **self._addresses})
+
+
+def source_time(source: GitTree | RemoteFile, around: Surroundings, undo: ExitStack) -> int | None:
+    """When a source of ADD was changed last; None where nothing says it. Raises what fetching it raises."""
+    match source:
+        case GitTree():
+            return _checked_out(source, around, undo, keep=False).time
+        case RemoteFile(url=url):
+            return _downloaded(url, around, undo).time

@@ -22,6 +22,7 @@ from buildgraph.build.platforms import model_for
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request, Want
 from buildgraph.build.sidecar import Sidecar
+from buildgraph.build.sourcetimes import SourceTimes
 from buildgraph.build.storebases import StoreBases
 from buildgraph.build.workspace import Workspace, graph_of
 from buildgraph.digest import blake3_hex
@@ -83,6 +84,7 @@ def open_docker_workspace(
 
     model = model_for(platforms_of(request), options.build_platform, converted)
     opened = bases.open(model, wanted=asks)
+    timed = isinstance(options.time_of, SourceTimes) and options.time_of.asked
     graph = graph_of(model, opened, bases.lock)
     return Workspace(
         root,
@@ -94,7 +96,7 @@ def open_docker_workspace(
         frozenset(model.bases),
         bases.lock,
         facts,
-        given.repeatable and not any(map(_is_remote, asked.contexts.values())),
+        given.repeatable and not any(map(_is_remote, asked.contexts.values())) and not timed,
         cache,
         sidecar,
         given.address,
@@ -215,6 +217,7 @@ def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitS
         hosts=asked.hosts,
         shm_size=asked.shm_size,
         ulimits=asked.ulimits,
+        time_of=SourceTimes(Surroundings(request.directory, request.environ), undo),
     )
 
 

@@ -1,10 +1,11 @@
 """What a build of a Dockerfile is asked for beside its text, and the variables that are there before its first line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
+from buildgraph.spec.docker import GitTree, RemoteFile
 from buildgraph.spec.terms import Ref
 from buildgraph.values import dataclass, field
 
@@ -21,9 +22,13 @@ Network = Literal["none", "host", "default"]
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A named context that is a folder; ``root`` is absolute or from the workspace."""
+    """A named context that is a folder; ``root`` is absolute or from the workspace.
+
+    ``time`` is that of what was fetched, in seconds since 1970; None for a folder of this machine.
+    """
 
     root: str
+    time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,10 @@ class Options:
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     context_time: int | None = None
+    time_of: Callable[[GitTree | RemoteFile], int | None] | None = field(
+        default=None, compare=False
+    )
+    """When a source of ADD was changed last; None: nobody can be asked here."""
 
 
 def predefined(options: Options, target: str) -> dict[str, str]:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from buildgraph.dockerfile.budget import Budget
+from buildgraph.dockerfile.epoch import epoch
 from buildgraph.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Run, Stage
 from buildgraph.dockerfile.mounts import mount_origin
 from buildgraph.dockerfile.numbers import natural
-from buildgraph.dockerfile.options import EPOCH_ARG, NamedContext, Options, epoch_of, predefined
+from buildgraph.dockerfile.options import EPOCH_ARG, NamedContext, Options, predefined
 from buildgraph.dockerfile.origins import SCRATCH, find_context
 from buildgraph.dockerfile.parse import parse_trigger
 from buildgraph.dockerfile.source import Lines, shortened
@@ -169,17 +170,7 @@ class Stages:
         self._date()
 
     def _date(self) -> None:
-        value = self.options.args.get(EPOCH_ARG, self.arguments.get(EPOCH_ARG, ""))
-        if any(value and value.lower() == stage.origin.stage for stage in self.file.stages):
-            raise UsageError(
-                "unsupported",
-                f"{EPOCH_ARG}={value}: the time of a stage is not supported yet",
-                hint="write seconds since 1970",
-            )
-        if value == "context":
-            self.epoch = self.options.context_time
-        elif value and find_context(self.options, value, self.options.platform) is None:
-            self.epoch = epoch_of(value)
+        self.epoch = epoch(self.file, self.options, self.arguments)
         if self.epoch is None:
             self.arguments.pop(EPOCH_ARG, None)
         elif EPOCH_ARG in self.arguments:

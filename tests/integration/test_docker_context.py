@@ -102,6 +102,30 @@ def test_the_time_of_a_context(docker: Docker, web: Files, tmp_path: Path) -> No
     assert created(context=f"{web.url}/r.git") == "2001-09-09T01:46:40Z"
 
 
+def test_the_time_of_a_stage_that_is_made_of_sources(
+    docker: Docker, web: Files, tmp_path: Path
+) -> None:
+    repo = Repository(tmp_path / "repo", web)
+    repo.commit(a="1")
+    web.files["/a.tar"] = archive(a="1")
+
+    def created(stage: str, value: str = "src", **asked: object) -> object:
+        text = f"ARG SOURCE_DATE_EPOCH={value}\nFROM scratch AS src\n{stage}\nFROM scratch\nCOPY Dockerfile /\n"
+        return docker.config(docker.build(text, **asked))["created"]
+
+    assert created(f"ADD {web.url}/r.git /") == "2001-09-09T01:46:40Z"
+    assert created(f"ARG N=r\nADD {web.url}/${{N}}.git /", "SRC") == "2001-09-09T01:46:40Z"
+    assert created(f"ADD {web.url}/a.tar /") == "1970-01-11T00:00:00Z"
+    web.modified = formatdate(86400, usegmt=True)
+    assert created(f"ADD {web.url}/a.tar /") == "1970-01-02T00:00:00Z"
+    assert created(f"ADD {web.url}/a.tar /\nADD {web.url}/r.git /") == "2001-09-09T01:46:40Z"
+    assert created("ADD a /", args={"SOURCE_DATE_EPOCH": "86400"}) == "1970-01-02T00:00:00Z"
+    plain = docker.config(docker.build("FROM scratch\nCOPY Dockerfile /\n"))["created"]
+    assert created("ADD a /", args={"SOURCE_DATE_EPOCH": ""}) == plain
+    contexts = {"src": f"{web.url}/r.git"}
+    assert created("ADD a /", contexts=contexts) == "2001-09-09T01:46:40Z"
+
+
 def test_named_contexts_are_fetched_when_they_are_needed(
     docker: Docker, web: Files, tmp_path: Path
 ) -> None:

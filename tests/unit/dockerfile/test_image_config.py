@@ -292,3 +292,30 @@ def test_many_lines_take_time_in_proportion(line: str) -> None:
     start = time.process_time()
     image_config(text)
     assert time.process_time() - start < 2
+
+
+SOURCE = "ADD https://example.org/a.tar /\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        ("FROM box AS src\n" + SOURCE, "begins with box"),
+        ("FROM scratch AS src\n" + SOURCE + "RUN 1\n", "has RUN"),
+        ("FROM scratch AS src\nADD a /\n", "adds a"),
+        ("FROM scratch AS src\n", "adds nothing"),
+        ("FROM scratch AS src\nADD <<E /\nE\n", "adds a document"),
+    ],
+)
+def test_a_stage_that_is_no_source_has_no_time(stage: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Asked(f"{stage}FROM box\n", args={"SOURCE_DATE_EPOCH": "src"})
+    assert (caught.value.code, why in caught.value.message) == ("epoch-of-stage", True)
+    assert caught.value.where is not None
+    assert caught.value.where.line == 1
+
+
+def test_without_a_network_nobody_knows_the_time_of_a_stage() -> None:
+    with pytest.raises(UsageError) as caught:
+        Asked(f"FROM scratch AS src\n{SOURCE}FROM box\n", args={"SOURCE_DATE_EPOCH": "src"})
+    assert caught.value.code == "epoch-of-stage"
