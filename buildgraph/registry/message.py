@@ -11,14 +11,15 @@ that the other side says is believed without a bound: an answer's head has at mo
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import h11
 
 from buildgraph.registry.patience import Pace
 
 _LONGEST: Final = 1 << 20
-_READ: Final = 256 << 10
+_READ: Final = 120 << 10
+"""Below the 128 KiB from which malloc asks the kernel for each block anew."""
 _SWITCHING: Final = 101
 _TOO_LONG: Final = 431
 
@@ -175,7 +176,7 @@ class Answer:
         if head and self._closed and not self._parser.trailing_data[0]:
             message = "it closed the connection without an answer"
             raise NoAnswerError(message)
-        self._parser.receive_data(bytes(self._block[:count]))
+        self._parser.receive_data(cast("bytes", self._block[:count]))  # any bytes will do
 
     def _wrong(self, error: h11.RemoteProtocolError) -> MessageError:
         if self._closed:
