@@ -54,12 +54,13 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Bytes; ``excess`` is what is in use and so stays above the wanted size."""
+    """Bytes; ``excess`` is what is in use and so stays above the wanted size. ``stays``: the biggest first."""
 
     freed: int
     kept: int
     excess: int
     gone: tuple[Gone, ...]
+    stays: tuple[Gone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,11 @@ def cache_gc(home: Path, *, max_size: int | None, max_age: int | None, dry_run: 
     enter_private_mounts()
     with LocalStore.open(home) as store:
         found = gc.collect(store, max_size, max_age, dry_run=dry_run)
-    gone = [Gone(_for_people(e.name), e.size, e.reason) for e in found.evicted]
-    return Collected(found.freed, found.kept, found.excess, tuple(gone))
+    gone, stays = (
+        tuple(Gone(_for_people(e.name), e.size, e.reason) for e in several)
+        for several in (found.evicted, found.staying)
+    )
+    return Collected(found.freed, found.kept, found.excess, gone, stays)
 
 
 def doctor(home: Path) -> Sequence[Finding]:

@@ -104,13 +104,20 @@ def gc(
         dry_run=dry_run,
     )
     if as_json:
-        document = {"freed": found.freed, "kept": found.kept, "excess": found.excess}
-        out.document({"schema": 1, **document, "gone": [each.document() for each in found.gone]})
+        document: dict[str, object] = {
+            "schema": 1,
+            "freed": found.freed,
+            "kept": found.kept,
+            "excess": found.excess,
+            "gone": [each.document() for each in found.gone],
+        }
+        if explain:
+            document["stays"] = [each.document() for each in found.stays]
+        out.document(document)
         return
-    if explain or dry_run:
-        out.table(
-            ("size", "what", "why"), [(show_size(g.size), g.name, g.reason) for g in found.gone]
-        )
+    told = [(g, g.reason) for g in found.gone] if explain or dry_run else []
+    told += [(g, f"stays: {g.reason}") for g in found.stays] if explain else []
+    out.table(("size", "what", "why"), [(show_size(g.size), g.name, why) for g, why in told])
     verb = "would free" if dry_run else "freed"
     if found.excess:
         session.note(f"{show_size(found.excess)} above --max-size stay: they are in use")

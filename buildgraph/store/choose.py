@@ -36,7 +36,7 @@ class Candidate:
 
 
 class Choice:
-    """Call :meth:`older` and :meth:`until`, in this order, then :meth:`candidates`."""
+    """Call :meth:`older` and :meth:`until`, in this order, then :meth:`candidates` and :meth:`staying`."""
 
     def __init__(self, inventory: Inventory, pinned: frozenset[str]) -> None:
         self._inventory = inventory
@@ -90,6 +90,26 @@ class Choice:
         for name in self._loose:
             names = frozenset(spellings(name))
             yield Candidate(name, (name,), (), names, self._bytes([name]), "nothing refers to it")
+
+    def staying(self) -> Iterator[tuple[str, int, str]]:
+        """What was not chosen, as label, size and the reason, the biggest first."""
+        gone = {unit.name for unit, _, _ in self._evicted}
+        units = [unit for unit in self._inventory.units.values() if unit.name not in gone]
+        found = [(unit.label, self._own(unit.things), self._holds(unit)) for unit in units]
+        images = self._inventory.rooted.intersection(self._inventory.things)
+        if images:
+            found.append(("images", self._bytes(tuple(images)), "they have names"))
+        yield from sorted(found, key=lambda one: (-one[1], one[0]))
+
+    def _own(self, things: frozenset[str]) -> int:
+        return self._bytes(tuple(things - self._inventory.rooted))
+
+    def _holds(self, unit: Unit) -> str:
+        if unit.name not in self._free:
+            return "a running build uses it"
+        if unit.things and unit.things <= self._inventory.rooted:
+            return "an image consists of it"
+        return f"within the limits: {self._why(unit)}"
 
     def _leaves(
         self, rank: Callable[[Unit], tuple[float, int]], wanted: Callable[[Unit], bool]

@@ -36,12 +36,13 @@ class Evicted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What was taken out, or would be. ``excess`` is what is kept above ``max_size``: it is in use."""
+    """What was taken out, or would be, and what stays. ``excess`` is what is kept above ``max_size``: it is in use."""
 
     evicted: tuple[Evicted, ...]
     freed: int
     kept: int
     excess: int = 0
+    staying: tuple[Evicted, ...] = ()
 
 
 def collect(
@@ -67,6 +68,7 @@ def collect(
         if max_size is not None:
             choice.until(max_size)
         gone = list(choice.candidates())
+        staying = tuple(Evicted(*one) for one in choice.staying())
         if not dry_run and (gone or inventory.stale):
             store.raise_generation()
             for aside in store.home.glob("*.damaged-*"):
@@ -77,7 +79,7 @@ def collect(
         kept = inventory.total - freed
         excess = 0 if max_size is None else max(0, kept - max_size)
         evicted = (Evicted(candidate.label, candidate.size, candidate.reason) for candidate in gone)
-        return Collection(tuple(evicted), freed, kept, excess)
+        return Collection(tuple(evicted), freed, kept, excess, staying)
 
 
 class _Sweep:

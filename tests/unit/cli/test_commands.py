@@ -238,7 +238,10 @@ def test_cache_ls_names_workspaces_where_there_are_several(monkeypatch):
 
 def test_cache_gc(monkeypatch):
     gone = Row(name="deps", size=500, reason="never reused", document=lambda: {"name": "deps"})
-    found = Row(freed=1_000, kept=2_000, excess=10, gone=(gone,))
+    kept = Row(
+        name="os", size=900, reason="an image consists of it", document=lambda: {"name": "os"}
+    )
+    found = Row(freed=1_000, kept=2_000, excess=10, gone=(gone,), stays=(kept,))
     asked = Asked().replace(monkeypatch, cache_gc=found)
     said = run("cache", "gc", "--max-size", "20GB", "--max-age", "30d", "--dry-run")
     assert asked.calls[-1][2] == {
@@ -256,6 +259,11 @@ def test_cache_gc(monkeypatch):
         "excess": 10,
         "gone": [{"name": "deps"}],
     }
+    assert run("cache", "gc", "--explain").out.splitlines()[1:] == [
+        "500 B  deps  never reused",
+        "900 B  os    stays: an image consists of it",
+    ]
+    assert json.loads(run("cache", "gc", "--explain", "--json").out)["stays"] == [{"name": "os"}]
 
 
 def test_cache_verify(monkeypatch):
