@@ -1,10 +1,11 @@
 """``init``, ``check``, ``lock``, ``doctor`` and ``completion``: getting and keeping a workspace in order."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from buildgraph.cli import complete, engine, options, out
+from buildgraph.cli import complete, docker, engine, options, out
 from buildgraph.cli.command import command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.session import Session
@@ -73,11 +74,20 @@ def _name(directory: Path) -> str:
     examples=(
         ("buildgraph check", "is the Buildfile right?"),
         ("buildgraph -f other.toml check", "is another one?"),
+        ("buildgraph check -f Dockerfile", "a Dockerfile, as build --check does"),
     ),
 )
 @options.model
-def check(session: Session, *, sets: tuple[str, ...], platform: str | None) -> None:
+@docker.naming_options
+def check(
+    session: Session, /, *, sets: tuple[str, ...], platform: str | None, **given: Any
+) -> None:
     """Check the Buildfile: every mistake is reported, nothing is built. Exit code 2 if there are any."""
+    asked = docker.request_about(session, given)
+    if asked is not None:
+        request = options.request(session, platform=platform, docker=asked)
+        docker.answer(session, request, "check", as_json=False)
+        return
     for warning in engine.check(options.request(session, (), sets, platform=platform)):
         session.note(f"warning: {warning}")
     session.note("the Buildfile is right")

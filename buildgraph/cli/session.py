@@ -62,7 +62,7 @@ class Session:
             raise UsageError(
                 "not-a-buildfile",
                 f"{self.named!r} is no Buildfile",
-                hint="name a .toml file; build, plan, why, graph, ls, query and convert take a Dockerfile",
+                hint="name a .toml file; build, plan, why, graph, ls, query, check and convert take a Dockerfile",
             )
         return Path(os.path.abspath(self.named)) if self.named else None
 

@@ -171,7 +171,9 @@ def _stopsignal(args: Arguments) -> Stopsignal:
 
 
 def _healthcheck(args: Arguments) -> Healthcheck:
-    rest = args.one()
+    rest = args.rest
+    if not rest:
+        raise args.bad("HEALTHCHECK has no command", "write HEALTHCHECK CMD command, or NONE")
     kind = re.split(f"[{re.escape(SPACES)}]", rest, maxsplit=1)[0]
     found = args.command(rest[len(kind) :].strip(SPACES))
     given = found.words if found.exec else found.text

@@ -140,7 +140,7 @@ class _Writer:
                 ["Commands run as docker runs them; without this, as buildgraph does."],
             )
         for secret in commands.secrets(self._found.steps):
-            variable = slug(secret).upper().replace("-", "_").replace(".", "_")
+            variable = slug(secret).upper().replace("-", "_")
             yield Table(("secret", secret), {"env": variable}, ["or a file; --secret wins"])
 
     def _ignore(self) -> list[str]:

@@ -212,7 +212,7 @@ def _of_context(context: Context, path: str, around: Around, found: Body) -> Ite
 def _cache(
     step: m.Step, run: m.Run, mount: m.CacheMount, around: Around, found: Body
 ) -> dict[str, Value]:
-    name = mount.id if _CACHE.fullmatch(mount.id) else slug(mount.id.replace("/.", "/")) or "cache"
+    name = mount.id if _CACHE.fullmatch(mount.id) else slug(mount.id) or "cache"
     made: dict[str, Value] = {"cache": name, "target": fixed(mount.target)}
     if mount.sharing != "shared":
         made["sharing"] = mount.sharing

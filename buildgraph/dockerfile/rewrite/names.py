@@ -6,7 +6,7 @@ from posixpath import basename
 from buildgraph.dockerfile.rewrite.shell import commands
 from buildgraph.spec import model as m
 
-_SLUG = re.compile(r"[^a-z0-9_.]+")
+_SLUG = re.compile(r"[^a-z0-9_]+")
 _LONGEST = 40
 _SMALL = "set cd echo export mkdir true test [ if for while then do { ( : ."
 _BORING = frozenset(_SMALL.split())
@@ -21,7 +21,7 @@ _INTERPRETER = re.compile(r"python[0-9.]*")
 
 def slug(text: str) -> str:
     """Letters that can stand in a name; empty if there are none."""
-    return _SLUG.sub("-", text.lower())[:_LONGEST].strip("-._")
+    return _SLUG.sub("-", text.lower())[:_LONGEST].strip("-_")
 
 
 class Names:

@@ -141,7 +141,7 @@ def test_what_is_refused(asked, words, said):
     assert said in found.err
 
 
-@pytest.mark.parametrize("command", ["check", "init", "lock"])
+@pytest.mark.parametrize("command", ["init", "lock"])
 def test_other_commands_want_a_buildfile(command):
     said = run("-f", "Dockerfile", command)
     assert said.code == 2

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from support.screen import Asked, run
 
+from buildgraph.build.dockercall import Called
 from buildgraph.build.request import DockerRequest
 
 NAMED = (("why", "x"), ("query", "deps", "x"), ("query", "path", "x", "y"), ("ls",))
@@ -104,6 +105,17 @@ def test_what_is_refused(asked, words, said):
     found = run(*words)
     assert found.code == 2
     assert said in found.err
+
+
+def test_a_check_of_one_is_that_of_build(monkeypatch, place):
+    called = Called("told\n", warnings=1)
+    asked = Asked().replace(monkeypatch, call=called, check=())
+    (place / "Dockerfile").touch()
+    said = run("check", "--target", "b")
+    assert (said.code, said.out) == (1, "told\n")
+    assert asked.calls[-1][1][1:] == (DockerRequest(target="b"), "check")
+    (place / "Buildfile.toml").touch()
+    assert run("check").code == 0
 
 
 def test_a_plan_tells_instructions(monkeypatch):
