@@ -1,13 +1,20 @@
 """``cache``: what the store holds, whether it is sound, and how to make it smaller."""
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
-from buildgraph.cli import catalog, engine, options, out
+from buildgraph.cli import engine, options, out
 from buildgraph.cli.command import Group, command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.quantity import parse_age, parse_size, show_seconds, show_size
 from buildgraph.cli.session import Session
 from buildgraph.errors import DifferenceError
+
+if TYPE_CHECKING:
+    from buildgraph.build.exchange import Exchanged
+    from buildgraph.spec.cacheurl import CacheURL
 
 cache = Group(
     "cache",
@@ -16,8 +23,8 @@ cache = Group(
         ("buildgraph cache info", "how big it is"),
         ("buildgraph cache gc --max-size 20GB", "make it smaller"),
         ("buildgraph cache verify", "recompute everything that it holds"),
+        ("buildgraph cache export /mnt/cache", "give all results to other machines"),
     ),
-    later=catalog.LATER_CACHE,
 )
 
 
@@ -124,5 +131,45 @@ def gc(
     session.note(f"{verb} {show_size(found.freed)}, {show_size(found.kept)} left")
 
 
-for _each in (info, ls, verify, gc):
+_cache = click.argument("cache_", metavar="URL|FOLDER")
+
+
+@command(
+    "export",
+    examples=(
+        ("buildgraph cache export /mnt/usb/cache", "into a folder"),
+        ("buildgraph cache export registry://registry.example.com/shop/cache", "into a registry"),
+    ),
+)
+@_cache
+def export(session: Session, *, cache_: str) -> None:
+    """Copy all recorded results of steps into a remote cache, for builds on other machines."""
+    with session.watch() as watcher:
+        found = engine.cache_export(session.home, _url(session, cache_), os.environ, watcher)
+    _tell(session, found, "written")
+
+
+@command("import", examples=(("buildgraph cache import /mnt/usb/cache", "what another exported"),))
+@_cache
+def import_(session: Session, *, cache_: str) -> None:
+    """Copy all results of steps out of a remote cache, with the bytes of their layers."""
+    with session.watch() as watcher:
+        found = engine.cache_import(session.home, _url(session, cache_), os.environ, watcher)
+    _tell(session, found, "read")
+
+
+def _url(session: Session, text: str) -> "CacheURL":
+    from buildgraph.spec.cacheurl import parse
+
+    return parse(text if "://" in text else f"file://{text}").below(os.fspath(session.directory))
+
+
+def _tell(session: Session, found: "Exchanged", verb: str) -> None:
+    failed = f", {found.failed} failed" if found.failed else ""
+    session.note(f"{found.moved} records {verb}, {found.there} were there{failed}")
+    if found.failed:
+        raise click.exceptions.Exit(4)
+
+
+for _each in (info, ls, verify, gc, export, import_):
     cache.add_command(_each)

@@ -75,8 +75,6 @@ volume report trace runs
 LATER = frozenset(_LATER.split())
 """Named in the manual, not supported yet: they say so and exit 2."""
 
-LATER_CACHE = frozenset({"export", "import"})
-
 LATER_OPTIONS: Mapping[str, bool] = {
     "--cgroup-parent": True,
     "--cpu-period": True,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildgraph.build.access import Kept
     from buildgraph.build.dockercall import Call, Called
     from buildgraph.build.dockerconvert import Rewritten
+    from buildgraph.build.exchange import Exchanged
     from buildgraph.build.images import ImageEntry
     from buildgraph.build.looking import HistoryEntry
     from buildgraph.build.request import DockerRequest, Request, Summary
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from buildgraph.build.survey import GraphView, Target
     from buildgraph.build.transfer import Transferred
     from buildgraph.events import Observer
+    from buildgraph.spec.cacheurl import CacheURL
 
 Question = Literal["deps", "rdeps", "path"]
 
@@ -218,6 +220,22 @@ def cache_gc(
     from buildgraph.build import store
 
     return store.cache_gc(home, max_size=max_size, max_age=max_age, dry_run=dry_run)
+
+
+def cache_export(
+    home: Path, url: "CacheURL", environ: Mapping[str, str], observer: "Observer"
+) -> "Exchanged":
+    from buildgraph.build import exchange
+
+    return exchange.export_cache(home, url, environ, observer)
+
+
+def cache_import(
+    home: Path, url: "CacheURL", environ: Mapping[str, str], observer: "Observer"
+) -> "Exchanged":
+    from buildgraph.build import exchange
+
+    return exchange.import_cache(home, url, environ, observer)
 
 
 def doctor(home: Path) -> "Sequence[Finding]":

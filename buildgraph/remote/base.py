@@ -5,7 +5,7 @@ record that names them. What is missing is None or False; a cache that cannot be
 are a ContentError: whoever asks takes both for a miss. Safe to use from several threads and by any number of machines.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
 from buildgraph.oci.descriptor import Descriptor
@@ -40,6 +40,9 @@ class RemoteCache(Protocol):
 
         ``afresh``: what is there may be damaged; a cache that can replace it does.
         """
+
+    def names(self) -> Iterator[str]:
+        """Of all records, in any order."""
 
     def is_empty(self) -> bool:
         """Whether nobody ever put anything here."""

@@ -91,6 +91,14 @@ class Folder:
                 temp.unlink(missing_ok=True)
         return blob.size
 
+    def names(self) -> Iterator[str]:
+        with _reading(self._path):
+            try:
+                found = os.listdir(self._path / "records")
+            except FileNotFoundError:
+                found = []
+        yield from sorted(name for name in found if not name.startswith("."))
+
     def is_empty(self) -> bool:
         return not (self._path / MARKER).is_file()
 

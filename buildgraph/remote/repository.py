@@ -11,7 +11,7 @@ same registry they are mounted.
 import io
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from buildgraph.digest import Digest
@@ -74,6 +74,11 @@ class RegistryCache:
         with self._uploads[blob.digest]:
             how = self._open().upload(blob, open_blob, self._near(blob.digest))
         return blob.size if how == "uploaded" else 0
+
+    def names(self) -> Iterator[str]:
+        for tag in self._open().tags():
+            if tag.startswith(PREFIX):
+                yield tag.removeprefix(PREFIX)
 
     def is_empty(self) -> bool:
         return next(iter(self._open().tags()), None) is None

@@ -49,6 +49,7 @@ class RemoteCacheContract:
         assert cache.is_empty()
         assert cache.get(NAME) is None
         assert not cache.has(NAME)
+        assert list(cache.names()) == []
 
     def test_a_record_comes_back_as_it_was_put(self, cache):
         put(cache, b"tree")
@@ -60,6 +61,7 @@ class RemoteCacheContract:
         content = there.get(NAME)
         assert content == record.to_bytes()
         assert parse(content, NAME) == record
+        assert list(there.names()) == [NAME]
 
     def test_a_record_without_blobs(self, cache):
         record = Record(record_of(b"").result)

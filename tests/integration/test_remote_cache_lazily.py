@@ -7,12 +7,15 @@ import pytest
 from support.machines import Machines, runs
 from support.registry import Registry, running
 
+from buildgraph.build.exchange import Exchanged, export_cache, import_cache
 from buildgraph.build.request import OutputSpec
+from buildgraph.events import Event, Warned
 from buildgraph.names import Reference
 from buildgraph.registry.client import Registries
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.settings import Settings
 from buildgraph.remote.record import TREE, parse
+from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.store.gc import collect
 from buildgraph.store.local import LocalStore
 from buildgraph.store.verify import verify
@@ -125,3 +128,34 @@ def layers_of(registry: Registry) -> set[str]:
         there = registries.repository(Reference.parse(f"{registry.host}/team/cache"))
         records = [parse(there.manifest(tag).content, tag) for tag in there.tags()]
     return {b.digest.hex for r in records for b in r.blobs if b.media_type != TREE and b.size > 2}
+
+
+@pytest.mark.parametrize("kind", ["file", "registry"])
+def test_a_store_is_exported_and_imported_without_a_build(tmp_path, registry, kind):
+    place = f"{registry.host}/team/cache" if kind == "registry" else f"{tmp_path}/cache"
+    machines, url = Machines.make(tmp_path), CacheURL(kind, place)
+    first = machines.on("one")
+    made = first.build(TEXT)
+    exported = export_cache(first.workspace.home, url, {}, lambda _event: None)
+    assert exported.moved > 4
+    again = export_cache(first.workspace.home, url, {}, lambda _event: None)
+    assert again == Exchanged(0, exported.moved, 0)
+    second = machines.on("two")
+    imported = import_cache(second.workspace.home, url, {}, lambda _event: None)
+    assert (imported.moved + imported.there, imported.failed) == (exported.moved, 0)
+    registry.stop()
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    assert second.build(MORE).ok
+    assert runs(second) == {"ctx/stage-1/4-run"}
+    assert second.build(TEXT).images[0].digest == made.images[0].digest
+    with LocalStore.open(second.workspace.home) as store:
+        assert verify(store).findings == ()
+
+
+def test_what_cannot_be_imported_is_counted_and_told(machines):
+    machines.build("one", TEXT)
+    damage(layers(machines))
+    events: list[Event] = []
+    found = import_cache(machines.on("two").workspace.home, machines.urls[0], {}, events.append)
+    assert found.failed
+    assert {e.code for e in events if isinstance(e, Warned)} == {"cache-damaged"}

@@ -6,6 +6,7 @@ import pytest
 from support.screen import Asked, run
 
 from buildgraph.build.request import DockerRequest
+from buildgraph.spec.cacheurl import CacheURL
 
 PLAN = {
     "schema": 1,
@@ -281,3 +282,15 @@ def test_a_damaged_store_is_exit_code_5(monkeypatch):
 @pytest.mark.parametrize("words", ["--max-size big", "--max-age old", "--max-size -1"])
 def test_wrong_amounts(words):
     assert run("cache", "gc", *words.split()).code == 2
+
+
+def test_cache_export_and_import(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    moved, bad = Row(moved=3, there=1, failed=0), Row(moved=0, there=0, failed=2)
+    asked = Asked().replace(monkeypatch, cache_export=moved, cache_import=bad)
+    assert "3 records written, 1 were there" in run("cache", "export", "there").err
+    assert asked.calls[-1][1][1] == CacheURL("file", f"{tmp_path}/there")
+    said = run("cache", "import", "registry://h.example/cache")
+    assert (said.code, "2 failed" in said.err) == (4, True)
+    assert asked.calls[-1][1][1] == CacheURL("registry", "h.example/cache")
+    assert run("cache", "export", "s3://bucket/x").code == 2
