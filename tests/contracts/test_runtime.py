@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import capability, sandboxes
+from support.bed import Bed, command_lines, processes_with
 
 from buildgraph.errors import MachineError, UsageError
 from buildgraph.sandbox import profile
@@ -23,27 +24,7 @@ from buildgraph.sandbox.runtime import (
     TmpfsPoint,
     stubs,
 )
-from buildgraph.sandbox.snapshot import Active, Snapshots
-
-
-class Bed:
-    """A runtime, a fresh root, and short ways to run something there."""
-
-    def __init__(self, runtime: Runtime, active: Active, store: Snapshots) -> None:
-        self.runtime, self.active, self.store = runtime, active, store
-
-    def command(self, *argv: str, **keys: object) -> Command:
-        return Command(self.active.root, argv, **keys)  # type: ignore[arg-type]
-
-    def sh(self, script: str, **keys: object) -> str:
-        ended, output = sandboxes.run(self.runtime, self.command("sh", "-euc", script, **keys))
-        assert ended.ok, output
-        return output
-
-    def changes(self) -> list[str]:
-        self.active.quiesce()
-        upper = self.active.upper
-        return sorted(str(path.relative_to(upper)) for path in upper.rglob("*"))
+from buildgraph.sandbox.snapshot import Snapshots
 
 
 class RuntimeContract:
@@ -397,17 +378,3 @@ class TestRunc(OciContract):
 class TestCrun(OciContract):
     def make(self, scratch: Path) -> Runtime:
         return OciRuntime("crun", scratch)
-
-
-def command_lines() -> list[str]:
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
-
-
-def processes_with(mark: str) -> list[str]:
-    return [line for line in command_lines() if mark in line and "sleep" in line]

@@ -10,6 +10,20 @@ from buildgraph.fs.fingerprint import StatCache
 LONG_AFTER = 1 << 62
 """A moment after which no file was touched: nothing is racy."""
 
+MONOREPO = {
+    "Buildfile.toml": "x",
+    ".git/HEAD": "ref",
+    "lib/a.py": "a",
+    "lib/a_test.py": "t",
+    "lib/__pycache__/a.pyc": "c",
+    "lib/sub/b.py": "b",
+    "lib/sub/.git": "gitdir: elsewhere",
+    "lib/empty/": "",
+    "run.sh": "+xecho",
+    "link": "-> lib/a.py",
+    "lib.py": "sorts between lib and lib/",
+}
+
 
 def grow(root: Path, files: Mapping[str, str]) -> Path:
     """Each path with its text; a path that ends in / is an empty folder, ``-> x`` a link to x, ``+x`` executable."""
