@@ -30,6 +30,7 @@ from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
     CopyStep,
+    DockerCopyStep,
     RemoteStep,
     RunStep,
     StepId,
@@ -324,7 +325,7 @@ def _facts(session: Session) -> Facts | None:
     )
     steps = session.workspace.graph.steps.values()
     ages = any(isinstance(s, RunStep) and (s.reuse.never or s.reuse.max_age) for s in steps)
-    ages = ages or any(isinstance(s, CopyStep) and s.keep_time for s in steps)
+    ages = ages or any(isinstance(s, CopyStep | DockerCopyStep) and s.keep_time for s in steps)
     ages = ages or any(isinstance(s, RemoteStep) and not is_pinned(s) for s in steps)
     if asks or ages or not session.workspace.repeatable:
         return None

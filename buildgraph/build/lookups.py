@@ -184,7 +184,8 @@ class Lookups:
         if isinstance(step, DockerCopyStep):
             words = [s for s in step.sources if isinstance(s, DockerFiles)]
             known = [word for word in words if final or word.stack is None]
-            files |= {word: self._selections.words_digest(word) for word in known}
+            times = step.keep_time
+            files |= {word: self._selections.words_digest(word, times=times) for word in known}
         for selected in files_of(step):
             if isinstance(selected, ContextFiles) or final:
                 times = isinstance(step, CopyStep) and step.keep_time

@@ -82,6 +82,8 @@ class DockerRequest:
     no_cache_filter: tuple[str, ...] = ()
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    keep_times: bool = False
+    """Files in layers keep the times that they have, instead of one for all."""
     stdin: BinaryIO | None = field(default=None, compare=False)
 
 

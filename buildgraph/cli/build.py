@@ -128,6 +128,8 @@ def build(
         targets = ()
         outputs, named, pushed = dockervalues.exported(outputs)
         tags, push = (*tags, *named), push or ("all" if pushed else None)
+    if asked is not None and asked.keep_times:
+        options.refuse_rewriting(outputs)
     written = tuple(options.output(text, docker=asked is not None) for text in outputs)
     if quiet:
         session = replace(session, progress="quiet", plan_file=None)

@@ -81,7 +81,6 @@ LATER_OPTIONS: Mapping[str, bool] = {
     "--cpu-quota": True,
     "--cpu-shares": True,
     "--cpuset-cpus": True,
-    "--timestamps": True,
     "--trace": True,
     "--report": True,
     "--on": True,

@@ -75,6 +75,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--ulimit",
         {"metavar": "NAME=SOFT[:HARD]", "multiple": True, "help": "A limit that a RUN has."},
     ),
+    (
+        "--timestamps",
+        {
+            "type": click.Choice(["epoch", "keep"]),
+            "default": "epoch",
+            "help": "Give files in layers one time for all, or keep those that they have.",
+        },
+    ),
     ("--check", {"is_flag": True, "help": "Check the Dockerfile instead of building it."}),
     (
         "--call",
@@ -256,6 +264,7 @@ def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerReques
         pull=bool(given["pull"]),
         no_cache_filter=tuple(s for each in given["no_cache_filter"] for s in each.split(",")),
         shm_size=size(given["shm_size"]),
+        keep_times=given["timestamps"] == "keep",
         ulimits=dict(limit(each) for each in given["ulimit"]),
         stdin=sys.stdin.buffer if "-" in (context, file) else None,
     )

@@ -20,6 +20,8 @@ _STREAMED = ("tar", "oci-archive", "docker")
 """The types of output that are one file."""
 
 _COMPRESSION = ("compression", "compression-level")
+_REWRITTEN = "rewrite-timestamp"
+"""Asks docker for what is always so: no file of a new layer is younger than the image."""
 _LEVELS: 'Mapping[str, tuple[Literal["", "gzip", "zstd", "none"], range]]' = {
     "": ("", range(0)),
     "gzip": ("gzip", range(10)),
@@ -131,7 +133,10 @@ def output(text: str, *, docker: bool = False) -> "OutputSpec":
 
     if docker and text and "=" not in text:
         return OutputSpec("tar", "-") if text == "-" else OutputSpec("local", os.path.abspath(text))
-    found = parse_fields("--output", text, ("type", "dest", *(_COMPRESSION if docker else ())))
+    known = ("type", "dest", *((*_COMPRESSION, _REWRITTEN) if docker else ()))
+    found = parse_fields("--output", text, known)
+    if found.get(_REWRITTEN, "true") not in ("true", "false"):
+        raise _bad_output(text, f"{_REWRITTEN} is true or false", "leave it out: it is always done")
     wanted, dest = found.get("type", ""), found.get("dest", "")
     kind = next((each for each in OUTPUT_TYPES if each == wanted), None)
     if kind is None:
@@ -154,6 +159,15 @@ def output(text: str, *, docker: bool = False) -> "OutputSpec":
     compression, level = _compression(text, found)
     place = dest if dest in ("", "-") else os.path.abspath(dest)
     return OutputSpec(kind, place, compression, level)
+
+
+def refuse_rewriting(outputs: Sequence[str]) -> None:
+    """Of ``--timestamps keep`` beside an output that asks for other times."""
+    for text in outputs:
+        if f"{_REWRITTEN}=true" in text.split(","):
+            raise _bad_output(
+                text, "--timestamps keep keeps what it would rewrite", "leave one of them out"
+            )
 
 
 def _compression(

@@ -79,6 +79,8 @@ class Options:
     hostname: str = ""
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    keep_times: bool = False
+    """Files in layers keep their times."""
     context_time: int | None = None
     time_of: Callable[[GitTree | RemoteFile], int | None] | None = field(
         default=None, compare=False

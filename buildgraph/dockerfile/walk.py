@@ -160,6 +160,7 @@ class Walk:
                 kind,
                 self.stages.file.location(self.at),
                 on=tuple(self.state.stack) if _looks_below(kind) else (),
+                normalize=m.Normalize(time="keep" if options.keep_times else "epoch"),
                 platform=self.node.platform if isinstance(kind, m.Run) else None,
                 title=self._title(each),
             )

@@ -106,15 +106,12 @@ class Selections:
         found = self.matches(files)
         return self._archives().opened(found) if files.unpack else found
 
-    def words_digest(self, files: DockerFiles) -> Digest:
-        """Of the names and all that they stand for."""
+    def words_digest(self, files: DockerFiles, *, times: bool = False) -> Digest:
+        """Of the names and all that they stand for; ``times``: with those that files have now."""
+        if times:
+            return _named_digest(map(_timed_match, self.matches(files)))
         if files not in self._digests:
-            named = (
-                one.entry._replace(path=b"%d/%b/%b" % (at, match.name, one.entry.path))
-                for at, match in enumerate(self.matches(files))
-                for one in match.found
-            )
-            self._digests[files] = tree.digest(named)
+            self._digests[files] = _named_digest(self.matches(files))
         return self._digests[files]
 
     def survey(self, files: ContextFiles) -> tuple[Found, ...] | None:
@@ -209,8 +206,12 @@ def recipe_of(
         case DockerCopyStep():
             from buildgraph.graph.dockerrecipe import of_docker_copy
 
+            def matches(files: DockerFiles) -> "Iterable[Match]":
+                opened = selections.unpacked(files)
+                return map(_timed_match, opened) if step.keep_time else opened
+
             return of_docker_copy(
-                step, selections.unpacked, lambda owner: owners(step.names, owner, step.where)
+                step, matches, lambda owner: owners(step.names, owner, step.where)
             )
         case WorkdirStep():
             from buildgraph.graph.dockerrecipe import of_workdir
@@ -228,11 +229,27 @@ def _timed(selections: Selections) -> Callable[[Files], tuple[Found, ...]]:
     """Files of the context with the times that they have now; those of a stack bring theirs along."""
 
     def found(files: Files) -> tuple[Found, ...]:
-        return tuple(
-            one._replace(entry=one.entry._replace(mtime=os.lstat(one.origin.host).st_mtime_ns))
-            if one.origin.host
-            else one
-            for one in selections.found(files)
-        )
+        return _with_times(selections.found(files))
 
     return found
+
+
+def _with_times(found: Iterable[Found]) -> tuple[Found, ...]:
+    return tuple(
+        one._replace(entry=one.entry._replace(mtime=os.lstat(one.origin.host).st_mtime_ns))
+        if one.origin.host
+        else one
+        for one in found
+    )
+
+
+def _timed_match(match: "Match") -> "Match":
+    return match._replace(found=_with_times(match.found))
+
+
+def _named_digest(matches: "Iterable[Match]") -> Digest:
+    return tree.digest(
+        one.entry._replace(path=b"%d/%b/%b" % (at, match.name, one.entry.path))
+        for at, match in enumerate(matches)
+        for one in match.found
+    )

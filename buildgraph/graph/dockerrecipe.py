@@ -126,10 +126,11 @@ class _Copying:
             link = tree.REPLACE
         elif entry.kind == tree.HARDLINK:
             link = self._above + link
-        return entry._replace(path=path, uid=uid, gid=gid, link=link, mtime=None)
+        mtime = entry.mtime if self._step.keep_time else None
+        return entry._replace(path=path, uid=uid, gid=gid, link=link, mtime=mtime)
 
     def _shape(self, entry: Entry, path: bytes) -> Entry:
-        _, kind, mode, uid, gid, size, content, link, xattrs, device, _ = entry
+        _, kind, mode, uid, gid, size, content, link, xattrs, device, mtime = entry
         if self._owner:
             uid, gid = self._owner
         directory = kind == tree.DIRECTORY
@@ -140,7 +141,8 @@ class _Copying:
             link = tree.REPLACE if self._step.link else tree.STRICT
         elif kind == tree.HARDLINK:
             link = self._above + link
-        return Entry(path, kind, mode, uid, gid, size, content, link, xattrs, device)
+        mtime = mtime if self._step.keep_time else None
+        return Entry(path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime)
 
     def recipe(self) -> Recipe:
         if not self._made:

@@ -138,7 +138,8 @@ def _git(step: GitStep, commit: str) -> dict[str, Document]:
 
 
 def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:
-    return {
+    times: dict[str, Document] = {"time": "keep"} if step.keep_time else {}
+    return times | {
         "sources": [_source(source, inputs) for source in step.sources],
         "to": step.to,
         "owner": _owner(step.owner),

@@ -25,7 +25,15 @@ def docker_copy(
 ) -> DockerCopyStep:
     sources = tuple(_source(source, step, copy, stack_of) for source in copy.sources)
     return DockerCopyStep(
-        step_id, sources, copy.to, copy.owner, copy.mode, copy.link, names, step.where
+        step_id,
+        sources,
+        copy.to,
+        copy.owner,
+        copy.mode,
+        copy.link,
+        names,
+        step.where,
+        step.normalize.time == "keep",
     )
 
 

@@ -97,7 +97,7 @@ class CopyStep:
 @dataclass(frozen=True, slots=True)
 class DockerCopyStep:
     """COPY or ADD; ``to`` is absolute. ``link``: the layer is the same whatever is below, but for the attributes of
-    directories there."""
+    directories there. ``keep_time``: files keep the times that they have where they come from."""
 
     id: StepId
     sources: tuple[DockerFiles | InlineFile, ...]
@@ -107,6 +107,7 @@ class DockerCopyStep:
     link: bool
     names: Stack
     where: Location = field(compare=False)
+    keep_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,3 +234,13 @@ def test_quiet_prints_the_image(monkeypatch):
     Asked().replace(monkeypatch, build=Summary(True, {}, (image,)))
     said = run("build", "-q", "-f", "D")
     assert (said.code, said.out, said.err) == (0, "sha256:c\n", "")
+
+
+def test_times_are_kept_or_rewritten(asked):
+    output = "type=oci,dest=x,rewrite-timestamp=true"
+    assert run("build", "-f", "D", "-o", output, ".").code == 0
+    assert not asked.request.docker.keep_times
+    assert run("build", "-f", "D", "--timestamps", "keep", ".").code == 0
+    assert asked.request.docker.keep_times
+    for words in (("--timestamps", "keep", "-o", output), ("-o", f"{output}x")):
+        assert "error[bad-option-value]" in run("build", "-f", "D", *words, ".").err
