@@ -32,6 +32,7 @@ from buildgraph.plan.plan import Execute, Reuse, decide, expired
 from buildgraph.registry.stopping import StoppedError
 from buildgraph.sandbox.namespace import whole_mounts
 from buildgraph.store.base import ActionResult
+from buildgraph.store.faults import room
 from buildgraph.values import dataclass, field
 
 
@@ -107,7 +108,7 @@ class Nodes:
         step = self._graph.steps.get(StepId(node))
         if step is None:
             image = self._graph.images[node.partition(":")[2]]
-            with blaming(image.where):
+            with blaming(image.where), room(self._session.store.home):
                 self._make_image(image)
             return
         assert not isinstance(step, BaseStep)
@@ -118,7 +119,7 @@ class Nodes:
         self._observe(StepStarted(_bare(step.id), kind_of(step), reason, title=title))
         began = time.monotonic()
         try:
-            with blaming(step.where):
+            with blaming(step.where), room(self._session.store.home):
                 result, made = self._result(step, decision)
         except BaseException as error:
             ended = isinstance(error, StoppedError | LayerLostError)

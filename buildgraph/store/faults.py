@@ -33,6 +33,17 @@ def translated(path: str | Path) -> Iterator[None]:
         raise known from error
 
 
+@contextmanager
+def room(path: str | Path) -> Iterator[None]:
+    """The same for a full disk alone, around work whose other errors are not the store's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _SPACE:
+            raise
+        raise no_space(os.fsdecode(error.filename) if error.filename else path) from error
+
+
 def machine_error(error: OSError, path: str | Path) -> MachineError | None:
     named = os.fsdecode(error.filename) if error.filename else str(path)
     if error.errno in _SPACE:

@@ -83,16 +83,36 @@ def test_a_full_store_is_said_and_goes_on_with_space(ws, disk, target):
     assert program.digests_of("small") == small
 
 
-def test_no_inodes_left_is_said(ws, disk):
-    program = Program(ws.folder, disk / "home")
-    program.run("build", "small")
-    remount(disk, "size=60m,nr_inodes=200")
+def many_files(ws):
     for number in range(300):
         ws.write(f"many/{number}", f"{number}")
     ws.buildfile(
         BUILDFILE
         + '[step.m]\non = ["box"]\nmounts = [{ bind = "many", target = "/m" }]\nrun = "cp -r /m /n"\n'
     )
+
+
+def test_a_store_that_fills_up_anywhere_says_what_has_no_room(ws, disk):
+    """Each round a little more gets done before the disk is full."""
+    many_files(ws)
+    codes = set()
+    for kilobytes in range(2000, 12_000, 900):
+        remount(disk, f"size={kilobytes}k")
+        process = Program(ws.folder, disk / "home").start("build", "m", "--progress", "plain")
+        _, said = process.communicate(timeout=60)
+        codes.add(process.returncode)
+        if process.returncode:
+            (told,) = (line for line in said.splitlines() if line.startswith("error[no-space]"))
+            assert "no space left for" in told or "no space left to unpack" in told
+        subprocess.run(["rm", "-rf", disk / "home"], check=True)
+    assert codes == {0, 3}
+
+
+def test_no_inodes_left_is_said(ws, disk):
+    program = Program(ws.folder, disk / "home")
+    program.run("build", "small")
+    remount(disk, "size=60m,nr_inodes=200")
+    many_files(ws)
     says(program, "no-space", "m")
     program.run("cache", "verify")
     remount(disk, "nr_inodes=10000")
