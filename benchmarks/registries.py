@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import socket
@@ -44,6 +45,24 @@ class Blobs:
             out.seek(0)
             return ran, float(out.read())
 
+    def push(self, command: str) -> measure.Ran:
+        """The whole of `buildgraph push`, from a store that has seen no registry: what it had would be mounted."""
+        store = self._store(command)
+        self.pushed += 1
+        home = store.with_name(f"home{self.pushed}")
+        subprocess.run(["cp", "-a", str(store), str(home)], check=True)
+        argv = [command, "--home", str(home), "push", "blob", f"{self.host}/bench/r{self.pushed}:1"]
+        return measure.timed(argv, HERE)
+
+    def _store(self, command: str) -> Path:
+        """A store with the image `blob`, whose one layer is the blob."""
+        store, layout = self.file.parent / "home", self.file.parent / "layout"
+        if not store.exists():
+            _write_layout(layout, self.file, self.digest)
+            argv = [command, "--home", str(store), "copy", f"oci:{layout}:blob", "store:blob"]
+            measure.timed(argv, HERE)
+        return store
+
     def argv(self, verb: str) -> list[str]:
         if verb == "push":
             self.pushed += 1
@@ -77,6 +96,29 @@ def blobs(folder: Path, scale: float) -> Iterator[Blobs]:
         file = folder / "blob"
         file.write_bytes(content)
         yield Blobs(host, file, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
+
+
+def _write_layout(folder: Path, layer: Path, digest: str) -> None:
+    """An OCI layout of one image, `blob`. What the layer unpacks to matters to nobody who only moves it."""
+    kinds = "application/vnd.oci.image."
+    (folder / "blobs/sha256").mkdir(parents=True)
+    os.link(layer, folder / "blobs/sha256" / digest.removeprefix("sha256:"))
+
+    def document(kind: str, content: dict[str, object]) -> dict[str, object]:
+        text = json.dumps(content).encode()
+        found = hashlib.sha256(text).hexdigest()
+        (folder / "blobs/sha256" / found).write_bytes(text)
+        return {"mediaType": kinds + kind, "digest": f"sha256:{found}", "size": len(text)}
+
+    rootfs = {"type": "layers", "diff_ids": [digest]}
+    config = document("config.v1+json", {"architecture": "amd64", "os": "linux", "rootfs": rootfs})
+    size = layer.stat().st_size
+    layers = [{"mediaType": kinds + "layer.v1.tar", "digest": digest, "size": size}]
+    image = {"schemaVersion": 2, "mediaType": f"{kinds}manifest.v1+json"}
+    manifest = document("manifest.v1+json", {**image, "config": config, "layers": layers})
+    manifest["annotations"] = {"org.opencontainers.image.ref.name": "blob"}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
 @contextlib.contextmanager

@@ -199,21 +199,20 @@ def w3_no_op(bench: Bench) -> Outcome:
 
 
 def push_blob(bench: Bench) -> Outcome:
-    """CPU of the two clients; the registry takes its own."""
+    """CPU of the two whole processes; the registry takes its own. Most of ours is the start: the rest is told, too."""
     bench.homes += 1
     with registries.blobs(bench.folder / f"push{bench.homes}", bench.scale) as blobs:
-        pairs = [(blobs.ours("push"), blobs.curl_push()) for _ in range(bench.rounds)]
-    whole = statistics.median(ran.cpu for (ran, _), _ in pairs)
+        blobs.push(bench.command)  # what is read for the first time is read now
+        pairs = [
+            (blobs.push(bench.command), blobs.curl_push()) for _ in range(bench.rounds * 2 + 1)
+        ]
+        moving = statistics.median(blobs.ours("push")[1] for _ in range(bench.rounds))
     walls = [
-        statistics.median(side)
-        for side in zip(*((a.wall, b.wall) for (a, _), b in pairs), strict=True)
+        statistics.median(side) for side in zip(*((a.wall, b.wall) for a, b in pairs), strict=True)
     ]
-    note = (
-        f"with the interpreter's start and imports {whole:.3f} s of CPU; "
-        f"wall {walls[0]:.2f} s and {walls[1]:.2f} s"
-    )
-    ours, theirs = (cpu for (_, cpu), _ in pairs), (ran.cpu for _, ran in pairs)
-    return Outcome(tuple(ours), tuple(theirs), note=note)
+    note = f"the moving alone {moving:.3f} s; wall {walls[0]:.2f} s and {walls[1]:.2f} s"
+    ours, theirs = (tuple(ran.cpu for ran in side) for side in zip(*pairs, strict=True))
+    return Outcome(ours, theirs, note=note)
 
 
 def pull_blob(bench: Bench) -> Outcome:
@@ -294,7 +293,7 @@ ROWS = (
     Row("ignore", "100,000 paths against 50 ignore patterns", "1 s", 1.0, ignore_match),
     Row(
         "push-blob",
-        "push of a blob of 134 MB, CPU of the client",
+        "`push` of an image of 134 MB, CPU of the whole process",
         "CPU of `curl -T` of the same",
         1.5,
         push_blob,

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from buildgraph.errors import UsageError
 
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.IGNORECASE)
+_SIZE = r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?"
+_AGE = r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_size(text: str) -> int:
     """Bytes: ``20GB`` is decimal, ``20GiB`` binary, ``20`` is bytes."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if match is None:
         raise UsageError(
             "bad-size", f"{text!r} is not a size", hint="write it as 500MB, 20GB or 2GiB"
@@ -24,7 +24,7 @@ def parse_size(text: str) -> int:
 
 def parse_age(text: str) -> int:
     """Seconds: ``90s``, ``15m``, ``12h``, ``30d``, ``4w``."""
-    match = _AGE.fullmatch(text.strip())
+    match = re.fullmatch(_AGE, text.strip(), re.IGNORECASE)
     if match is None:
         raise UsageError("bad-age", f"{text!r} is not an age", hint="write it as 12h, 30d or 4w")
     return int(float(match[1]) * _SECONDS[match[2].lower()])

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from buildgraph.values import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of the grammar
-_SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?=[\s,]|$)(?!\s*=\s*[^=\s,])")
-_PARAM = re.compile(rf'[\s,]*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))(?=[\s,]|$)')
-_TOKEN68 = re.compile(r"\s+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))")
-_ESCAPE = re.compile(r"\\(.)")
+_SCHEME = rf"[\s,]*({_TOKEN})(?=[\s,]|$)(?!\s*=\s*[^=\s,])"
+_PARAM = rf'[\s,]*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))(?=[\s,]|$)'
+_TOKEN68 = r"\s+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))"
+_ESCAPE = r"\\(.)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,18 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 
 
 def _parse(header: str) -> list[Challenge]:
+    a_scheme, a_blob, a_param = map(re.compile, (_SCHEME, _TOKEN68, _PARAM))
     found: list[Challenge] = []
     at = 0
-    while match := _SCHEME.match(header, at):
+    while match := a_scheme.match(header, at):
         at = match.end()
         scheme, params = match[1].lower(), dict[str, str]()
-        if blob := _TOKEN68.match(header, at):
+        if blob := a_blob.match(header, at):
             at = blob.end()
-        while param := _PARAM.match(header, at):
+        while param := a_param.match(header, at):
             at = param.end()
             quoted = param[2]
-            value = _ESCAPE.sub(r"\1", quoted) if quoted is not None else param[3]
+            value = re.sub(_ESCAPE, r"\1", quoted) if quoted is not None else param[3]
             params.setdefault(param[1].lower(), value)
         found.append(Challenge(scheme, params))
     return found

@@ -22,19 +22,10 @@ from buildgraph.names import Reference
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.documents import ACCEPT, Fetched, announced, check_answer, read_manifest
-from buildgraph.registry.download import open_blob
 from buildgraph.registry.endpoint import Endpoints, Place
 from buildgraph.registry.failure import CutError, RegistryError
-from buildgraph.registry.listing import tags
 from buildgraph.registry.patience import ATTEMPTS, Clock
 from buildgraph.registry.progress import Progress
-from buildgraph.registry.referrers import (
-    enlist,
-    fallback_tag,
-    index_of,
-    referrers,
-    subject_of,
-)
 from buildgraph.registry.settings import Settings
 from buildgraph.registry.stopping import Stop
 from buildgraph.registry.transport import Request, Response, Transport
@@ -138,6 +129,8 @@ class Repository:
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
         """A stream of at most ``descriptor.size`` bytes; its end raises ContentError (``blob-damaged``) when they
         are not the digest's, any read RegistryError when the registry gives no more. The caller closes."""
+        from buildgraph.registry.download import open_blob
+
         places = (*self._mirrors, self._place)
         return open_blob(self._transport, places, descriptor, self._distrust)
 
@@ -193,18 +186,26 @@ class Repository:
                 raise error
             check_answer(response, digest, f"the manifest of {self.name}{_joined(reference)}")
             listed = bool(response.header("OCI-Subject"))
-        if not listed and (found := subject_of(content, media_type)):
-            self._enlist(*found)
+        if not listed and b'"subject"' in content:
+            self._enlist(content, media_type)
         return digest
 
-    def _enlist(self, subject: Digest, entry: Descriptor) -> None:
+    def _enlist(self, content: bytes, media_type: str) -> None:
         """For a registry without the API of referrers, as the specification wants it of clients."""
+        from buildgraph.registry.referrers import enlist, fallback_tag, subject_of
+
+        found = subject_of(content, media_type)
+        if found is None:
+            return
+        subject, entry = found
         tag = fallback_tag(subject)
         current = self._manifest_at(self._place, tag)
         enlist(entry, current, lambda index, kind: self.put_manifest(index, kind, tag))
 
     def tags(self) -> Iterator[str]:
         """In the registry's order; page after page, as they are asked for. Nothing for a repository that is not."""
+        from buildgraph.registry.listing import tags
+
         return tags(self._transport, self._place)
 
     def delete(self, reference: str) -> None:
@@ -222,6 +223,8 @@ class Repository:
 
     def referrers(self, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """What names ``digest`` as its subject: from the registry's API, else from the tag that stands in for it."""
+        from buildgraph.registry.referrers import fallback_tag, index_of, referrers
+
         found = referrers(self._transport, self._place, digest)
         if found is None:
             fallback = self._manifest_at(self._place, fallback_tag(digest))

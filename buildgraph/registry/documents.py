@@ -20,7 +20,7 @@ from buildgraph.values import dataclass
 
 ACCEPT: Final = ", ".join(sorted(MANIFESTS | INDEXES, reverse=True))
 _KNOWN: Final = MANIFESTS | INDEXES
-_DIGEST: Final = re.compile(r"[a-z0-9]{3,16}:[0-9a-f]{32,128}")
+_DIGEST: Final = r"[a-z0-9]{3,16}:[0-9a-f]{32,128}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _is(content: bytes, claim: str, digest: Digest) -> bool:
 
 
 def _shown(claim: str) -> str:
-    return claim if _DIGEST.fullmatch(claim) else "something that is no digest"
+    return claim if re.fullmatch(_DIGEST, claim) else "something that is no digest"
 
 
 def _too_long(name: str) -> ContentError:

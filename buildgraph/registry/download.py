@@ -22,7 +22,7 @@ from buildgraph.registry.transport import Request, Response, Transport
 WORTH: Final = 8 << 20
 _TRIES: Final = 4
 _BUFFER: Final = 256 << 10
-_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
+_RANGE: Final = r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)"
 
 
 def open_blob(
@@ -180,7 +180,7 @@ class _BlobStream(io.RawIOBase):
         return response
 
     def _range_of(self, response: Response) -> int:
-        found = _RANGE.fullmatch(response.header("Content-Range"))
+        found = re.fullmatch(_RANGE, response.header("Content-Range"))
         size = self._descriptor.size
         if not found or int(found[1]) != self._at or found[3] not in ("*", str(size)):
             raise RegistryError(

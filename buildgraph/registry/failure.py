@@ -16,7 +16,7 @@ LONGEST_ANSWER: Final = 64 << 10
 """Bytes of an error's body that are read."""
 
 _LONGEST: Final = 400
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_UNPRINTABLE: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
 
 
 class RegistryError(RemoteError):
@@ -87,7 +87,7 @@ def blank(text: str, secrets: Iterable[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    line = _UNPRINTABLE.sub(" ", text).strip()
+    line = re.sub(_UNPRINTABLE, " ", text).strip()
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 

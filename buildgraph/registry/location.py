@@ -16,10 +16,8 @@ MOST_REDIRECTS: Final = 10
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SAFE: Final = "/%?=&:+,;@!$'()*~-._[]"
-_LINK = re.compile(
-    r'<([^<>]{0,8000})>((?:\s*;\s*[\w!#$&*+.^`|~-]+\s*(?:=\s*(?:"[^"]*"|[^\s",;]*))?)*)'
-)
-_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]*))', re.IGNORECASE)
+_LINK: Final = r'<([^<>]{0,8000})>((?:\s*;\s*[\w!#$&*+.^`|~-]+\s*(?:=\s*(?:"[^"]*"|[^\s",;]*))?)*)'
+_REL: Final = r'(?i);\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]*))'
 
 
 class Origin(NamedTuple):
@@ -89,8 +87,8 @@ class Url:
 def next_page(headers: list[str], here: Url) -> Url | None:
     """The ``rel="next"`` of ``Link`` headers (RFC 8288), on the same origin. Raises ``registry-location``."""
     for header in headers:
-        for target, params in _LINK.findall(header[:16384]):
-            rel = _REL.search(params)
+        for target, params in re.findall(_LINK, header[:16384]):
+            rel = re.search(_REL, params)
             if rel and "next" in (rel[1] or rel[2] or "").lower().split():
                 found = here.follow(target)
                 if found.origin != here.origin:

@@ -37,7 +37,7 @@ _WORTH: Final = 4 << 20
 _TRIES: Final = 4
 _IN_PIECES: Final = frozenset((405, 411, 413, 415, 501))
 _LOST: Final = frozenset((400, 404, 409, 410, 416))
-_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})")
+_RANGE: Final = r"(?:bytes=)?0-(\d{1,19})"
 
 
 class BlobUpload:
@@ -191,7 +191,7 @@ class BlobUpload:
             return
         try:
             with self._transport.send(self._request("GET", location)) as response:
-                found = _RANGE.fullmatch(response.header("Range"))
+                found = re.fullmatch(_RANGE, response.header("Range"))
                 there = int(found[1]) + 1 if found and response.status in (200, 202, 204) else 0
                 if _WORTH <= there <= self._descriptor.size:
                     self._at = there
