@@ -116,6 +116,12 @@ def request(
     """What the user asked for, paths made absolute. A Dockerfile needs ``docker``."""
     from buildgraph.build.request import Request
 
+    if rest.get("docker") and sets:
+        raise UsageError(
+            "buildfile-option",
+            f"--set {sets[0]} sets a variable of a Buildfile, and here a Dockerfile is built",
+            hint=f"--build-arg {sets[0]} gives an ARG its value",
+        )
     return Request(
         directory=session.directory,
         file=None if rest.get("docker") else session.file,

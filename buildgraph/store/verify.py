@@ -6,7 +6,7 @@ again. Things that nothing refers to are no damage: a killed process leaves them
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -202,9 +202,13 @@ class _Verifier:
         for at, digest, present in reached(self._store.home, roots):
             if not present and not self._store.origins.places(digest):
                 missing.setdefault(at, digest)
-        names = {entry.digest: name for name, entry in images.list()}
-        for at, digest in missing.items():
-            self._found("image", names.get(roots[at].digest, roots[at].digest), f"lacks {digest}")
+        names: dict[Digest, list[str]] = defaultdict(list)
+        for name, entry in images.list():
+            names[entry.digest].append(name)
+        broken = {roots[at].digest: digest for at, digest in missing.items()}
+        for root, digest in broken.items():
+            for name in names.get(root, [root]):
+                self._found("image", name, f"lacks {digest}")
         images.remove([roots[at] for at in missing])
 
 

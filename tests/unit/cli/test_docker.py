@@ -127,6 +127,7 @@ def test_standard_input(asked, monkeypatch, file, context):
         (("--pull",), "--pull is for Dockerfiles"),
         (("-f", "D", "--build-arg", "=x"), "--build-arg"),
         (("-f", "D", "--label", "=x"), "--label"),
+        (("-f", "D", "--set", "a=b"), "--build-arg a=b gives an ARG its value"),
         (("-f", "D", "--annotation", "layer:a=b"), "'layer' is no place"),
         (("-f", "D", "--add-host", "x"), "--add-host"),
         (("-f", "D", "--ulimit", "nofile=x"), "--ulimit"),

@@ -98,6 +98,14 @@ def test_a_missing_manifest_costs_the_tag_of_that_image_only(store):
     assert store.images.list() == (("kept:1", kept),)
 
 
+def test_every_name_of_a_damaged_image_is_told(store):
+    one = make(store, "one")
+    gone = image(store, one)
+    store.images.tag_all({"gone:1": gone, "gone:2": gone})
+    store.blobs.delete(gone.digest)
+    assert [found.name for found in check(store)] == ["gone:1", "gone:2"]
+
+
 def test_a_damaged_record_is_named(store):
     make(store, "one")
     store.index().close()
