@@ -7,12 +7,13 @@ from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
 from buildgraph.digest import ActionKey
 from buildgraph.errors import DifferenceError, LayerLostError, blaming
-from buildgraph.events import Outcome, StepFinished, StepStarted
+from buildgraph.events import Outcome, StepFinished, StepStarted, Warned
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.scheduler import Answer, Hit, Miss, Node, Same
 from buildgraph.graph.graph import ImageTarget
+from buildgraph.graph.recipe import Recipe
 from buildgraph.graph.step import (
     BaseStep,
     CopyStep,
@@ -34,6 +35,8 @@ from buildgraph.sandbox.namespace import whole_mounts
 from buildgraph.store.base import ActionResult
 from buildgraph.store.faults import room
 from buildgraph.values import dataclass, field
+
+_FEW = 2_000
 
 
 @dataclass(slots=True)
@@ -165,6 +168,8 @@ class Nodes:
             case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
                 recipe = session.lookups.recipe(step.id)
                 assert recipe is not None
+                if isinstance(step, CopyStep):
+                    self._warn_of_nothing(step, recipe)
                 made = session.store.blobs.put(recipe.object, "blake3")
                 size = sum(entry.size for entry in recipe.tree)
                 return ActionResult(
@@ -176,6 +181,16 @@ class Nodes:
                 return session.packages_op().execute(step, decision.key, self._now)
             case BaseStep():
                 raise AssertionError(step)
+
+    def _warn_of_nothing(self, step: CopyStep, recipe: Recipe) -> None:
+        """What patterns select may be nothing: most likely they are mistaken. Big copies are not gone through again."""
+        if len(recipe.tree) > _FEW:
+            return
+        for part in step.parts:
+            if part.files.include and not self._session.selections.found(part.files):
+                patterns = ", ".join(part.files.include)
+                said = f"{part.where}: nothing in {part.files.path} matches {patterns}"
+                self._observe(Warned("copy-empty", said))
 
     def _commands(self) -> RunOp:
         with self._lock:

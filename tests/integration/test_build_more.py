@@ -298,3 +298,22 @@ run = "cat /in/d/a /srv/x/d/b > /seen"
                 path.unlink()
         assert digests(space.build()) == first
         assert cache_verify(space.home).damaged == ()
+
+
+def test_a_copy_whose_patterns_match_nothing_is_told(space):
+    space.write("src/a", "a\n")
+    space.buildfile("""
+[step.copied]
+copy = [
+  { from = "src", to = "/x/" },
+  { from = "src", include = ["b*", "**/*.cc"], to = "/y/" },
+]
+[image.one]
+on = ["box", "copied"]
+""")
+    space.build()
+    (told,) = [e for e in space.events if isinstance(e, Warned)]
+    assert told.code == "copy-empty"
+    assert "nothing in src matches b*, **/*.cc" in told.message
+    space.build()
+    assert [e for e in space.events if isinstance(e, Warned)] == []
