@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.workspace import Workspace
 
-from buildgraph.build import workspace as opening
+from buildgraph.build import buildfiles as opening
 from buildgraph.build.request import OutputSpec, Summary
 from buildgraph.errors import Location
 from buildgraph.names import Platform
