@@ -36,6 +36,12 @@ SAME = {
         COPY su* wor* /got/
         COPY --exclude=*.md su* wor* /less/
     """,
+    "many files to one name": """
+        FROM box
+        COPY s[u]b/*.md words.txt /one
+        COPY sub words.txt /folder
+        COPY words.tx? /name
+    """,
     "links that are named": """
         FROM scratch
         COPY link chain /named/
@@ -81,6 +87,7 @@ SAME = {
     "nothing": """
         FROM box
         COPY none*.x /none/
+        COPY words.txt /none
         RUN touch /x
     """,
     "stages of scratch": """
@@ -110,6 +117,7 @@ WHOLE = {
     "parents of an owner": """
         FROM box
         COPY --chown=7:8 words.txt /deep/down/
+        COPY --from=box --chown=7 --chmod=0600 /opt/d/one /from/stage/
         COPY --chown=7:8 sub /opt/other/sub
         COPY --chmod=0700 words.txt /closed/in/
         COPY --chmod=0644 sub words.txt /plain/

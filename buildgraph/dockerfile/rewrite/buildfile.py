@@ -199,6 +199,8 @@ class _Writer:
                 made = [self._workdir(step, step.kind)]
             case m.DockerCopy():
                 made = copies.bodies(step, step.kind, self._around, self._folders.under(ref))
+                if not made:
+                    self._folders.made_nothing(ref)
             case _:
                 raise AssertionError(step.kind)
         tables: list[Table] = []

@@ -127,9 +127,7 @@ class _Copying:
         if copy.link or (plain and mode in (None, 0o755)):
             return None
         path = copy.to.rstrip("/")
-        own = all(isinstance(s, m.DockerSource) and s.ref is not None for s in copy.sources)
-        folder = self._merges or (copy.to.endswith("/") and not own)  # a stage's brings its owner
-        wanted = [path] if path and folder else []
+        wanted = [path] if path and (self._merges or copy.to.endswith("/")) else []
         missing = [p for p in (*wanted, *above(path)) if p not in self._folders.perhaps]
         if not missing:
             return None
@@ -168,10 +166,10 @@ class _Copying:
         *folders, last = pattern.split("/")
         if any(map(is_wild, folders)) or not is_wild(last) or not seen:
             return False
-        several = len(seen) > 1 or self._to.endswith("/")
+        inside = self._to.endswith("/")
         plain = (n.kind == ("file" if self._unpacks else n.kind) != "folder" for n in seen)
         usual = (n.name == n.path and n.mode in GIT_MODES for n in seen)
-        return several and all(plain) and all(usual)
+        return inside and all(plain) and all(usual)
 
     def _named(self, context: Context, named: Named) -> list[Item]:
         name, exclude = basename(named.name), self._copy.exclude
@@ -184,9 +182,8 @@ class _Copying:
             return []
         if named.kind == "archive" and self._unpacks:
             return [self._archive(context.at(named.path))]
-        to = (
-            self._to + name if self._to.endswith("/") and basename(named.path) != name else self._to
-        )
+        to = self._to + "/" * (self._merges and not self._to.endswith("/"))
+        to += name if to.endswith("/") and basename(named.path) != name else ""
         item = {"from": context.at(named.path), "to": to, **self._attributes(file=True)}
         if self._copy.mode is None and named.mode not in GIT_MODES:
             item["mode"] = f"{named.mode:04o}"

@@ -46,6 +46,10 @@ class Known:
         """Of what lies below a step, whether or not it looks there."""
         return self.below(self._before.get(step, ()))
 
+    def made_nothing(self, step: m.Ref) -> None:
+        """A copy of nothing, which makes no folder, either; told before anybody asks what stands on it."""
+        self._of[step] = Folders(frozenset(), frozenset())
+
     def below(self, refs: Iterable[m.Ref]) -> Folders:
         parts = [self._one(ref) for ref in refs]
         sure: frozenset[str] = frozenset({"/"}).union(*(part.sure for part in parts))
