@@ -12,6 +12,7 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.scheduler import Answer, Hit, Miss, Node, Same
+from buildgraph.fs import tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe
 from buildgraph.graph.step import (
@@ -171,7 +172,7 @@ class Nodes:
                 if isinstance(step, CopyStep):
                     self._warn_of_nothing(step, recipe)
                 made = session.store.blobs.put(recipe.object, "blake3")
-                size = sum(entry.size for entry in recipe.tree)
+                size = tree.size_of(recipe.tree)
                 return ActionResult(
                     kind_of(step), decision.key, identities, made, size=size, made=self._now
                 )

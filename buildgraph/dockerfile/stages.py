@@ -17,7 +17,7 @@ from buildgraph.dockerfile.options import EPOCH_ARG, NamedContext, Options, pred
 from buildgraph.dockerfile.origins import SCRATCH, find_context
 from buildgraph.dockerfile.parse import parse_trigger
 from buildgraph.dockerfile.source import Lines, shortened
-from buildgraph.dockerfile.words import expand
+from buildgraph.dockerfile.words import expand, expansion
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.problems import mean, near
@@ -184,7 +184,7 @@ class Stages:
             raise UsageError(
                 "blank-base",
                 f"the base of a stage is blank: FROM {origin.base}",
-                hint="give its variables a default with ARG before the first FROM",
+                hint=self._variable_meant(origin.base),
             )
         onbuild = tuple(each.expression for each in stage.instructions if isinstance(each, Onbuild))
         node = StageNode(stage, name, self._platform(stage), label=stage.name, onbuild=onbuild)
@@ -210,9 +210,15 @@ class Stages:
             raise UsageError(
                 "bad-platform",
                 f"--platform={written} is blank",
-                hint="give its variables a default with ARG before the first FROM",
+                hint=self._variable_meant(written),
             )
         return _parse_platform(text, self.options.platform)
+
+    def _variable_meant(self, word: str) -> str:
+        unset = expansion(word, self.arguments, self.file.escape).unset
+        close = [known for name in sorted(unset) for known in near(name, self.arguments)]
+        advice = "give its variables a default with ARG before the first FROM"
+        return f"{mean(close[:1])} {advice}".lstrip()
 
     def _named(self, name: str, before: int | None = None) -> StageNode | None:
         for node in reversed(self.named.get(name.lower(), ())):

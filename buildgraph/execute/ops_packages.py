@@ -110,7 +110,7 @@ class PackagesOp:
             error.where = error.where or step.where
             raise
         self._stacks.placed.keep_tree(made, packed.tree)
-        size = sum(entry.size for entry in packed.tree)
+        size = tree.size_of(packed.tree)
         seconds = time.monotonic() - start
         return ActionResult("packages", key, (), made, packed.diff_id, size, seconds, now)
 

@@ -150,7 +150,7 @@ class RunOp:
             self._say(step, f"attempt {attempt} of {attempts} failed; trying again".encode())
         made = tree.digest(packed.tree)
         self._stacks.placed.keep_tree(made, packed.tree)
-        size = sum(entry.size for entry in packed.tree)
+        size = tree.size_of(packed.tree)
         seconds = time.monotonic() - start
         return ActionResult("run", key, identities, made, packed.diff_id, size, seconds, now)
 

@@ -89,7 +89,7 @@ class Remotes:
         made = self._store.blobs.put(tree.encode(first.tree), "blake3")
         self._stacks.placed.keep_tree(made, first.tree)
         self._stacks.record_tar(made, first)
-        size = sum(entry.size for entry in first.tree)
+        size = tree.size_of(first.tree)
         seconds = time.monotonic() - start
         return ActionResult(kind_of(step), key, (), made, first.diff_id, size, seconds, now)
 

@@ -74,6 +74,11 @@ class Entry(NamedTuple):
 Tree = tuple[Entry, ...]
 
 
+def size_of(entries: Iterable[Entry]) -> int:
+    """Bytes of the files, each file once whatever the number of its names."""
+    return sum(entry.size for entry in entries if entry.kind != HARDLINK)
+
+
 def sort(entries: Iterable[Entry]) -> Tree:
     return tuple(sorted(entries))
 

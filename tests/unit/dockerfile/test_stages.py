@@ -271,3 +271,19 @@ def test_a_base_that_is_blank_or_nothing_is_named() -> None:
         assert error.message.startswith(said)
         assert error.where is not None
         assert error.where.line >= 2
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("FROM --platform=$BULIDPLATFORM box", '"BUILDPLATFORM"'),
+        ("FROM $BSAE", '"BASE"'),
+        ("FROM $QQ", ""),
+    ],
+)
+def test_a_blank_that_was_meant_to_be_a_variable(line: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Asked(f"ARG BASE=box\n{line}\n")
+    assert caught.value.hint.partition("?")[0].startswith(
+        f"did you mean {meant}" if meant else "give"
+    )

@@ -22,6 +22,11 @@ def test_every_kind_of_entry_comes_back(entry):
     assert tree.decode(tree.encode([entry])) == (entry,)
 
 
+def test_a_file_of_two_names_is_counted_once():
+    file = Entry(b"a", tree.FILE, 0o644, size=3)
+    assert tree.size_of([file, Entry(b"h", tree.HARDLINK, 0o644, size=3, link=b"a"), file]) == 6
+
+
 def test_what_is_no_tree_object_is_refused():
     for content in (b"", b"else", tree.encode([Entry(b"w", tree.WHITEOUT)])[:-1]):
         with pytest.raises(ContentError):
