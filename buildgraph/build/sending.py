@@ -33,7 +33,7 @@ class Sending:
         self._session = session
         self._caches = caches
         self._adopting = adopting
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "cache-send")
         self._jobs: list[Future[None]] = []
         self._counting = threading.Lock()
         self.sent = 0
@@ -67,8 +67,6 @@ class Sending:
                 self._queue(members, parcel, replace=False)
 
     def _queue(self, members: Sequence[Member], parcel: Parcel, *, replace: bool) -> None:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_AT_ONCE, "cache-send")
         self._jobs.append(self._pool.submit(self._send, members, parcel, replace=replace))
 
     def finish(self) -> list[BuildgraphError]:
@@ -84,9 +82,7 @@ class Sending:
 
     def close(self) -> None:
         """Idempotent; what has not begun is left out."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._pool.shutdown(cancel_futures=True)
 
     def _send(self, members: Sequence[Member], parcel: Parcel, *, replace: bool) -> None:
         for member in members:

@@ -157,6 +157,13 @@ class BaseLayers:
             raise ContentError("snapshot-missing", f"the snapshot {snapshot} vanished")
         return made
 
+    def bring(self, trees: Iterable[Digest]) -> None:
+        """Have the blobs of layers of ours that were left where a remote cache has them, reading several at once."""
+        layers = self.store.layers
+        made = [diff_id for tree in trees if (diff_id := layers.of_recipe(tree, "")) is not None]
+        away = [diff_id for diff_id in made if not layers.forms(diff_id) and layers.known(diff_id)]
+        _at_once(lambda diff_id: self._fetched(diff_id).close(), away)
+
     def blob(self, step: StepId, diff_id: Digest) -> Compressed:
         """The layer's own blob as the base ``step`` has it: now in the store, or known to be in a registry."""
         layer = self._by_step.get((step, diff_id)) or self._any[diff_id]

@@ -137,6 +137,7 @@ class Stacks:
         placed = self.placed.place(stack)
         missing = [layer for layer in placed if layer not in self._here]
         self.unpack(missing)
+        self._bases.bring(y.tree for y in missing if y.own and not self._snapshots.path(y.snapshot))
         for layer in missing:
             made = layer.tree if layer.own else self._bases.facts(layer.tree).tree
             self._here[layer] = None if made == EMPTY_TREE else self.snapshot(layer)

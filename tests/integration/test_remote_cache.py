@@ -286,15 +286,26 @@ def test_a_push_mounts_what_the_cache_has(tmp_path, registry: Registry):
     assert docker.workspace.warnings() == []
 
 
-def test_platforms_share_a_cache_without_meeting(tmp_path):
-    text = "FROM scratch\nARG TARGETARCH\nCOPY src /src-$TARGETARCH\n"
-    machines = _made(tmp_path, f"file://{tmp_path}/cache")
-    made = {p: machines.build("one", text, platform=p)[1] for p in ("linux/amd64", "linux/arm64")}
-    for platform, summary in made.items():
-        docker, again = machines.build("two", text, platform=platform)
-        assert docker.workspace.ran() == set()
-        assert again.images[0].digest == summary.images[0].digest
-    assert len({summary.images[0].digest for summary in made.values()}) == 2
+CROSS = """FROM --platform=$BUILDPLATFORM box AS builder
+ARG TARGETARCH
+RUN echo for $TARGETARCH > /made
+FROM scratch
+COPY --from=builder /made /made
+"""
+
+
+@pytest.mark.parametrize("options", ["", "?steps=images"])
+def test_platforms_share_a_cache_without_meeting(tmp_path, options):
+    machines = _made(tmp_path, f"file://{tmp_path}/cache{options}")
+    both = "linux/amd64,linux/arm64"
+    first, made = machines.build("one", CROSS, platform=both)
+    assert len(first.workspace.ran()) == 4  # a command and a copy for each
+    second, again = machines.build("two", CROSS, platform=both)
+    assert second.workspace.ran() == set()
+    assert again.images[0].digest == made.images[0].digest
+    for platform in both.split(","):
+        alone, _ = machines.build("three", CROSS, platform=platform)
+        assert alone.workspace.ran() == set()
 
 
 def test_files_of_a_cached_step_can_be_had(machines, tmp_path):
