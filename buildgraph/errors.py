@@ -119,6 +119,12 @@ class ContentError(BuildgraphError):
     """Bytes are not what their name says, or an archive is unusable (exit 1)."""
 
 
+class DroppedError(ContentError):
+    """A blob of the store was damaged and is no longer there; what made it can make it again."""
+
+    digest = ""
+
+
 class ErrorGroup(BuildgraphError):  # noqa: N818 - several errors, not one
     """Several errors found in one run; shown one after the other, exit code of the first."""
 

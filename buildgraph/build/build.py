@@ -19,7 +19,7 @@ from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Pushed, Request, Summary
 from buildgraph.build.session import Session, open_session
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, LayerLostError
+from buildgraph.errors import BuildgraphError, DroppedError, LayerLostError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer, Warned
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import codec_of
@@ -48,9 +48,13 @@ _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 
 
 def build(request: Request, observer: Observer) -> Summary:
-    """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``."""
+    """Raises what makes the whole build impossible; what single targets lack is in the summary's ``failures``.
+
+    A build that met a damaged blob, which is gone then, or a layer that nobody has any more, begins again without it.
+    """
     start = time.monotonic()
     lost: frozenset[Digest] = frozenset()
+    dropped: set[str] = set()
     while True:
         try:
             with open_session(request, observer, pins="written") as session:
@@ -62,6 +66,10 @@ def build(request: Request, observer: Observer) -> Summary:
             if error.code == "layer-lost":  # else it never was anywhere: only its record was kept
                 observer(Warned(error.code, f"{error.message}; what made it runs again"))
             lost |= {Digest(error.digest)}
+        except DroppedError as error:
+            if error.digest in dropped:
+                raise
+            dropped.add(error.digest)
 
 
 def _build(session: Session, start: float) -> Summary:
@@ -110,8 +118,12 @@ def _build(session: Session, start: float) -> Summary:
         cancelled=session.cancelled,
         failed=session.failed,
     )
+    errors = _errors(failures)
+    for error in errors:
+        if isinstance(error, DroppedError):
+            raise error
     try:
-        return _finish(session, nodes, targets, images, _errors(failures), start)
+        return _finish(session, nodes, targets, images, errors, start)
     except LayerLostError as error:
         session.store.origins.distrust(Digest(error.digest))
         session.store.layers.forget_lost()
@@ -291,7 +303,7 @@ def _push(
 
     try:
         return push(session, ready), errors
-    except LayerLostError:
+    except (DroppedError, LayerLostError):
         raise
     except BuildgraphError as error:
         return None, (*errors, error)

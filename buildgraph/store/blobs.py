@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from buildgraph.digest import Digest
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, DroppedError
 from buildgraph.store.atomic import sync_file, sync_folder, write_synced
 from buildgraph.store.faults import translated
 from buildgraph.store.lease import Lease, locked
@@ -223,12 +223,14 @@ def digest_of(content: bytes, algorithm: str) -> Digest:
     return Digest(f"{algorithm}:{state.hexdigest()}")
 
 
-def damaged(digest: Digest) -> ContentError:
-    return ContentError(
+def damaged(digest: Digest) -> DroppedError:
+    error = DroppedError(
         "blob-damaged",
         f"the stored bytes of {digest} are not what their name says; they were dropped",
         hint="run the command again: what is missing is made anew",
     )
+    error.digest = digest
+    return error
 
 
 def listed(home: Path) -> Iterator[tuple[Digest, Path]]:

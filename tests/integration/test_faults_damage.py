@@ -77,20 +77,14 @@ def test_every_damaged_blob_is_named_dropped_and_made_again(ws, sort):
 
 
 def test_a_build_that_meets_a_damaged_blob_never_uses_it(ws, tmp_path):
-    """Without a verify: what is written out is right, or the build says what is damaged."""
+    """Without a verify: it says what is damaged, makes it again, and what is written out is right."""
     before = ws.digests()
     for path in files(ws.home / "blobs"):
         if path.stat().st_size:
             flip(path)
     output = OutputSpec("oci", str(tmp_path / "out"))
-    codes = []
-    for _ in range(8):
-        try:
-            after = ws.build(outputs=(output,))
-            break
-        except BuildgraphError as error:
-            codes.append(error.code)
-    assert set(codes) <= {"blob-damaged", "blob-missing", "layer-missing"}
+    after = ws.build(outputs=(output,))
+    assert "blob-damaged" in ws.warnings()
     assert digests(after) == before
     assert validate(ws.home, str(tmp_path / "out")) == []
     assert digests(ws.build(no_cache=True)) == before
