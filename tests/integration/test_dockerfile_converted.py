@@ -40,6 +40,8 @@ SAME = {
         FROM box
         COPY s[u]b/*.md words.txt /one
         COPY sub words.txt /folder
+        COPY sub /other
+        COPY words.txt /other
         COPY words.tx? /name
     """,
     "links that are named": """
@@ -186,6 +188,11 @@ def test_dockerfiles_of_all_shapes(tmp_path: Path, case: str) -> None:
 def test_binds_see_what_is_not_ignored(docker: Docker, ignored: str) -> None:
     docker.write(".dockerignore", ignored)
     check(docker, "FROM box\nRUN --mount=target=/c cd /c && find . -type f | sort > /seen\n")
+
+
+def test_wildcards_meet_what_is_taken_back(docker: Docker) -> None:
+    docker.write(".dockerignore", "*\n!sub\nsub/*.md\n!sub/keep.md\n!*.txt\n")
+    check(docker, "FROM scratch\nCOPY sub/*.md /one/\nCOPY *.txt /two/\nCOPY sub/* /three/\n")
 
 
 def test_a_repository_is_copied_and_bound_as_docker_does(docker: Docker) -> None:

@@ -199,8 +199,7 @@ class _Writer:
                 made = [self._workdir(step, step.kind)]
             case m.DockerCopy():
                 made = copies.bodies(step, step.kind, self._around, self._folders.under(ref))
-                if not made:
-                    self._folders.made_nothing(ref)
+                self._folders.made(ref, [body.folder for body in made])
             case _:
                 raise AssertionError(step.kind)
         tables: list[Table] = []

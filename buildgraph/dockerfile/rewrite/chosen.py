@@ -31,16 +31,25 @@ def narrow(item: Item, chosen: Chosen) -> Item:
 def within(
     include: tuple[str, ...], rules: tuple[Rule, ...], where: Location, around: Around
 ) -> Chosen:
-    """A wildcard where the ignore file takes things back: only where one of its lines is that wildcard."""
-    for chosen in selections(rules):
-        if not chosen.include or set(include) <= set(chosen.include):
-            return Chosen(include, chosen.exclude)
+    """A wildcard where the ignore file takes things back, and nobody knows what is there."""
+    found = one_of(include, rules)
+    if found is not None:
+        return found
     around.problems.add(
         where,
         f"the wildcard {include[0]!r} meets an ignore file with '!' in a way that no globs say",
         "name the files, or write the ignore file without '!'",
     )
     return Chosen(include)
+
+
+def one_of(include: tuple[str, ...], rules: tuple[Rule, ...]) -> Chosen | None:
+    """What a wildcard takes of what the rules leave, if that is one selection."""
+    match selections(rules):
+        case [chosen] if not chosen.include or set(include) <= set(chosen.include):
+            return Chosen(include, chosen.exclude)
+        case _:
+            return None
 
 
 def parts_glob(pattern: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from buildgraph.dockerfile.rewrite.chosen import (
     at_pivot,
     narrow,
     narrowed,
+    one_of,
     parts_glob,
     symbolic,
     unsayable,
@@ -50,6 +51,8 @@ class Body:
     comments: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     name: str = ""
+    folder: str = ""
+    """The destination, if it is known to be one."""
 
     @property
     def main(self) -> bool:
@@ -106,7 +109,8 @@ class _Copying:
         if not items:
             return None
         values: list[Value] = [*items]
-        return Body({"copy": values}, self._comments, self._tables)
+        folder = self._to.rstrip("/") if self._merges else ""
+        return Body({"copy": values}, self._comments, self._tables, folder=folder)
 
     def _attributes(self, *, file: bool = False) -> Item:
         """``file``: no folder gets the mode, of which docker's holds for folders as it is written."""
@@ -150,7 +154,7 @@ class _Copying:
         if context is None:
             return []
         seen = None if self._copy.parents else context.look(source.pattern)
-        if seen is None or self._stays_pattern(source.pattern, seen):
+        if seen is None or self._stays_pattern(source.pattern, seen, context):
             return self._patterns(source, context, files=seen is not None)
         if any(map(is_wild, source.pattern.split("/"))):
             pattern = source.pattern.lstrip("/")
@@ -161,11 +165,15 @@ class _Copying:
             )
         return [item for named in seen for item in self._named(context, named)]
 
-    def _stays_pattern(self, pattern: str, seen: tuple[Named, ...]) -> bool:
+    def _stays_pattern(self, pattern: str, seen: tuple[Named, ...], context: Context) -> bool:
         """Whether a glob says the same, for files that are there now and those to come."""
         *folders, last = pattern.split("/")
         if any(map(is_wild, folders)) or not is_wild(last) or not seen:
             return False
+        if context.takes_back:
+            rules = below(context.rules, literal("/".join(folders)))
+            if one_of((glob_part(last),), rules) is None:
+                return False
         inside = self._to.endswith("/")
         plain = (n.kind == ("file" if self._unpacks else n.kind) != "folder" for n in seen)
         usual = (n.name == n.path and n.mode in GIT_MODES for n in seen)

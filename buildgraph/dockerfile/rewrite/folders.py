@@ -5,7 +5,7 @@ and for paths that they name, which may be folders.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import dirname, normpath
 
 from buildgraph.dockerfile.convert import Converted
@@ -46,9 +46,11 @@ class Known:
         """Of what lies below a step, whether or not it looks there."""
         return self.below(self._before.get(step, ()))
 
-    def made_nothing(self, step: m.Ref) -> None:
-        """A copy of nothing, which makes no folder, either; told before anybody asks what stands on it."""
-        self._of[step] = Folders(frozenset(), frozenset())
+    def made(self, step: m.Ref, folders: Sequence[str]) -> None:
+        """What became of a copy, told before anybody asks what stands on it: nothing, or copies into these folders."""
+        known = self._one(step) if folders else Folders(frozenset(), frozenset())
+        more = frozenset(_closed(filter(None, folders)))
+        self._of[step] = Folders(known.sure | more, known.perhaps | more)
 
     def below(self, refs: Iterable[m.Ref]) -> Folders:
         parts = [self._one(ref) for ref in refs]
