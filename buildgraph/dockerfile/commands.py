@@ -8,7 +8,7 @@ from buildgraph.dockerfile.instructions import Run
 from buildgraph.dockerfile.mounts import MountSpec, mount_origin, read_mount
 from buildgraph.dockerfile.options import HOSTNAME_ARG, Network, Options, proxies
 from buildgraph.dockerfile.origins import Origin
-from buildgraph.dockerfile.state import StageState
+from buildgraph.dockerfile.state import StageState, checked_path
 from buildgraph.errors import UsageError
 from buildgraph.spec import model as m
 
@@ -129,7 +129,7 @@ def _mounts(
 
 
 def _selection(spec: MountSpec, origin: Origin | None, options: Options) -> m.Selection:
-    path = normpath(join("/", spec.source))
+    path = normpath(join("/", checked_path(spec.source)))
     if origin is not None and origin.ref is not None:
         return m.Selection("/" + path.lstrip("/"), origin.ref)
     context = origin.folder if origin is not None else f"{options.prefix}context"
@@ -201,6 +201,7 @@ def _target(spec: MountSpec, state: StageState) -> str:
 
 
 def _absolute(path: str, state: StageState) -> str:
+    checked_path(path)
     path = path if isabs(path) else join(state.config.workdir or "/", path)
     return "/" + normpath(path).lstrip("/")
 

@@ -8,7 +8,7 @@ from buildgraph.dockerfile.instructions import Add, Copy
 from buildgraph.dockerfile.numbers import natural
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.remote import remote_source
-from buildgraph.dockerfile.state import StageState
+from buildgraph.dockerfile.state import StageState, checked_path
 from buildgraph.errors import UsageError
 from buildgraph.spec import model as m
 from buildgraph.values import dataclass
@@ -73,7 +73,7 @@ class _Reading:
         body = document.body
         if document.expand:
             body = self._state.body(body)
-        return m.InlineFile(document.name, body)
+        return m.InlineFile(checked_path(document.name), body)
 
     def _named(self, source: str) -> _Source:
         source = self.word(source)
@@ -102,6 +102,7 @@ class _Reading:
 
     def _path(self, source: str) -> m.DockerSource:
         parents = isinstance(self._copy, Copy) and self._copy.parents
+        checked_path(source)
         path = source.removeprefix("./") if parents else normpath(f"/{source}")
         pattern = "/" + path.lstrip("/")  # a leading ./ is no pivot, one between two folders is
         return m.DockerSource(pattern, self._origin.ref, self._origin.folder)

@@ -138,7 +138,7 @@ class StageState:
 
     def workdir(self, path: str) -> str:
         """The directory that it names; its history comes with its layer."""
-        made = _joined(self.config.workdir or "/", path)
+        made = _joined(self.config.workdir or "/", checked_path(path))
         self.config = replace(self.config, workdir=made)
         return made
 
@@ -193,7 +193,7 @@ class StageState:
         """A destination, absolute; a trailing slash, or what means the directory itself, is kept as a slash."""
         if text in ("", "."):
             text = "./"
-        made = _joined(self.config.workdir or "/", text)
+        made = _joined(self.config.workdir or "/", checked_path(text))
         return f"{made}/" if text.endswith(("/", "/.")) and made != "/" else made
 
     def run_line(self, argv: Iterable[str]) -> str:
@@ -241,6 +241,15 @@ def check_signal(name: str) -> None:
     raise UsageError(
         "bad-signal", f"STOPSIGNAL {name}: there is no such signal", hint="write it as SIGTERM"
     )
+
+
+def checked_path(text: str) -> str:
+    """Raises UsageError ``nul-in-path``."""
+    if "\0" in text:
+        raise UsageError(
+            "nul-in-path", f"the path {text!r} has a NUL character", hint="no file can be called so"
+        )
+    return text
 
 
 def _joined(directory: str, path: str) -> str:

@@ -12,6 +12,7 @@ from buildgraph.fs.rooted import Rooted
 from buildgraph.values import dataclass
 
 _MAX_ID = 2**31 - 1
+_LAST_ID = 2**32 - 1
 _LIMIT = 16 << 20
 
 
@@ -62,11 +63,12 @@ def _account(accounts: Sequence[_Account], wanted: str) -> _Account:
     for account in accounts:
         if account.name == wanted:
             return account
-    if wanted.isascii() and wanted.isdigit() and int(wanted) <= _MAX_ID:
+    number = _number(wanted)
+    if number is not None:
         for account in accounts:
-            if account.uid == int(wanted):
+            if account.uid == number:
                 return account
-        return _Account("", int(wanted), 0, "/root" if wanted == "0" else "/")
+        return _Account("", number, 0, "/root" if wanted == "0" else "/")
     if wanted == "root":
         return _Account("root", 0, 0, "/root")
     raise UsageError(
@@ -80,8 +82,9 @@ def _gid(groups: Sequence[_Group], wanted: str) -> int:
     for group in groups:
         if group.name == wanted:
             return group.gid
-    if wanted.isascii() and wanted.isdigit() and int(wanted) <= _MAX_ID:
-        return int(wanted)
+    number = _number(wanted)
+    if number is not None:
+        return number
     if wanted == "root":
         return 0
     raise UsageError(
@@ -91,6 +94,14 @@ def _gid(groups: Sequence[_Group], wanted: str) -> int:
     )
 
 
+def _number(text: str, most: int = _MAX_ID) -> int | None:
+    """None for what is no id; files of images may say anything, at any length."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) < 11 and int(digits) <= most else None
+
+
 def _known(what: str, names: Sequence[str]) -> str:
     shown = ", ".join(sorted(names)[:12])
     return f"{what} there: {shown}" if names else f"it has no {what}; use numbers"
@@ -98,14 +109,16 @@ def _known(what: str, names: Sequence[str]) -> str:
 
 def _accounts(rooted: Rooted) -> Iterator[_Account]:
     for fields in _lines(rooted, b"etc/passwd", 6):
-        if fields[2].isdigit() and fields[3].isdigit():
-            yield _Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
+        uid, gid = _number(fields[2], _LAST_ID), _number(fields[3], _LAST_ID)
+        if uid is not None and gid is not None:
+            yield _Account(fields[0], uid, gid, fields[5])
 
 
 def _groups(rooted: Rooted) -> Iterator[_Group]:
     for fields in _lines(rooted, b"etc/group", 4):
-        if fields[2].isdigit():
-            yield _Group(fields[0], int(fields[2]), frozenset(fields[3].split(",")))
+        gid = _number(fields[2], _LAST_ID)
+        if gid is not None:
+            yield _Group(fields[0], gid, frozenset(fields[3].split(",")))
 
 
 def _lines(rooted: Rooted, path: bytes, least: int) -> Iterator[list[str]]:

@@ -89,3 +89,23 @@ def test_a_long_pattern_is_told_in_short() -> None:
     with pytest.raises(UsageError) as failure:
         matcher("[" + "a" * 10_000)
     assert len(failure.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY a\0b /",
+        "COPY a /b\0",
+        "ADD --unpack a\0* /",
+        "COPY <<'a\0b' /x/\na\0b",
+        "WORKDIR /a\0",
+        "RUN --mount=source=a\0,target=/b x",
+        "RUN --mount=type=tmpfs,target=/b\0 x",
+    ],
+)
+def test_no_path_has_a_nul_character(line: str) -> None:
+    with pytest.raises(UsageError) as failure:
+        image_config(f"FROM scratch\n{line}\n")
+    assert failure.value.code == "nul-in-path"
+    assert failure.value.where is not None
+    assert failure.value.where.line == 2

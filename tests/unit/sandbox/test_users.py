@@ -58,6 +58,18 @@ def test_what_is_no_number_is_a_name(root: Path, text: str) -> None:
         look_up(root, text)
 
 
+def test_files_of_an_image_may_say_anything(root: Path) -> None:
+    long = "9" * 10_000
+    (root / "etc/passwd").write_text(
+        f"a:x:\u00b2:0::/:\nb:x:{long}:0::/:\nc:x:7:{long}::/:\nn:x:4294967294:0::/:\n"
+    )
+    (root / "etc/group").write_text(f"g:x:{long}:\nh:x:\u00b2:\n")
+    assert look_up(root, "n").uid == 4294967294
+    for text in ("a", "b", "c", long, f"0:{long}", "0:g", "0:h"):
+        with pytest.raises(UsageError):
+            look_up(root, text)
+
+
 def test_links_stay_inside_the_root(root: Path) -> None:
     (root / "etc/passwd").unlink()
     (root / "etc/passwd").symlink_to("/usr/share/passwd")
