@@ -8,11 +8,10 @@ end when it was not, and never yields more than the descriptor's size.
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
-from buildgraph.image.assemble import Assembled, LayerBlob, base_layers
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIGS, Descriptor
@@ -20,6 +19,9 @@ from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import Index, Manifest, parse
 from buildgraph.store.base import BlobStore
 from buildgraph.values import dataclass
+
+if TYPE_CHECKING:
+    from buildgraph.image.assemble import Assembled, LayerBlob
 
 OpenBlob = Callable[[Digest], BinaryIO]
 """Opens a blob for reading; the caller closes. Raises ContentError (``blob-missing``)."""
@@ -53,7 +55,7 @@ class ImageSource:
     open_blob: OpenBlob
 
     @classmethod
-    def of(cls, made: Assembled, open_blob: OpenBlob, name: str = "the image") -> "ImageSource":
+    def of(cls, made: "Assembled", open_blob: OpenBlob, name: str = "the image") -> "ImageSource":
         """An image that was just assembled; only its layers are asked of ``open_blob``."""
         return cls(
             name,
@@ -66,8 +68,10 @@ class ImageSource:
         )
 
     @property
-    def layers(self) -> tuple[LayerBlob, ...]:
+    def layers(self) -> "tuple[LayerBlob, ...]":
         """For :func:`buildgraph.image.assemble.assemble`, bottom first."""
+        from buildgraph.image.assemble import base_layers
+
         return base_layers(self.manifest, self.config)
 
     def open_layer(self, layer: Descriptor) -> BinaryIO:
