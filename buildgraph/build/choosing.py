@@ -48,6 +48,12 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
             where=graph.off[name],
             hint="--set gives a variable that the condition asks for its value",
         )
+    if name.removeprefix("base:") in graph.bases:
+        raise UsageError(
+            "not-a-target",
+            f"{name!r} is a base, and a target is a step, an image or a group",
+            hint="name an image or a step that stands on it; buildgraph ls lists them",
+        )
     raise UsageError("unknown-target", f"there is no target {name!r}", hint=_near(name, short))
 
 
@@ -104,4 +110,5 @@ def names_of(model: Model) -> BuildGraph:
             if ref.kind != "base"
         },
         off=model.off,
+        bases=frozenset(model.bases),
     )

@@ -97,11 +97,7 @@ def iids(images: Sequence[ImageResult]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from buildgraph.image.output import appearing, reporting
+    from buildgraph.image.output import named_by_user, reporting
 
-    with reporting(path):
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        with appearing(path) as file:
-            file.write(text.encode())
+    with reporting(path), named_by_user(path) as file:
+        file.write(text.encode())

@@ -82,6 +82,9 @@ def _write(path: Path, text: str) -> None:
             f"{path} is there already",
             hint="write it elsewhere with --output FILE, or show it with --output -",
         )
+    if path.exists() and not path.is_file():  # a pipe or device is written to, never replaced
+        path.write_text(text, encoding="utf-8")
+        return
     temp = path.with_name(f".{path.name}-{os.getpid()}")
     write_synced(temp, text.encode("utf-8"), 0o644)
     os.replace(temp, path)

@@ -67,6 +67,7 @@ class BuildGraph:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     families: Mapping[str, Family] = field(default_factory=dict)
     """By target."""
+    bases: frozenset[str] = frozenset()
     off: Mapping[str, Location] = field(default_factory=dict)
     """Names that a condition switched off: no part of the graph."""
 

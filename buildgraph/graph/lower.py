@@ -105,6 +105,7 @@ class _Lowering:
             descriptions=self._descriptions(),
             families=self._families(),
             off=self.model.off,
+            bases=frozenset(self.model.bases),
         )
 
     def _families(self) -> dict[str, Family]:

@@ -38,7 +38,7 @@ from buildgraph.image.layout import (
     names_of,
 )
 from buildgraph.image.members import Members
-from buildgraph.image.output import appearing, reporting
+from buildgraph.image.output import named_by_user, reporting
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.config import Config
@@ -59,7 +59,7 @@ def write_archive(path: Path, images: Sequence[Named], kind: Literal["oci", "doc
     """Make or replace the file at ``path``; UsageError ``output-refused``, MachineError ``no-space``."""
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with appearing(path) as file:
+        with named_by_user(path) as file:
             stream_archive(file, images, kind)
 
 
@@ -73,7 +73,7 @@ def write_oci_archive(path: Path, images: Sequence[NamedContent]) -> None:
     """An ``oci-archive`` of images with all their platforms; raises as :func:`write_archive`."""
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with appearing(path) as file:
+        with named_by_user(path) as file:
             _stream(file, images, None)
 
 

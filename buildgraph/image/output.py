@@ -6,6 +6,7 @@ beside its own, removed on failure). What the machine refuses is said about the 
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,26 @@ def reporting(path: Path) -> Iterator[None]:
             f"cannot write the output {path}: {named}: {error.strerror or error}",
             hint="choose another place with dest=",
         ) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a pipe, socket or device has that name: it is written to, and never replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def named_by_user(path: Path) -> Iterator[BinaryIO]:
+    """As :func:`appearing`, for a file that a person named: links are followed, pipes and devices written to."""
+    if is_stream(path):
+        with path.open("wb") as file:
+            yield file
+        return
+    with appearing(Path(os.path.realpath(path))) as file:
+        yield file
 
 
 @contextmanager

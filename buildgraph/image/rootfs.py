@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from buildgraph.errors import UsageError
 from buildgraph.fs import tree
@@ -18,7 +19,7 @@ from buildgraph.fs.compress import Codec
 from buildgraph.fs.merge import merge, show
 from buildgraph.fs.pack import Item, pack
 from buildgraph.fs.tree import Tree
-from buildgraph.image.output import reporting
+from buildgraph.image.output import is_stream, reporting
 
 Stack = Sequence[tuple[Tree, Path]]
 """Each layer's tree and its snapshot, bottom first."""
@@ -58,10 +59,18 @@ def write_tar(path: Path, stack: Stack) -> None:
 
 def write_tars(path: Path, stacks: Mapping[str, Stack]) -> None:
     """The same of several filesystems, each in its folder."""
-    temp = path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
     with reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         found = [one for name in sorted(stacks) for one in items_below(name, stacks[name])]
+        if is_stream(path):
+            with TemporaryDirectory() as folder, path.open("wb") as stream:
+                made = Path(folder) / "tar"
+                pack(found, codec=Codec("none"), blob=made)
+                with made.open("rb") as content:
+                    shutil.copyfileobj(content, stream)
+            return
+        path = Path(os.path.realpath(path))
+        temp = path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
         pack(found, codec=Codec("none"), blob=temp)
         try:
             os.chmod(temp, 0o644)

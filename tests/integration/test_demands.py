@@ -150,6 +150,11 @@ def test_a_target_that_a_condition_switched_off_says_so(program):
     assert "when = \"platform.os == 'plan9'\"" in said
 
 
+@pytest.mark.parametrize("words", ["build box", "plan base:box", "why box"])
+def test_a_base_is_no_target(program, words):
+    assert "is a base, and a target is" in program.run(*words.split(), code=2).stderr
+
+
 def test_questions_about_the_graph_ask_no_registry(program):
     with (program.folder / "Buildfile.toml").open("a") as file:
         file.write("[base.far]\nimage = '127.0.0.1:9/far:1'\n[image.on-far]\non = ['far', 'src']\n")
@@ -168,3 +173,43 @@ def test_every_pattern_that_cannot_be_used_is_told(program):
     said = program.run("check", code=2).stderr
     assert said.count("error[bad-glob]") == 3
     assert 'outputs = ["/bin/[", "/ok/**"]' in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "build api -o type=tar,dest={}",
+        "build api -o type=docker,dest={}",
+        "build api -o type=oci-archive,dest={}",
+        "build api --metadata-file {} --iidfile {}",
+        "save -o {} shop/api",
+        "copy store:shop/api oci-archive:{}",
+        "copy store:shop/api docker-archive:{}",
+    ],
+)
+def test_a_device_or_pipe_is_written_to_and_never_replaced(program, tmp_path, words):
+    program.run("build", "api")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    keep = os.open(pipe, os.O_WRONLY)
+    os.set_blocking(reader, True)
+    with (tmp_path / "taken").open("wb") as taken:
+        cat = subprocess.Popen(["cat"], stdin=reader, stdout=taken)
+    os.close(reader)
+    try:
+        program.run(*words.format(pipe, pipe).split(), limit=30)
+    finally:
+        os.close(keep)
+        cat.wait(timeout=20)
+    assert (tmp_path / "taken").stat().st_size
+    assert pipe.is_fifo()
+
+
+def test_an_output_behind_a_link_is_what_the_link_leads_to(program):
+    link, real = program.folder / "link.tar", program.folder / "real.tar"
+    link.symlink_to(real.name)
+    program.run("build", "api", "-o", "type=tar,dest=link.tar")
+    program.run("build", "api", "-o", "type=docker,dest=link.tar")
+    assert link.is_symlink()
+    assert real.stat().st_size > 0
