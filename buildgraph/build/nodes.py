@@ -229,6 +229,9 @@ class Nodes:
     ) -> None:
         self.progress.outcomes[step.id] = outcome
         decision = self.progress.decisions.get(step.id)
+        reason = str(decision.reason) if decision else ""
+        if decision and outcome == "reused":
+            reason = "another made it meanwhile"
         self._observe(
             StepFinished(
                 _bare(step.id),
@@ -237,7 +240,7 @@ class Nodes:
                 seconds,
                 result.tree if result else "",
                 result.size if result else 0,
-                str(decision.reason) if decision else "",
+                reason,
             )
         )
 
