@@ -217,6 +217,7 @@ def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitS
         hosts=asked.hosts,
         shm_size=asked.shm_size,
         ulimits=asked.ulimits,
+        limits=asked.limits,
         keep_times=asked.keep_times,
         time_of=SourceTimes(Surroundings(request.directory, request.environ), undo),
     )

@@ -8,6 +8,7 @@ from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
 from buildgraph.names import Platform
 from buildgraph.spec.cacheurl import CacheURL
+from buildgraph.spec.docker import Limits
 from buildgraph.values import dataclass, field
 
 Want = Literal["targets", "all", "known"]
@@ -82,6 +83,7 @@ class DockerRequest:
     no_cache_filter: tuple[str, ...] = ()
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    limits: Limits = Limits()
     keep_times: bool = False
     """Files in layers keep the times that they have, instead of one for all."""
     stdin: BinaryIO | None = field(default=None, compare=False)

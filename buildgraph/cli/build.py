@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Run so many steps at once."
 )
-@click.option("--memory", metavar="SIZE", help="Memory that all running steps may use together.")
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    help="Memory that all running steps may use together; of a Dockerfile, that a RUN may use.",
+)
 @click.option(
     "-k", "--keep-going", is_flag=True, help="After a failure build what does not need it."
 )
@@ -123,9 +127,9 @@ def build(
     TARGET is the context, a folder or "-".
     """
     caches = remotecache.caches_of(given, os.fspath(session.directory))
-    asked = docker.request_of(session, targets, given)
+    asked = docker.request_of(session, targets, {**given, "memory": memory})
     if asked is not None:
-        targets = ()
+        targets, memory = (), None
         outputs, named, pushed = dockervalues.exported(outputs)
         tags, push = (*tags, *named), push or ("all" if pushed else None)
     if asked is not None and asked.keep_times:

@@ -76,11 +76,6 @@ LATER = frozenset(_LATER.split())
 """Named in the manual, not supported yet: they say so and exit 2."""
 
 LATER_OPTIONS: Mapping[str, bool] = {
-    "--cgroup-parent": True,
-    "--cpu-period": True,
-    "--cpu-quota": True,
-    "--cpu-shares": True,
-    "--cpuset-cpus": True,
     "--trace": True,
     "--report": True,
     "--on": True,

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from buildgraph.cli import engine
-from buildgraph.cli.dockervalues import annotations, arguments, for_all, host, label, limit, size
+from buildgraph.cli.dockervalues import (
+    annotations,
+    arguments,
+    for_all,
+    host,
+    label,
+    limit,
+    limits,
+    size,
+)
 from buildgraph.cli.quantity import parse_pair
 from buildgraph.cli.session import Session, names_dockerfile
 from buildgraph.errors import UsageError
@@ -74,6 +83,18 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--ulimit",
         {"metavar": "NAME=SOFT[:HARD]", "multiple": True, "help": "A limit that a RUN has."},
+    ),
+    *(
+        (name, {"metavar": metavar, "default": "", "help": text})
+        for name, metavar, text in (
+            ("--memory-swap", "SIZE", "Memory and swap together that a RUN may use; -1 for all."),
+            ("--cpu-period", "MICROSECONDS", "The time that --cpu-quota is of."),
+            ("--cpu-quota", "MICROSECONDS", "How much of each period a RUN may compute."),
+            ("--cpu-shares", "WEIGHT", "A RUN's share of busy processors; 1024 is the usual."),
+            ("--cpuset-cpus", "LIST", "The processors that a RUN may use, such as 0-2,4."),
+            ("--cpuset-mems", "LIST", "The memory nodes that a RUN may use."),
+            ("--cgroup-parent", "GROUP", "The control group below which those of RUNs are made."),
+        )
     ),
     (
         "--timestamps",
@@ -266,6 +287,7 @@ def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerReques
         shm_size=size(given["shm_size"]),
         keep_times=given["timestamps"] == "keep",
         ulimits=dict(limit(each) for each in given["ulimit"]),
+        limits=limits(given),
         stdin=sys.stdin.buffer if "-" in (context, file) else None,
     )
 

@@ -2,14 +2,15 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from buildgraph.cli.quantity import parse_pair
 from buildgraph.errors import UsageError
 
 if TYPE_CHECKING:
     from buildgraph.build.request import Annotation, Place
+    from buildgraph.spec.docker import Limits
 
 _PLACED = re.compile(r"([a-z,-]+)(?:\[([A-Za-z0-9_/-]+)\])?:(\S+)")
 _PLACES = ("manifest", "index", "manifest-descriptor")
@@ -95,14 +96,14 @@ def host(word: str) -> tuple[str, str]:
     return name, address.removeprefix("[").removesuffix("]")
 
 
-def size(text: str) -> int:
+def size(text: str, option: str = "--shm-size") -> int:
     """Docker's sizes: ``64m`` is 64 MiB."""
     from buildgraph.dockerfile.mounts import memory_size
 
     size = memory_size(text) if text else 0
     if size is None:
         raise UsageError(
-            "bad-option-value", f"--shm-size {text!r} is no size", hint="write 64m or 1g"
+            "bad-option-value", f"{option} {text!r} is no size", hint="write 64m or 1g"
         )
     return size
 
@@ -118,3 +119,43 @@ def limit(word: str) -> tuple[str, tuple[int, int]]:
             f"--ulimit {word!r} is not understood",
             hint="write it as --ulimit nofile=1024:2048",
         ) from error
+
+
+_LIST = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+_PARENT = re.compile(r"/?[A-Za-z0-9_.:@-]+(?:/[A-Za-z0-9_.:@-]+)*/?")
+
+
+def limits(given: Mapping[str, Any]) -> "Limits":
+    """``memory`` is docker's, too, where it is given."""
+    from buildgraph.spec.docker import Limits
+
+    swap = given["memory_swap"]
+    parent = _matched("--cgroup-parent", given["cgroup_parent"], _PARENT, "a group's path")
+    if ".." in parent.split("/"):
+        raise _bad("--cgroup-parent", parent, "leaves the root of all groups")
+    return Limits(
+        memory=size(given.get("memory") or "", "--memory"),
+        memory_swap=-1 if swap == "-1" else size(swap, "--memory-swap"),
+        cpu_period=_count("--cpu-period", given["cpu_period"]),
+        cpu_quota=_count("--cpu-quota", given["cpu_quota"]),
+        cpu_shares=_count("--cpu-shares", given["cpu_shares"]),
+        cpuset_cpus=_matched("--cpuset-cpus", given["cpuset_cpus"], _LIST, "0-2,4"),
+        cpuset_mems=_matched("--cpuset-mems", given["cpuset_mems"], _LIST, "0-1"),
+        cgroup_parent=parent,
+    )
+
+
+def _count(option: str, text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise _bad(option, text, "is no number")
+    return int(text or 0)
+
+
+def _matched(option: str, text: str, pattern: re.Pattern[str], example: str) -> str:
+    if text and not pattern.fullmatch(text):
+        raise _bad(option, text, f"is nothing like {example}")
+    return text
+
+
+def _bad(option: str, text: str, why: str) -> UsageError:
+    return UsageError("bad-option-value", f"{option} {text!r} {why}", hint="leave it out for none")

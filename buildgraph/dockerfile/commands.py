@@ -45,6 +45,7 @@ def run_of(run: Run, state: StageState, options: Options, escape: str, find: Fin
         hostname=options.args.get(HOSTNAME_ARG, options.hostname),
         shm_size=options.shm_size,
         ulimits=options.ulimits,
+        limits=options.limits,
         insecure=_insecure(run, options),
     )
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform
-from buildgraph.spec.docker import GitTree, RemoteFile
+from buildgraph.spec.docker import GitTree, Limits, RemoteFile
 from buildgraph.spec.terms import Ref
 from buildgraph.values import dataclass, field
 
@@ -79,6 +79,7 @@ class Options:
     hostname: str = ""
     shm_size: int = 0
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    limits: Limits = Limits()
     keep_times: bool = False
     """Files in layers keep their times."""
     context_time: int | None = None

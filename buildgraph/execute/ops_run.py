@@ -279,6 +279,7 @@ def _command(step: RunStep, active: Active, user: users.User, mounted: Mounted) 
         no_new_privs=not (step.insecure or (step.dockerfile and user.uid != 0)),
         shm_size=step.shm_size,
         ulimits=step.ulimits,
+        limits=step.limits,
         insecure=step.insecure,
     )
 

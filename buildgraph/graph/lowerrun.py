@@ -103,6 +103,7 @@ class RunLowering:
             insecure=run.insecure,
             proxies=tuple(sorted(run.proxies.items())),
             shm_size=run.shm_size,
+            limits=run.limits,
             ulimits=tuple((name, *limits) for name, limits in sorted(run.ulimits.items())),
         )
 

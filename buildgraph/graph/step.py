@@ -11,7 +11,7 @@ from typing import Literal, NewType
 from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.oci.config import Config
-from buildgraph.spec.model import Base, InlineFile, Mode, Owner, Retry, Reuse, WriteItem
+from buildgraph.spec.model import Base, InlineFile, Limits, Mode, Owner, Retry, Reuse, WriteItem
 from buildgraph.values import dataclass, field
 
 StepId = NewType("StepId", str)
@@ -228,6 +228,7 @@ class RunStep:
     """Variables that the command sees, which are part of nothing."""
     shm_size: int = field(default=0, compare=False)
     ulimits: tuple[tuple[str, int, int], ...] = field(default=(), compare=False)
+    limits: Limits = field(default=Limits(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

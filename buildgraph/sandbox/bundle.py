@@ -112,11 +112,25 @@ def _namespaces(command: Command) -> list[Json]:
 
 def _resources(command: Command) -> Json:
     resources: Json = {"devices": [{"allow": command.insecure, "access": "rwm"}]}
+    cpu, memory = _cpu(command), _memory(command)
+    return resources | ({"cpu": cpu} if cpu else {}) | ({"memory": memory} if memory else {})
+
+
+def _cpu(command: Command) -> Json:
+    limits = command.limits
+    found: Json = {
+        "shares": limits.cpu_shares,
+        "period": limits.cpu_period,
+        "quota": limits.cpu_quota,
+        "cpus": limits.cpuset_cpus,
+        "mems": limits.cpuset_mems,
+    }
     if command.cpus is not None:
-        resources["cpu"] = {
-            "period": _CPU_PERIOD,
-            "quota": max(1000, int(command.cpus * _CPU_PERIOD)),
-        }
-    if command.memory is not None:
-        resources["memory"] = {"limit": command.memory}
-    return resources
+        found |= {"period": _CPU_PERIOD, "quota": max(1000, int(command.cpus * _CPU_PERIOD))}
+    return {name: value for name, value in found.items() if value}
+
+
+def _memory(command: Command) -> Json:
+    limit = command.limits.memory if command.memory is None else command.memory
+    found: Json = {"limit": limit, "swap": command.limits.memory_swap}
+    return {name: value for name, value in found.items() if value}

@@ -12,6 +12,7 @@ from typing import Literal
 
 from buildgraph.errors import UsageError
 from buildgraph.sandbox.stubs import Stub
+from buildgraph.spec.docker import Limits
 from buildgraph.values import dataclass, field
 
 Network = Literal["none", "host", "private"]
@@ -71,6 +72,8 @@ class Command:
     """Bytes of ``/dev/shm``; 0 leaves it to the runtime."""
     ulimits: tuple[tuple[str, int, int], ...] = ()
     """Name (``nofile``), soft and hard limit."""
+    limits: Limits = Limits()
+    """What a Dockerfile's build asks of control groups."""
     insecure: bool = False
     """Every capability, every system call, every device; nothing masked."""
     interactive: bool = False
@@ -78,7 +81,7 @@ class Command:
 
     @property
     def limited(self) -> bool:
-        return self.cpus is not None or self.memory is not None
+        return self.cpus is not None or self.memory is not None or self.limits != Limits()
 
 
 @dataclass(frozen=True, slots=True)

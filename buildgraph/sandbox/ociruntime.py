@@ -75,9 +75,15 @@ class OciRuntime:
         cancelled: threading.Event,
         meanwhile: Callable[[], object],
     ) -> Exit:
-        with _folder(self._scratch) as folder, staged(command, self._rooms, system=False) as stage:
+        above = command.limits.cgroup_parent.strip("/")
+        with (
+            _parents(above),
+            _folder(self._scratch) as folder,
+            staged(command, self._rooms, system=False) as stage,
+        ):
             identity = folder.name.removeprefix("bundle-")
-            group = f"/{_GROUP}{identity}" if in_initial_user_namespace() else ""
+            group = f"/{above}/{_GROUP}{identity}" if above else f"/{_GROUP}{identity}"
+            group = group if in_initial_user_namespace() else ""
             config = bundle.config(command, stage.root, group)
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             ended = supervise(
@@ -135,6 +141,25 @@ def _folder(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _parents(above: str) -> Iterator[None]:
+    """Groups that the runtime makes on the way to the command's own go with it, unless others are in them by then."""
+    parts = above.split("/") if above else []
+    ways = ["/".join(parts[: count + 1]) for count in range(len(parts))][::-1]
+    roots = (
+        (_CGROUPS, *(entry.path for entry in os.scandir(_CGROUPS) if entry.is_dir()))
+        if ways
+        else ()
+    )
+    new = [f"{root}/{way}" for root in roots for way in ways if not os.path.exists(f"{root}/{way}")]
+    try:
+        yield
+    finally:
+        for group in new:
+            with suppress(OSError):
+                os.rmdir(group)
+
+
 def _errors(log: Path) -> str:
     """The runtime's own error messages, one a line."""
     try:
@@ -169,5 +194,6 @@ def _remove_groups(identity: str) -> None:
 def _groups(name: str) -> list[str]:
     import glob
 
-    patterns = (f"{_CGROUPS}/{_GROUP}{name}", f"{_CGROUPS}/*/{_GROUP}{name}")
+    depths = ("", "*/", "*/*/", "*/*/*/")  # hierarchies of their own, and groups to be made in
+    patterns = (f"{_CGROUPS}/{depth}{_GROUP}{name}" for depth in depths)
     return [path for pattern in patterns for path in glob.glob(pattern)]

@@ -11,6 +11,22 @@ from buildgraph.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What control groups give a RUN, in docker's words; zero and empty are no limit. Bytes, microseconds, weights."""
+
+    memory: int = 0
+    memory_swap: int = 0
+    """Memory and swap together; -1: as much swap as there is."""
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    cgroup_parent: str = ""
+    """The group below which a command's own is made, from the root of all."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileContext:
     """A folder that a Dockerfile's copies and binds select from: a build context, or a named one that is a folder.
 

@@ -19,6 +19,7 @@ from buildgraph.spec.docker import (
     GitTree,
     HistoryLine,
     InlineFile,
+    Limits,
     RemoteFile,
     Workdir,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "HistoryLine",
     "ImageConfig",
     "InlineFile",
+    "Limits",
     "Mode",
     "Owner",
     "Ref",
@@ -246,6 +248,7 @@ class Run:
     """Bytes; 0 is the default."""
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Soft and hard limit by docker's name, such as ``nofile``."""
+    limits: Limits = Limits()
     insecure: bool = False
     """``--security=insecure``."""
 

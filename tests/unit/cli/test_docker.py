@@ -7,6 +7,7 @@ import pytest
 from support.screen import Asked, run
 
 from buildgraph.build.request import Annotation, DockerRequest, ImageResult, OutputSpec, Summary
+from buildgraph.spec.docker import Limits
 
 
 @pytest.fixture(autouse=True)
@@ -245,3 +246,26 @@ def test_times_are_kept_or_rewritten(asked):
     assert asked.request.docker.keep_times
     for words in (("--timestamps", "keep", "-o", output), ("-o", f"{output}x")):
         assert "error[bad-option-value]" in run("build", "-f", "D", *words, ".").err
+
+
+def test_limits_of_control_groups(asked):
+    words = "--memory 64m --memory-swap -1 --cpu-period 100000 --cpu-quota 50000 --cpu-shares 512"
+    words += " --cpuset-cpus 0-2,4 --cpuset-mems 0 --cgroup-parent /a/b"
+    assert run("build", "-f", "D", *words.split(), ".").code == 0
+    found = Limits(64 << 20, -1, 100000, 50000, 512, "0-2,4", "0", "/a/b")
+    assert asked.request.docker.limits == found
+    assert asked.request.memory is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--memory big",
+        "--cpu-quota 1s",
+        "--cpuset-cpus 0-",
+        "--cgroup-parent /a/../b",
+        "--memory-swap x",
+    ],
+)
+def test_limits_that_are_none(asked, words):
+    assert "error[bad-option-value]" in run("build", "-f", "D", *words.split(), ".").err

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from buildgraph.sandbox import bundle, profile
 from buildgraph.sandbox.command import Command
+from buildgraph.spec.docker import Limits
 
 ROOT = Path("/")  # only asked for root's home
 
@@ -46,3 +47,16 @@ def test_network_and_limits() -> None:
     limited = made(Command(ROOT, ("a",), cpus=1.5, memory=1 << 20))["linux"]["resources"]
     assert limited["cpu"] == {"period": 100_000, "quota": 150_000}
     assert limited["memory"] == {"limit": 1 << 20}
+
+
+def test_limits_of_docker():
+    limits = Limits(1 << 20, -1, 100000, 50000, 512, "0-1", "0", "/above")
+    resources = made(Command(ROOT, ("a",), limits=limits))["linux"]["resources"]
+    assert resources["cpu"] == {
+        "shares": 512,
+        "period": 100000,
+        "quota": 50000,
+        "cpus": "0-1",
+        "mems": "0",
+    }
+    assert resources["memory"] == {"limit": 1 << 20, "swap": -1}
