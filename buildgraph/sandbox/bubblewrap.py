@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from buildgraph.sandbox import profile, seccomp
-from buildgraph.sandbox.apart import apart, bound_capabilities
+from buildgraph.sandbox.apart import apart, aside, bound_capabilities
 from buildgraph.sandbox.command import DEFAULT_PATH, Command, Exit, environment
 from buildgraph.sandbox.loopback import Loopbacks
 from buildgraph.sandbox.network import in_private_network
@@ -88,7 +88,7 @@ class Bubblewrap:
 
         if command.network == "private":
             return in_private_network(inside)
-        return apart(inside)
+        return aside(inside) if command.network == "none" else apart(inside)
 
     def _run(
         self,
@@ -118,6 +118,7 @@ class Bubblewrap:
                 meanwhile()
 
             argv += (str(told.reader), "--", *command.argv)
+            report = _Report(status)
             ended = supervise(
                 argv,
                 on_output=heard.feed,
@@ -126,9 +127,10 @@ class Bubblewrap:
                 env=_BARE,
                 pass_fds=files.passed,
                 meanwhile=begin,
+                report=report,
+                undo=stack,
             )
-            reported = _reported(os.read(status, 4096))
-        exited = _exit(self.name, command, ended, reported, bytes(heard.first))
+        exited = _exit(self.name, command, ended, report.code(), bytes(heard.first))
         heard.pass_on()
         return exited
 
@@ -249,18 +251,33 @@ def _joined(options: Iterable[str]) -> bytes:
     return os.fsencode("".join(f"{option}\0" for option in options))
 
 
-def _reported(status: bytes) -> int | None:
-    """The exit code as bubblewrap reports it; None when it never got to the command."""
-    for line in status.splitlines():
-        code = json.loads(line).get("exit-code")
-        if isinstance(code, int):
-            return code
-    return None
+class _Report:
+    """What bubblewrap says of the command: lines of JSON at a descriptor that never blocks."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._said = b""
+
+    def is_over(self) -> bool:
+        """Whether it says that the command has ended; then every process of its namespace has."""
+        with suppress(BlockingIOError):
+            self._said += os.read(self.fd, 4096)
+        return self.code() is not None
+
+    def code(self) -> int | None:
+        """The command's exit code; None when bubblewrap never got to the command."""
+        for line in self._said.split(b"\n")[:-1]:
+            code = json.loads(line).get("exit-code")
+            if isinstance(code, int):
+                return code
+        return None
 
 
 def _exit(name: str, command: Command, ended: Ended, reported: int | None, first: bytes) -> Exit:
-    if ended.timed_out or ended.cancelled or reported is not None:
+    if ended.timed_out or ended.cancelled:
         return Exit(ended.code, ended.timed_out, ended.cancelled)
+    if reported is not None:
+        return Exit(reported)
     said = first.decode("utf-8", "replace").strip()
     if said.startswith("bwrap: execvp "):
         return Exit(failed_exec(said))

@@ -13,8 +13,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import NamedTuple
+from contextlib import ExitStack, suppress
+from typing import NamedTuple, Protocol
 
 from buildgraph.errors import MachineError, UsageError
 
@@ -22,6 +22,17 @@ _CHUNK = 64 << 10
 _TICK = 0.1  # how long a cancellation may go unnoticed
 _DEATH = 30.0
 _GRACE = 1.0  # for the outer programs to end after what they wait for
+
+
+class Report(Protocol):
+    """What a program says about the command that it runs."""
+
+    @property
+    def fd(self) -> int:
+        """Readable whenever there is more of it."""
+
+    def is_over(self) -> bool:
+        """Read what there is. Whether the command, and every process below it, has ended."""
 
 
 class Ended(NamedTuple):
@@ -43,10 +54,15 @@ def supervise(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     meanwhile: Callable[[], object] = nothing,
+    report: Report | None = None,
+    undo: ExitStack | None = None,
 ) -> Ended:
     """``on_output`` gets what the program writes to stdout and stderr, in order, from this thread.
 
     ``meanwhile`` is called once, when the program has started: for a millisecond of work that nobody else has time for.
+
+    With ``report`` and ``undo``, which go together, a command counts as ended when the program reports so. The
+    program's own end, a few instructions later, is waited for by ``undo``, and its exit code is not known.
 
     Raises OSError when the program cannot be started, UsageError ``command-too-long`` where its words are to blame,
     MachineError ``unkillable`` when it cannot be ended.
@@ -72,7 +88,8 @@ def supervise(
             raise
         finally:
             os.close(writer)
-        return _Watch(program, reader, on_output, cancelled, deadline, meanwhile).run()
+        watch = _Watch(program, reader, on_output, cancelled, deadline, meanwhile)
+        return watch.run(report, undo)
     finally:
         os.close(reader)
 
@@ -111,18 +128,21 @@ class _Watch:
         self.meanwhile = meanwhile
         self.open = True
 
-    def run(self) -> Ended:
+    def run(self, report: Report | None, undo: ExitStack | None) -> Ended:
         pidfd = os.pidfd_open(self.program.pid)
         try:
             self.meanwhile()
-            stopped = self._follow(pidfd)
-            if not stopped:
+            stopped = self._follow(pidfd, report)
+            if stopped in ("", "reported"):
                 while self.open and _readable(self.reader, 0):
                     self._read()
             else:
                 if self.open and _readable(self.reader, 0):
                     self._read()  # a pipe's worth; what follows is about being killed
                 _kill(self.program.pid, pidfd)
+            if stopped == "reported" and undo is not None:
+                undo.callback(self.program.wait)
+                return Ended(0, timed_out=False, cancelled=False)
             return Ended(_code(self.program.wait()), stopped == "timed out", stopped == "cancelled")
         except BaseException:
             _kill(self.program.pid, pidfd)
@@ -131,9 +151,11 @@ class _Watch:
         finally:
             os.close(pidfd)
 
-    def _follow(self, pidfd: int) -> str:
-        """Until the program ends by itself (empty) or must be ended (why)."""
+    def _follow(self, pidfd: int, report: Report | None) -> str:
+        """Until the program ends by itself (empty), reports the end, or must be ended (why)."""
         poll = select.poll()
+        if report is not None:
+            poll.register(report.fd, select.POLLIN)
         poll.register(pidfd, select.POLLIN)
         poll.register(self.reader, select.POLLIN)
         while True:
@@ -144,12 +166,15 @@ class _Watch:
                 wait = min(wait, self.deadline - time.monotonic())
                 if wait <= 0:
                     return "timed out"
-            ready = poll.poll(wait * 1000)
-            if any(fd == self.reader for fd, _ in ready):
+            ready = {fd for fd, _ in poll.poll(wait * 1000)}
+            if self.reader in ready:
                 self._read()
                 if not self.open:
                     poll.unregister(self.reader)
-            elif ready:
+                continue
+            if ready and report is not None and report.is_over():
+                return "reported"
+            if pidfd in ready:
                 return ""
 
     def _read(self) -> None:
