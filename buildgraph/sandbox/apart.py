@@ -1,9 +1,10 @@
 """The thread that a sandbox is started from: what it gives up for good, its programs never have.
 
 A thread of its own, because nothing of this can be taken back. Each thread that runs commands without a network has one
-such at its side for all of them, with the same mounts; it ends with it.
+such at its side for all of them, in the same namespace of mounts; it ends with it.
 """
 
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -30,8 +31,9 @@ def aside(call: Callable[[], _T]) -> _T:
     """``call()`` in the thread at the side of the calling one, which never has more rights than a command or any
     network again; raises what it raises."""
     side: _Side | None = getattr(_mine, "side", None)
-    if side is None:
-        _mine.side = side = _Side()
+    mounts = os.stat("/proc/thread-self/ns/mnt").st_ino
+    if side is None or side.mounts != mounts:
+        _mine.side = side = _Side(mounts)
     return side.call(call)
 
 
@@ -58,9 +60,10 @@ class _Call(Generic[_T]):
 
 
 class _Side:
-    """A thread that waits for calls until the one whose it is has ended."""
+    """A thread that waits for calls until the one whose it is has ended, or has gone to other ``mounts``."""
 
-    def __init__(self) -> None:
+    def __init__(self, mounts: int) -> None:
+        self.mounts = mounts
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         # the main thread ends after all others, except those that do not count
         threading.Thread(target=_serve, args=(self._calls,), name="sandbox", daemon=True).start()

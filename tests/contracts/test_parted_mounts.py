@@ -6,6 +6,7 @@ from pathlib import Path
 
 from support import sandboxes
 
+from buildgraph.sandbox.apart import aside
 from buildgraph.sandbox.mounts import Tmpfs, attached
 from buildgraph.sandbox.namespace import part_mounts, whole_mounts
 
@@ -69,6 +70,20 @@ def test_what_was_set_aside_ends_with_its_thread() -> None:
     before = len(os.listdir("/proc/self/fd"))
     in_thread(part_mounts)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_thread_at_its_side_is_where_a_thread_is() -> None:
+    sandboxes.private_mounts()
+
+    def mounts() -> str:
+        return os.readlink("/proc/thread-self/ns/mnt")
+
+    def work() -> bool:
+        before = aside(mounts)
+        part_mounts()
+        return before != mounts() and aside(mounts) == mounts()
+
+    assert in_thread(work)
 
 
 def mounted_below_sys() -> list[str]:
