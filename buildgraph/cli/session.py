@@ -116,7 +116,15 @@ class Settings:
 
     def session(self) -> Session:
         """Follow ``-C`` and settle every path."""
-        home = Path(os.path.abspath(self.home or warm.default_home(os.environ)))
+        try:
+            home = Path(os.path.abspath(self.home or warm.default_home(os.environ)))
+            here = Path.cwd()
+        except FileNotFoundError as error:
+            raise UsageError(
+                "bad-directory",
+                "the working folder is gone",
+                hint="change into another one",
+            ) from error
         if self.directory:
             try:
                 os.chdir(self.directory)
@@ -124,8 +132,9 @@ class Settings:
                 raise UsageError(
                     "bad-directory", f"cannot work in {self.directory!r}: {error.strerror}"
                 ) from error
+            here = Path.cwd()
         return Session(
-            Path.cwd(),
+            here,
             self.file,
             home,
             self.progress,

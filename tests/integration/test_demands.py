@@ -206,6 +206,13 @@ def test_a_device_or_pipe_is_written_to_and_never_replaced(program, tmp_path, wo
     assert pipe.is_fifo()
 
 
+def test_a_working_folder_that_is_gone_is_told(program, tmp_path):
+    line = f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} -m buildgraph ls"
+    done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error[bad-directory]: the working folder is gone" in done.stderr
+
+
 def test_an_output_behind_a_link_is_what_the_link_leads_to(program):
     link, real = program.folder / "link.tar", program.folder / "real.tar"
     link.symlink_to(real.name)
