@@ -281,9 +281,9 @@ class _Placing:
 
 def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
     """``near`` is the recipe's directory that is in question: its ``link`` tells a Dockerfile's from a Buildfile's."""
+    over_file = what.startswith("a directory")
     if near is not None and near.link:
         shown = _show(path)
-        over_file = what.startswith("a directory")
         return UsageError(
             "file-over-directory",
             f"cannot copy to non-directory: {shown}"
@@ -294,7 +294,9 @@ def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
     return UsageError(
         "file-over-directory",
         f"{_show(path)}: {what} of the stack below",
-        hint="copy to another path, or end `to` with / to copy into the directory",
+        hint="copy to another path"
+        if over_file
+        else "copy to another path, or end `to` with / to copy into the directory",
     )
 
 
