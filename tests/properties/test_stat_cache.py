@@ -31,14 +31,15 @@ class Clock:
     def __init__(self) -> None:
         self.now = 100 * TICK
         self.stamps: dict[bytes, int] = {}
+        self.mtimes: dict[bytes, int] = {}
 
     def stamp(self, *paths: Path) -> None:
         for path in paths:
-            self.stamps[os.fsencode(path)] = self.now
+            self.stamps[os.fsencode(path)] = self.mtimes[os.fsencode(path)] = self.now
 
     def row(self, path: bytes, real: os.stat_result) -> Row:
-        stamp = self.stamps.get(path, 0)
-        return (real.st_dev, real.st_ino, real.st_size, real.st_mode, stamp, stamp)
+        times = (self.mtimes.get(path, 0), self.stamps.get(path, 0))
+        return (real.st_dev, real.st_ino, real.st_size, real.st_mode, *times)
 
 
 class Machine(RuleBasedStateMachine):
@@ -83,6 +84,14 @@ class Machine(RuleBasedStateMachine):
             self.clock.stamp(file.parent)
         file.write_text(text)
         self.clock.stamp(file)
+
+    @rule(path=FILES, text=TEXTS, mtime=st.sampled_from([None, 0, 1 << 60]))
+    def write_and_set_the_time(self, path: str, text: str, mtime: int | None) -> None:
+        """As ``touch -d``, ``cp -p`` and ``tar -x`` do; None brings the old time back."""
+        file = os.fsencode(self.root / path)
+        before = self.clock.mtimes.get(file, 0)
+        self.write(path, text)
+        self.clock.mtimes[file] = before if mtime is None else mtime
 
     @rule(path=FILES)
     def remove(self, path: str) -> None:

@@ -71,6 +71,35 @@ def test_a_row_is_racy_for_ten_milliseconds(root: Path, file: Path, age: int) ->
     assert (row in StatCache.load(file, root)._known) == (age > 10_000_000)
 
 
+@pytest.mark.parametrize("mtime", [0, 1 << 60])
+def test_the_mtime_does_not_decide(root: Path, file: Path, mtime: int) -> None:
+    """It can be set to anything: a file that was just written may look old, and an old one new."""
+    os.utime(root / "a", ns=(mtime, mtime))
+    row = row_of(os.lstat(root / "a"))
+    assert row[4] == mtime
+    for age, kept in ((0, False), (1 << 40, True)):
+        cache = StatCache.load(file, root)
+        cache.since = row[5] + age
+        cache.digest_many([os.fsencode(root / "a")])
+        cache.save()
+        assert (row in StatCache.load(file, root)._known) == kept
+
+
+def test_a_time_that_is_brought_back_hides_nothing(root: Path, file: Path) -> None:
+    """Same size, same mtime, same inode: the ctime tells."""
+    cache = calm(StatCache.load(file, root))
+    path = os.fsencode(root / "a")
+    (before,) = cache.digest_many([path])
+    cache.save()
+    stat = os.stat(path)
+    while os.stat(path).st_ctime_ns == stat.st_ctime_ns:  # until the clock ticks
+        (root / "a").write_bytes(b"x" * stat.st_size)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert row_of(os.stat(path))[:5] == row_of(stat)[:5]
+    (after,) = StatCache.load(file, root).digest_many([path])
+    assert after == blake3(b"x" * stat.st_size).hexdigest() != before
+
+
 def test_only_what_changed_is_read(root: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = below(root)
     cache = calm(StatCache.load(file, root))
