@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,8 @@ def build(request: Request, observer: Observer) -> Summary:
         try:
             with open_session(request, observer, pins="written") as session:
                 session.lost = lost
-                return _build(session, start)
+                with _distrusting(session):
+                    return _build(session, start)
         except LayerLostError as error:
             if error.digest in lost:
                 raise
@@ -70,6 +71,17 @@ def build(request: Request, observer: Observer) -> Summary:
             if error.digest in dropped:
                 raise
             dropped.add(error.digest)
+
+
+@contextmanager
+def _distrusting(session: Session) -> Iterator[None]:
+    """Who does not give a layer that was left there is relied on no more."""
+    try:
+        yield
+    except LayerLostError as error:
+        session.store.origins.distrust(Digest(error.digest))
+        session.store.layers.forget_lost()
+        raise
 
 
 def _build(session: Session, start: float) -> Summary:
@@ -122,12 +134,7 @@ def _build(session: Session, start: float) -> Summary:
     for error in errors:
         if isinstance(error, DroppedError):
             raise error
-    try:
-        return _finish(session, nodes, targets, images, errors, start)
-    except LayerLostError as error:
-        session.store.origins.distrust(Digest(error.digest))
-        session.store.layers.forget_lost()
-        raise
+    return _finish(session, nodes, targets, images, errors, start)
 
 
 def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
