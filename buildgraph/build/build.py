@@ -4,14 +4,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
 from buildgraph.build.blame import blamed
 from buildgraph.build.choosing import check_rebuild, choose
 from buildgraph.build.demands import check_demands
+from buildgraph.build.elsewhere import cache_urls, distrusting, look_elsewhere, sent
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.products import Product, products
@@ -40,10 +40,6 @@ from buildgraph.graph.step import (
 )
 from buildgraph.registry.stopping import StoppedError
 
-if TYPE_CHECKING:
-    from buildgraph.build.caches import Shared
-    from buildgraph.spec.cacheurl import CacheURL
-
 _COUNTED = ("executed", "reused", "cutoff", "failed", "skipped")
 
 
@@ -59,7 +55,7 @@ def build(request: Request, observer: Observer) -> Summary:
         try:
             with open_session(request, observer, pins="written") as session:
                 session.lost = lost
-                with _distrusting(session):
+                with distrusting(session):
                     return _build(session, start)
         except LayerLostError as error:
             if error.digest in lost:
@@ -71,17 +67,6 @@ def build(request: Request, observer: Observer) -> Summary:
             if error.digest in dropped:
                 raise
             dropped.add(error.digest)
-
-
-@contextmanager
-def _distrusting(session: Session) -> Iterator[None]:
-    """Who does not give a layer that was left there is relied on no more."""
-    try:
-        yield
-    except LayerLostError as error:
-        session.store.origins.distrust(Digest(error.digest))
-        session.store.layers.forget_lost()
-        raise
 
 
 def _build(session: Session, start: float) -> Summary:
@@ -147,30 +132,8 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
         if not image.squash:
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
     if session.shared is not None:
-        _look_elsewhere(session, session.shared, steps)
+        look_elsewhere(session, session.shared, steps)
     session.bases.expected.update(_mounted(session, steps))
-
-
-def _look_elsewhere(session: Session, shared: "Shared", steps: Sequence[StepId]) -> None:
-    """What the store lacks may be in remote caches; what they are to get is made ready for them."""
-    from buildgraph.execute.interrupt import interruptible
-
-    with interruptible(session.cancelled.set):
-        shared.adopting.look_up(steps, rules_for(session.request, 0).forced)
-    shared.sending.prepare(steps)
-
-
-def cache_urls(session: Session) -> tuple["CacheURL", ...]:
-    """The remote caches that this build is to use; of the command line, of the environment or of the Buildfile."""
-    asked = session.request.caches
-    if asked is not None:
-        return asked
-    if words := session.request.environ.get("BUILDGRAPH_CACHE", "").split():
-        from buildgraph.spec.cacheurl import parse
-
-        return tuple(parse(word).below(str(session.request.directory)) for word in words)
-    root = str(session.workspace.root)
-    return tuple(url.below(root) for url in session.workspace.model.workspace.caches)
 
 
 def _keep_bases(session: Session, images: Sequence[ImageTarget]) -> None:
@@ -264,7 +227,7 @@ def _finish(
     start: float,
 ) -> Summary:
     done = nodes.progress.images
-    errors += _sent(session)
+    errors += sent(session)
     made = {i.name: done[i.name] for i in images if i.name in done and _checked(session, i)}
     ready = products(session, targets, made)
     results: tuple[ImageResult, ...] = ()
@@ -314,16 +277,6 @@ def _push(
         raise
     except BuildgraphError as error:
         return None, (*errors, error)
-
-
-def _sent(session: Session) -> tuple[BuildgraphError, ...]:
-    """Wait until remote caches have what they are to get."""
-    if session.shared is None:
-        return ()
-    from buildgraph.execute.interrupt import interruptible
-
-    with interruptible(session.cancelled.set):
-        return tuple(session.shared.sending.finish())
 
 
 def _checked(session: Session, image: ImageTarget) -> bool:
