@@ -69,6 +69,8 @@ def measured(row: Row, bench: Bench) -> table.Measured:
 
 def main() -> int:
     options = arguments()
+    # An installed program has its bytecode beside it; without this, every run would compile what was changed last.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if options.list:
         for row in [*ROWS, *EXTRA]:
             print(f"{row.name:12} {row.work}")
