@@ -11,6 +11,9 @@ import time
 
 from buildgraph.cli import warm
 
+_MACHINE = 3
+"""The exit code for what the machine refuses."""
+
 
 def main() -> int:
     """Exit code as in the manual; also the console script."""
@@ -52,10 +55,8 @@ def leave() -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (
-        OSError
-    ):  # whoever read has gone, or the disk is full: the interpreter says so in its own way
-        sys.exit(code)
+    except OSError:  # what could not be written before cannot be now, and the exit code says so
+        os._exit(code or _MACHINE)
     os._exit(code)
 
 

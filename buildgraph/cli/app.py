@@ -44,12 +44,9 @@ def run(arguments: list[str], screen: Screen) -> int:
 
 def _invoke(arguments: list[str], settings: Settings) -> int:
     try:
-        if plain := straight.begin(arguments, settings):
-            plain()
-            return 0
-        from buildgraph.cli import parsed
-
-        return parsed.invoke(arguments, settings)
+        code = _run(arguments, settings)
+        with contextlib.suppress(ValueError):
+            sys.stdout.flush()
     except BrokenPipeError:
         raise
     except Exception as problem:  # noqa: BLE001 - the last frame: everything becomes a message
@@ -57,9 +54,16 @@ def _invoke(arguments: list[str], settings: Settings) -> int:
         with _told_or_not():
             settings.screen.fail(error, settings.progress, styled=settings.styled)
         return error.exit_code
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.stdout.flush()
+    return code
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
+    if plain := straight.begin(arguments, settings):
+        plain()
+        return 0
+    from buildgraph.cli import parsed
+
+    return parsed.invoke(arguments, settings)
 
 
 @contextlib.contextmanager

@@ -128,13 +128,18 @@ def test_closed_streams_are_no_reason_to_fail(program, words, closed):
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ["ls", "--help", "build api --no-cache"])
-def test_a_full_disk_behind_a_stream_says_so_by_the_exit_code(program, words):
+def test_a_full_disk_behind_a_stream_says_so_by_the_exit_code(program, words, unbuffered):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "buildgraph", *words.split()],
             cwd=program.folder,
-            env={**os.environ, "BUILDGRAPH_HOME": str(program.home)},
+            env={
+                **os.environ,
+                "BUILDGRAPH_HOME": str(program.home),
+                "PYTHONUNBUFFERED": unbuffered,
+            },
             stdout=full,
             stderr=full,
             check=False,
