@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -240,20 +241,27 @@ def test_other_tools_read_it(docker: Docker, tmp_path: Path) -> None:
             capture_output=True,
         )
         assert (unpacked / "rootfs/arch").read_text() == platform.arch
-    root = [
-        "podman",
-        "--root",
-        str(tmp_path / "podman"),
-        "--runroot",
-        str(tmp_path / "run"),
-        "--storage-driver=vfs",
-    ]
-    subprocess.run(
-        [*root, "pull", "--arch", OTHER.arch, f"oci:{place}:1"], check=True, capture_output=True
-    )
-    listed = subprocess.run([*root, "images", "-q"], check=True, capture_output=True).stdout.split()
-    ask = [*root, "image", "inspect", listed[0].decode(), "--format", "{{.Architecture}}"]
-    assert (
-        subprocess.run(ask, check=True, capture_output=True).stdout.decode().strip() == OTHER.arch
-    )
+    with tempfile.TemporaryDirectory(prefix="pm", ignore_cleanup_errors=True) as store:
+        places = [
+            "--root",
+            f"{store}/root",
+            "--runroot",
+            f"{store}/run",
+            "--tmpdir",
+            f"{store}/tmp",
+        ]
+        podman = ["podman", *places, "--storage-driver", "vfs", "--runtime", "runc"]
+
+        def call(*argv: str) -> str:
+            """From the layout's folder: podman names images by their paths, which must be lower-case."""
+            done = subprocess.run(
+                [*podman, *argv], cwd=place.parent, check=False, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        call("pull", "-q", "--arch", OTHER.arch, f"oci:{place.name}:1")
+        image = call("images", "-q").split()[0]
+        assert call("image", "inspect", image, "--format", "{{.Architecture}}") == OTHER.arch
+        call("rmi", "--all", "--force")
     assert len(index["manifests"]) == 2
