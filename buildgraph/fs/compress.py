@@ -4,7 +4,9 @@ Compressed bytes depend on the tar, the codec's level and the implementation, ne
 the tar was handed over: the tar is cut into blocks of ``Codec.block`` bytes and each is compressed for itself.
 
 gzip (RFC 1952)   one member: header ``1f 8b 08 00 00000000 00 ff``; per block the deflate blocks that isal makes of
-                  it, ended by a sync flush; the empty last block ``03 00``; CRC-32 and length of the tar
+                  it, ended by a sync flush; the empty last block ``03 00``; CRC-32 and length of the tar.
+                  isal's levels 1 and 2 miss a match now and then, as addresses in memory happen to be
+                  (docs/adr/0026): they are taken as 3
 zstd (RFC 8878)   one frame per block, with its content size and checksum
 none              the tar itself
 
@@ -25,7 +27,7 @@ from buildgraph.values import dataclass
 
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 _MEDIA_TYPES: Final = {"gzip": _LAYER + "+gzip", "zstd": _LAYER + "+zstd", "none": _LAYER}
-_DEFAULT_LEVELS: Final = {"gzip": 1, "zstd": 3, "none": 0}
+_DEFAULT_LEVELS: Final = {"gzip": 3, "zstd": 3, "none": 0}
 _LEVELS: Final = {"gzip": range(4), "zstd": range(1, 20), "none": range(1)}
 _BLOCKS: Final = {"gzip": 1 << 20, "zstd": 4 << 20, "none": 1 << 20}
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -34,7 +36,7 @@ _PIECE: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """``level`` None is the codec's default: gzip 1 (of 0 to 3), zstd 3 (of 1 to 19)."""
+    """``level`` None is the codec's default: gzip 3 (of 0 to 3; 1 and 2 are 3), zstd 3 (of 1 to 19)."""
 
     name: Literal["gzip", "zstd", "none"] = "gzip"
     level: int | None = None
@@ -77,7 +79,9 @@ class Codec:
 
     @property
     def _level(self) -> int:
-        return _DEFAULT_LEVELS[self.name] if self.level is None else self.level
+        if self.level is None or (self.name == "gzip" and self.level):
+            return _DEFAULT_LEVELS[self.name]
+        return self.level
 
     def compressor(self) -> Callable[[memoryview], bytes]:
         """Compresses one block; may be called from several threads, and lets other threads run meanwhile."""

@@ -126,7 +126,8 @@ def test_closing_closes_what_it_reads():
 def test_identities_name_what_the_bytes_depend_on():
     import isal
 
-    assert Codec("gzip").identity == f"gzip-isal-{isal.__version__}-l1-b1048576"
+    for level in (None, 1, 2):
+        assert Codec("gzip", level).identity == f"gzip-isal-{isal.__version__}-l3-b1048576"
     assert Codec("gzip", 3).identity == f"gzip-isal-{isal.__version__}-l3-b1048576"
     assert Codec("zstd").identity == f"zstd-{zstd.zstd_version}-l3-b4194304"
     assert Codec("none").identity == "none"
