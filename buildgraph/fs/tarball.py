@@ -83,17 +83,6 @@ def head(entry: Entry, size: int = 0) -> bytes:
     return header
 
 
-def extent(entry: Entry) -> int:
-    """How many bytes of an archive a file of known size, a directory or a link takes."""
-    path, kind, _, uid, gid, size, _, link, xattrs, _, mtime = entry
-    if kind != tree.FILE:
-        size = 0
-    fits = len(path) < 100 and len(link) <= 100 and size <= _MOST_11
-    if fits and not xattrs and mtime is None and uid <= _MOST_7 and gid <= _MOST_7:
-        return 512 + size + -size % 512
-    return len(head(entry, size)) + size + -size % 512
-
-
 def _name(path: bytes, kind: str) -> bytes:
     if kind in "dDo":
         return path + b"/" if path else b"./"

@@ -66,10 +66,6 @@ class Entry(NamedTuple):
     mtime: int | None = None
     """Nanoseconds since the epoch where the step keeps times, else None."""
 
-    def holding(self, content: str) -> "Entry":
-        """``_replace(content=content)`` in a third of its time."""
-        return tuple.__new__(Entry, (*self[:6], content, *self[7:]))
-
 
 Tree = tuple[Entry, ...]
 

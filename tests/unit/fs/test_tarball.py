@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from buildgraph.fs import tree
-from buildgraph.fs.tarball import END, EPOCH, extent, head, record
+from buildgraph.fs.tarball import END, EPOCH, head, record
 from buildgraph.fs.tree import Entry
 
 
@@ -148,27 +148,3 @@ def test_long_link_targets():
 def test_a_record_counts_its_own_length(length):
     content = record(b"key", b"v" * length)
     assert int(content.split(b" ")[0]) == len(content)
-
-
-@pytest.mark.parametrize("length", [1, 99, 100, 101, 255, 256, 300])
-@pytest.mark.parametrize("kind", [tree.FILE, tree.DIRECTORY, tree.SYMLINK])
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"size": 513},
-        {"size": 1 << 33},
-        {"uid": 1 << 21},
-        {"gid": 1 << 21},
-        {"link": b"l" * 101},
-        {"link": b"l" * 100},
-        {"mtime": 1},
-        {"mtime": 1_000_000_000},
-        {"xattrs": ((b"user.a", b"b"),)},
-    ],
-)
-def test_an_extent_is_what_is_written(length, kind, more):
-    for path in (b"n" * length, (b"n" * 40 + b"/") * (length // 41) + b"n"):
-        entry = Entry(path, kind, 0o644, **more)
-        size = entry.size if kind == tree.FILE else 0
-        assert extent(entry) == len(head(entry, size)) + size + -size % 512
