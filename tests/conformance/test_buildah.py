@@ -26,7 +26,7 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     require_root()
     require("buildah", "runc")
     base = Docker.make(tmp_path_factory.mktemp("base")).workspace.folder / "box"
-    with storage(base, "box") as found:
+    with storage(base) as found:
         yield found
 
 

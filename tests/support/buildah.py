@@ -34,11 +34,11 @@ class Buildah:
     folder: Path
     driver: str
 
-    def __call__(self, *words: str | Path) -> None:
+    def __call__(self, *words: str | Path, cwd: Path | None = None) -> None:
         places = ("--root", self.folder / "root", "--runroot", self.folder / "run")
         command = ["buildah", *places, "--storage-driver", self.driver, *words]
         done = subprocess.run(
-            [str(word) for word in command], capture_output=True, text=True, check=False
+            [str(word) for word in command], capture_output=True, text=True, check=False, cwd=cwd
         )
         assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
 
@@ -56,25 +56,27 @@ class Buildah:
 
 
 @contextmanager
-def storage(layout: Path, name: str) -> Iterator[Buildah]:
-    """With one image, in memory where that can be. Its path is short, because sockets below it want that; nothing of
-    it stays."""
+def storage(layout: Path) -> Iterator[Buildah]:
+    """With one image, named as the layout's folder: buildah makes the name of the path as it is told, and a name has no
+    capitals, so it is told one word. In memory where that can be; on a short path, because sockets below it want that;
+    nothing of it stays."""
     memory = "/dev/shm"
     folder = Path(tempfile.mkdtemp(prefix="bh", dir=memory if os.path.isdir(memory) else None))
     try:
-        yield _opened(folder, layout, name)
+        yield _opened(folder, layout)
     finally:
         shutil.rmtree(folder)
 
 
-def _opened(folder: Path, layout: Path, name: str) -> Buildah:
-    made = Buildah(folder / "o", "overlay")
+def _opened(folder: Path, layout: Path) -> Buildah:
     try:
-        made("pull", "-q", f"oci:{layout}:latest")
+        return _filled(Buildah(folder / "o", "overlay"), layout)
     except AssertionError:  # the folder is on an overlay itself
-        made = Buildah(folder / "v", "vfs")
-        made("pull", "-q", f"oci:{layout}:latest")
-    made("tag", f"localhost{layout}", f"localhost/{name}")
+        return _filled(Buildah(folder / "v", "vfs"), layout)
+
+
+def _filled(made: Buildah, layout: Path) -> Buildah:
+    made("pull", "-q", f"oci:{layout.name}:latest", cwd=layout.parent)
     return made
 
 
