@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+from support import foreign
 from support.capability import require, require_root
 from support.imagespec import mistakes
 from support.workspace import Workspace, digests
@@ -79,13 +77,7 @@ MODES = """\
 def run():
     require_root()
     require("umoci", "skopeo", "podman", "runc")
-
-    def call(*argv: str | Path) -> str:
-        done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return call
+    return foreign.said
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +107,8 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def podman(run):
-    """podman with storage of its own; its path is short, because podman wants at most 50 characters."""
-    store = Path(tempfile.mkdtemp(prefix="pm"))
-    places = ("--root", store / "root", "--runroot", store / "run", "--tmpdir", store / "tmp")
-
-    def call(*argv: str | Path) -> str:
-        return run("podman", *places, "--storage-driver", "vfs", "--runtime", "runc", *argv)
-
-    yield call
-    call("rmi", "--all", "--force")
-    shutil.rmtree(store)
+    with foreign.podman() as podman:
+        yield podman
 
 
 def seen(folder: Path) -> dict[str, tuple]:

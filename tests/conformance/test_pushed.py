@@ -3,12 +3,12 @@
 import hashlib
 import json
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+from support import foreign
 from support.capability import require, require_root
+from support.foreign import said
 from support.images import AMD, blobs_of, image
 from support.program import Program
 from support.registry import running
@@ -39,18 +39,12 @@ def program(tmp_path):
     program.end()
 
 
-def run(*argv):
-    done = subprocess.run([str(a) for a in argv], capture_output=True, check=False)
-    assert done.returncode == 0, f"{argv}\n{done.stdout!r}\n{done.stderr!r}"
-    return done.stdout
-
-
 def raw(reference):
-    return run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}")
+    return said("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}")
 
 
 def digest_of(content):
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
 
 
 def two_platforms(folder):
@@ -74,17 +68,14 @@ def test_podman_runs_what_a_build_pushed(tmp_path, registry, compression):
     summary = space.build(push="all")
     digest = summary.metadata["targets"]["app"]["digest"]
     assert digest_of(raw(f"{registry.host}/app:1")) == digest
-    run("skopeo", "copy", "--preserve-digests", "--src-tls-verify=false",
+    said("skopeo", "copy", "--preserve-digests", "--src-tls-verify=false",
         f"docker://{registry.host}/app:1", f"oci:{tmp_path}/copied:1")  # fmt: skip
     assert Layout(tmp_path / "copied").image("1", AMD).descriptor.digest == digest
-    with tempfile.TemporaryDirectory(prefix="pm", ignore_cleanup_errors=True) as store:
-        podman = ("podman", "--root", f"{store}/root", "--runroot", f"{store}/run",
-                  "--tmpdir", f"{store}/tmp", "--storage-driver", "vfs", "--runtime", "runc")  # fmt: skip
-        run(*podman, "pull", "-q", "--tls-verify=false", f"{registry.host}/app:1")
-        shown = run(*podman, "run", "--rm", "--network", "none", "--ulimit", "nofile=512:512",
+    with foreign.podman() as podman:
+        podman("pull", "-q", "--tls-verify=false", f"{registry.host}/app:1")
+        shown = podman("run", "--rm", "--network", "none", "--ulimit", "nofile=512:512",
                     "--ulimit", "nproc=512:512", f"{registry.host}/app:1")  # fmt: skip
-        assert shown == b"made\n"
-        run(*podman, "rmi", "--all", "--force")
+        assert shown == "made\n"
 
 
 def test_all_platforms_go_every_way_with_one_digest(tmp_path, registry, program):
@@ -95,12 +86,12 @@ def test_all_platforms_go_every_way_with_one_digest(tmp_path, registry, program)
     program.run("copy", f"docker://{host}/a/two:1", f"docker://{host}/b/two:2")
     assert digest_of(raw(f"{host}/b/two:2")) == digest
     assert [a for a in registry.accesses() if a.method == "PATCH"] == []
-    said = program.run("pull", f"{host}/b/two:2")
-    assert said.stdout == f"{host}/b/two:2@{digest}\n"
+    pulled = program.run("pull", f"{host}/b/two:2")
+    assert pulled.stdout == f"{host}/b/two:2@{digest}\n"
     program.run("push", f"{host}/b/two:2", f"{host}/c/two:3")
     assert digest_of(raw(f"{host}/c/two:3")) == digest
     program.run("copy", f"store:{host}/b/two:2", f"oci-archive:{tmp_path}/two.tar:4")
-    run("skopeo", "copy", "--all", "--preserve-digests",
+    said("skopeo", "copy", "--all", "--preserve-digests",
         f"oci-archive:{tmp_path}/two.tar:4", f"oci:{tmp_path}/back:4")  # fmt: skip
     (entry,) = Layout(tmp_path / "back").index().manifests
     assert entry.digest == digest
@@ -124,7 +115,7 @@ def test_we_read_what_skopeo_pushes(tmp_path, registry, program, form, compressi
         compression = "gzip"  # docker's own manifests have no type for zstd
     two_platforms(tmp_path / "two")
     name = f"{registry.host}/their/{form}-{compression}:1"
-    run("skopeo", "copy", "--dest-tls-verify=false", "--format", form, "--dest-compress-format",
+    said("skopeo", "copy", "--dest-tls-verify=false", "--format", form, "--dest-compress-format",
         compression, "--override-arch", "amd64", f"oci:{tmp_path}/two:1", f"docker://{name}")  # fmt: skip
     digest = digest_of(raw(name))
     assert program.run("pull", name).stdout == f"{name}@{digest}\n"
@@ -137,5 +128,5 @@ def test_save_writes_what_podman_loads(tmp_path, registry, program):
     two_platforms(tmp_path / "two")
     program.run("copy", "--platform", "linux/amd64", f"oci:{tmp_path}/two:1", "store:shop/two:1")
     program.run("save", "-o", tmp_path / "saved.tar", "shop/two:1")
-    shown = json.loads(run("skopeo", "inspect", f"docker-archive:{Path(tmp_path)}/saved.tar"))
+    shown = json.loads(said("skopeo", "inspect", f"docker-archive:{Path(tmp_path)}/saved.tar"))
     assert shown["Architecture"] == "amd64"

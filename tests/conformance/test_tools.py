@@ -2,13 +2,11 @@
 
 import json
 import os
-import shutil
 import stat
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+from support import foreign
 from support.capability import require, require_root
 from support.imagespec import mistakes
 from support.packed import AMD, BUSYBOX, PackedImage, directory, file, gone, hard, link, root
@@ -69,13 +67,7 @@ def run():
     require("umoci", "skopeo", "podman", "runc")
     if not BUSYBOX.exists():
         pytest.fail("busybox-static is missing")
-
-    def call(*argv: str | Path) -> str:
-        done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return call
+    return foreign.said
 
 
 @pytest.fixture(params=["gzip", "zstd", "none"])
@@ -90,16 +82,8 @@ def gzipped(run, tmp_path):
 
 @pytest.fixture
 def podman(run):
-    """podman with storage of its own; its path is short, because podman wants at most 50 characters."""
-    store = Path(tempfile.mkdtemp(prefix="pm"))
-    places = ("--root", store / "root", "--runroot", store / "run", "--tmpdir", store / "tmp")
-
-    def call(*argv: str | Path) -> str:
-        return run("podman", *places, "--storage-driver", "vfs", "--runtime", "runc", *argv)
-
-    yield call
-    call("rmi", "--all", "--force")
-    shutil.rmtree(store)
+    with foreign.podman() as podman:
+        yield podman
 
 
 def listing(folder: Path) -> dict[str, tuple]:

@@ -3,11 +3,10 @@
 import json
 import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 
 import pytest
-from support import capability
+from support import capability, foreign
 from support.dockerbuilds import Docker
 from support.platforms import BOTH, write_base, write_foreign
 from support.registry import running
@@ -209,8 +208,7 @@ def test_it_is_pushed_with_all_platforms(docker: Docker, tmp_path: Path) -> None
     with running(tmp_path / "registry") as registry:
         name = f"{registry.host}/shop/app:1"
         summary = docker.build(CROSS, platform=BOTH, tags=(name,), push="all")
-        ask = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
-        raw = subprocess.run(ask, check=True, capture_output=True).stdout
+        raw = foreign.said("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}")
         assert [one["platform"]["architecture"] for one in json.loads(raw)["manifests"]] == [
             HERE.arch,
             OTHER.arch,
@@ -225,43 +223,15 @@ def test_other_tools_read_it(docker: Docker, tmp_path: Path) -> None:
     place, index = layout_of(docker, CROSS, tags=("app:1",))
     for platform in (HERE, OTHER):
         copied = tmp_path / platform.arch
-        ask = [
-            "skopeo",
-            "copy",
-            "--override-arch",
-            platform.arch,
-            f"oci:{place}:1",
-            f"oci:{copied}:1",
-        ]
-        subprocess.run(ask, check=True, capture_output=True)
+        arch = f"--override-arch={platform.arch}"
+        foreign.said("skopeo", "copy", arch, f"oci:{place}:1", f"oci:{copied}:1")
         unpacked = tmp_path / f"{platform.arch}-files"
-        subprocess.run(
-            ["umoci", "unpack", "--image", f"{copied}:1", str(unpacked)],
-            check=True,
-            capture_output=True,
-        )
+        foreign.said("umoci", "unpack", "--image", f"{copied}:1", unpacked)
         assert (unpacked / "rootfs/arch").read_text() == platform.arch
-    with tempfile.TemporaryDirectory(prefix="pm", ignore_cleanup_errors=True) as store:
-        places = [
-            "--root",
-            f"{store}/root",
-            "--runroot",
-            f"{store}/run",
-            "--tmpdir",
-            f"{store}/tmp",
-        ]
-        podman = ["podman", *places, "--storage-driver", "vfs", "--runtime", "runc"]
-
-        def call(*argv: str) -> str:
-            """From the layout's folder: podman names images by their paths, which must be lower-case."""
-            done = subprocess.run(
-                [*podman, *argv], cwd=place.parent, check=False, capture_output=True, text=True
-            )
-            assert done.returncode == 0, done.stderr
-            return done.stdout.strip()
-
-        call("pull", "-q", "--arch", OTHER.arch, f"oci:{place.name}:1")
-        image = call("images", "-q").split()[0]
-        assert call("image", "inspect", image, "--format", "{{.Architecture}}") == OTHER.arch
-        call("rmi", "--all", "--force")
+    with foreign.podman() as podman:
+        # From the layout's folder: podman names images by their paths, which must be lower-case.
+        podman("pull", "-q", "--arch", OTHER.arch, f"oci:{place.name}:1", cwd=place.parent)
+        image = podman("images", "-q").split()[0]
+        shown = podman("image", "inspect", image, "--format", "{{.Architecture}}")
+        assert shown.strip() == OTHER.arch
     assert len(index["manifests"]) == 2

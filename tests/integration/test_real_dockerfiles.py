@@ -5,12 +5,11 @@ The root below them is made of packages and named ``debian:bookworm``; apt insid
 
 import json
 import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from support import foreign
 from support.capability import require, require_root
 from support.program import Built, Program
 
@@ -94,24 +93,15 @@ def test_the_last_image_compiles_what_it_fetched_and_others_can_run_it(chain, tm
         *("build", "-f", "buildpack/Dockerfile", "-t", CHAIN["buildpack"], "buildpack"),
         *("-o", f"type=oci-archive,dest={archive}"),
     )
-    told = json.loads(said("skopeo", "inspect", "--config", f"oci-archive:{archive}"))
+    told = json.loads(foreign.said("skopeo", "inspect", "--config", f"oci-archive:{archive}"))
     made_by = [entry["created_by"] for entry in told["history"]]
     assert made_by[-2:] == [
         "COPY hello.c /usr/src/hello/ # buildkit",
         "RUN /bin/sh -c make -C /usr/src/hello LDLIBS=-lz hello && /usr/src/hello/hello # buildkit",
     ]
-    with tempfile.TemporaryDirectory(prefix="p") as short:  # podman wants at most 50 characters
-        podman = ("podman", "--root", f"{short}/r", "--runroot", f"{short}/n")
-        podman += ("--tmpdir", f"{short}/t", "--storage-driver", "overlay", "--runtime", "runc")
-        said(*podman, "load", "-q", "-i", archive)
+    with foreign.podman("overlay") as podman:
+        podman("load", "-q", "-i", archive)
         options = ("--rm", "--network=none", "--ulimit=nofile=512:512", "--ulimit=nproc=512:512")
-        found = said(*podman, "run", *options, CHAIN["buildpack"], "sh", "-ec", SCRIPT)
-        said(*podman, "rmi", "--all", "--force")
+        found = podman("run", *options, CHAIN["buildpack"], "sh", "-ec", SCRIPT)
     assert "curl 7" in found
     assert "built with zlib 1" in found
-
-
-def said(*argv: str | Path) -> str:
-    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -6,7 +6,6 @@ Storage is overlayfs where that can be: by plain files, each commit waits for th
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from support.foreign import said
 
 FIELDS = (
     *("Env", "Cmd", "Entrypoint", "WorkingDir", "Labels", "ExposedPorts", "User", "Volumes"),
@@ -36,11 +37,7 @@ class Buildah:
 
     def __call__(self, *words: str | Path, cwd: Path | None = None) -> None:
         places = ("--root", self.folder / "root", "--runroot", self.folder / "run")
-        command = ["buildah", *places, "--storage-driver", self.driver, *words]
-        done = subprocess.run(
-            [str(word) for word in command], capture_output=True, text=True, check=False, cwd=cwd
-        )
-        assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
+        said("buildah", *places, "--storage-driver", self.driver, *words, cwd=cwd)
 
     def build(self, context: Path, *words: str) -> Image:
         made, root = self.folder / "made", self.folder / "root.tar"
