@@ -3,7 +3,8 @@
 The generation is raised first. Then, per batch of candidates: their records are deleted; under ``gc.lock`` their
 trees, layer blobs and snapshots are renamed into the trash in this order, the leases are read *again*, and what they
 or an image name now is renamed back; then its records are written back and the trash is deleted. A kill anywhere
-leaves things without records, which the next collection finds; never a record without its things.
+leaves things without records, which the next collection finds; never a record without its things. What was in the
+trash and not yet being deleted is renamed back by whoever cleans up: nobody had asked who relies on it.
 """
 
 from collections.abc import Iterable
@@ -124,7 +125,7 @@ class _Sweep:
     def _throw(self, batch: list[Candidate], thrown: dict[str, Path]) -> None:
         things = [thing for candidate in batch for thing in candidate.things]
         for thing in sorted(things, key=_turn):
-            there = self._store.trash.throw(self._path(thing))
+            there = self._store.trash.throw(self._path(thing), on_trial=True)
             if there:
                 thrown[thing] = there
 

@@ -3,6 +3,12 @@
 Deleting takes long (a snapshot has 50,000 files) and can meet anything a container wrote: directories without
 permissions, thousands deep. It runs without recursion and with three open descriptors at most: subdirectories are
 renamed up into one flat folder before they are emptied.
+
+Names, both below ``trash/``::
+
+    SESSION.RANDOM               is being deleted
+    SESSION.RANDOM~FOLDER~NAME   whole, from FOLDER/NAME of the store (``~`` for ``/``); its session may yet restore it,
+                                 and if that dies, whoever cleans up does: others may rely on it already
 """
 
 import os
@@ -13,6 +19,7 @@ from pathlib import Path
 from buildgraph.errors import MachineError
 from buildgraph.store.lease import Lease, abandoned
 
+_SLASH = "~"
 _RIGHTS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -26,13 +33,18 @@ class Trash:
         self._folder = folder
         self._lease = lease
 
-    def throw(self, path: Path) -> Path | None:
-        """Rename ``path`` away; where it is now, None when it was gone. Nothing is deleted yet."""
+    def throw(self, path: Path, *, on_trial: bool = False) -> Path | None:
+        """Rename ``path`` away; where it is now, None when it was gone. Nothing is deleted yet.
+
+        ``on_trial``: should this process die before it deletes or restores it, others restore it.
+        """
         with suppress(
             MachineError
         ):  # on a full disk, others may empty the trash while we could still restore
             self._lease.hold()
-        there = self._folder / f"{self._lease.path.stem}.{os.urandom(8).hex()}"
+        home = self._folder.parent
+        origin = str(path.relative_to(home)).replace("/", _SLASH) if on_trial else ""
+        there = self._fresh(self._lease.path.stem, _SLASH + origin if origin else "")
         try:
             try:
                 os.rename(path, there)
@@ -49,26 +61,41 @@ class Trash:
             if not os.path.lexists(path):
                 os.rename(thrown, path)
 
+    def _fresh(self, session: str, origin: str = "") -> Path:
+        return self._folder / f"{session}.{os.urandom(8).hex()}{origin}"
+
     def remove(self, path: Path) -> bool:
         """Throw ``path`` away and delete it; True when nothing of it is left."""
         thrown = self.throw(path)
         return thrown is None or self.delete(thrown)
 
     def empty(self) -> bool:
-        """Delete what dead sessions threw away; True when all of it went."""
+        """Delete what dead sessions threw away, but for what was still on trial: that comes back. True when all went."""
         done = True
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries]
         for name in names:
             with abandoned(self._lease.path.with_name(f"{name.partition('.')[0]}.lease")) as dead:
                 if dead:
+                    self._acquit(name)
                     done &= self.delete(self._folder / name)
         return done
 
+    def _acquit(self, name: str) -> None:
+        """Whoever threw it may have died before asking who relies on it; the next collection asks again."""
+        _, _, origin = name.partition(_SLASH)
+        if origin:
+            self.restore(self._folder / name, self._folder.parent.joinpath(*origin.split(_SLASH)))
+
     def delete(self, thrown: Path) -> bool:
         """Delete what lies in the trash; False where this user may not (files of other ids stay for a later try)."""
-        folder = os.open(self._folder, _RIGHTS)
         session = thrown.name.partition(".")[0]
+        if _SLASH in thrown.name:  # from now on it is no longer whole
+            sentenced = self._fresh(session)
+            with suppress(FileNotFoundError):
+                os.rename(thrown, sentenced)
+            thrown = sentenced
+        folder = os.open(self._folder, _RIGHTS)
         try:
             pending = [thrown.name]
             failed = False

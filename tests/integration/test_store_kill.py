@@ -84,6 +84,20 @@ def test_a_kill_leaves_a_store_that_verify_passes(what, moment, counts, filled, 
         assert take(store).stale == ()
 
 
+def test_a_collection_that_dies_before_it_asks_who_relies_takes_nothing(filled, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(filled, home)
+    process = start("torn", home)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert os.listdir(home / "trash")
+    LocalStore.open(home).close()
+    with LocalStore.open(home) as store:
+        assert verify(store, check_by_file).findings == ()
+        assert store.images.resolve("shop/api:dev")
+    assert left_over(home) == []
+
+
 def left_over(home: Path) -> list[str]:
     folders = ("tmp", "trash")
     found = [str(path) for name in folders for path in (home / name).iterdir()]

@@ -1,7 +1,8 @@
 """What the store's integration tests run in processes of their own: ``python -m support.store_worker WHAT HOME …``.
 
 ``build`` prints one line per step that it really made. ``killed`` does the same work and kills itself at a given line
-of the store's own code, counted over the whole run.
+of the store's own code, counted over the whole run. ``torn`` is a collection that dies when it has renamed away what
+another tagged meanwhile.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from support.stores import check_by_file, image, make
 
 from buildgraph.digest import ActionKey, StepKey
-from buildgraph.store.gc import collect
+from buildgraph.store.gc import _Sweep, collect
 from buildgraph.store.local import LocalStore
 from buildgraph.store.verify import verify
 
@@ -87,7 +88,23 @@ def killed(what: str, home: Path, at: int) -> None:
     print("lines", count, flush=True)
 
 
-WHAT = {"build": build, "gc": gc, "check": check}
+def torn(home: Path) -> None:
+    with LocalStore.open(home) as store:
+        manifest = store.images.resolve("shop/api:dev")
+        store.images.untag(["shop/api:dev"])
+    real = _Sweep._throw
+
+    def tag_throw_die(self, batch, thrown):
+        with LocalStore.open(home) as other:
+            other.images.tag("shop/api:dev", manifest)
+        real(self, batch, thrown)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _Sweep._throw = tag_throw_die
+    gc(home)
+
+
+WHAT = {"torn": torn, "build": build, "gc": gc, "check": check}
 
 if __name__ == "__main__":
     _, what, folder, *rest = sys.argv

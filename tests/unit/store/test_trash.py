@@ -33,6 +33,42 @@ def test_what_was_made_again_meanwhile_stays(store):
     assert [path.name for path in snapshot.iterdir()] == ["new"]
 
 
+def died(store):
+    """Its session ends without a word, and another cleans up; the names that are left in the trash."""
+    os.close(store.lease._fd)
+    store.lease._fd = -1
+    LocalStore.open(store.home).close()
+    return os.listdir(store.home / "trash")
+
+
+def test_what_was_on_trial_when_its_session_died_comes_back(store):
+    snapshot = store.snapshots_dir / "sha256-00"
+    (snapshot / "etc").mkdir(parents=True)
+    store.trash.throw(snapshot, on_trial=True)
+    assert died(store) == []
+    assert (snapshot / "etc").is_dir()
+
+
+def test_what_was_made_again_while_it_was_on_trial_stays(store):
+    snapshot = store.snapshots_dir / "sha256-00"
+    (snapshot / "old").mkdir(parents=True)
+    store.trash.throw(snapshot, on_trial=True)
+    (snapshot / "new").mkdir(parents=True)
+    assert died(store) == []
+    assert [path.name for path in snapshot.iterdir()] == ["new"]
+
+
+def test_what_was_being_deleted_when_its_session_died_goes(store, monkeypatch):
+    snapshot = store.snapshots_dir / "sha256-00"
+    (snapshot / "etc").mkdir(parents=True)
+    thrown = store.trash.throw(snapshot, on_trial=True)
+    monkeypatch.setattr("buildgraph.store.trash._delete_one", lambda *_: ([], False))
+    assert not store.trash.delete(thrown)
+    monkeypatch.undo()
+    assert died(store) == []
+    assert not snapshot.exists()
+
+
 def test_folders_a_thousand_deep_and_closed_go(store):
     top = store.snapshots_dir / "deep"
     top.mkdir()
