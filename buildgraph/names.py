@@ -18,13 +18,26 @@ _HOST = re.compile(r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::
 
 _ARCHES = {
     "x86_64": "amd64",
+    "x86-64": "amd64",
     "aarch64": "arm64",
     "armv7l": "arm",
+    "armhf": "arm/v7",
+    "armel": "arm/v6",
+    "i386": "386",
     "i686": "386",
-    "ppc64le": "ppc64le",
 }
 _UNAMES = {"amd64": "x86_64", "arm64": "aarch64", "arm": "armv7l", "386": "i686"}
-_KNOWN = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64")
+_ARCH_NAMES = """
+386 amd64 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x sparc64 wasm
+"""
+_OS_NAMES = """
+aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasi wasip1 windows
+"""
+_KNOWN = frozenset(_ARCH_NAMES.split())
+SYSTEMS = frozenset(_OS_NAMES.split())
+_SYSTEM_NAMES = {**{name: name for name in SYSTEMS}, "macos": "darwin"}
+_DEFAULT_VARIANTS = frozenset((("amd64", "v1"), ("arm64", "v8")))
+"""Those that are not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +113,15 @@ class Platform:
     @classmethod
     def parse(cls, text: str) -> "Platform":
         """Raises :class:`UsageError` (``bad-platform``) for an unknown or incomplete platform."""
-        parts = text.split("/")
-        if (
-            len(parts) in (2, 3)
-            and all(parts)
-            and parts[0] in ("linux", "windows", "darwin", "freebsd")
-        ):
-            arch = _ARCHES.get(parts[1], parts[1])
+        os, *rest = text.lower().split("/")
+        if len(rest) in (1, 2) and os in _SYSTEM_NAMES and all(rest):
+            arch, _, variant = _ARCHES.get(rest[0], rest[0]).partition("/")
+            variant = rest[1] if len(rest) == 2 else variant
+            if variant.isdecimal():
+                variant = f"v{variant}"
             if arch in _KNOWN:
-                variant = parts[2] if len(parts) == 3 else ""
-                return cls(parts[0], arch, "" if (arch, variant) == ("arm64", "v8") else variant)
+                known = (arch, variant) in _DEFAULT_VARIANTS
+                return cls(_SYSTEM_NAMES[os], arch, "" if known else variant)
         raise UsageError(
             "bad-platform",
             f"unknown platform {text!r}",
@@ -118,8 +130,9 @@ class Platform:
 
     @classmethod
     def parse_all(cls, text: str) -> "tuple[Platform, ...]":
-        """Those that commas part, each once, in their order; none of an empty text."""
-        return tuple(dict.fromkeys(cls.parse(part.strip()) for part in text.split(",") if text))
+        """Those that commas part, each once, in their order; none of an empty text. ``arm64`` is that of Linux."""
+        words = (part.strip() for part in text.split(",") if text)
+        return tuple(dict.fromkeys(cls.parse(w if "/" in w else f"linux/{w}") for w in words))
 
     @classmethod
     def of_machine(cls, machine: str) -> "Platform":
@@ -134,7 +147,7 @@ class Platform:
         return _UNAMES.get(self.arch, self.arch)
 
 
-_LABEL = re.compile(r"@(?:linux|windows|darwin|freebsd)/[a-z0-9/]+$")
+_LABEL = re.compile(rf"@(?:{'|'.join(sorted(SYSTEMS))})/[a-z0-9/]+$")
 
 
 def labelled(name: str, platform: Platform) -> str:

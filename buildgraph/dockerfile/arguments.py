@@ -59,8 +59,8 @@ class Arguments:
             raise self._too_few(1)
         return words
 
-    def pairs(self) -> tuple[Pair, ...]:
-        found = pairs(self.rest, self.escape)
+    def pairs(self, rest: str | None = None) -> tuple[Pair, ...]:
+        found = pairs(self.rest if rest is None else rest, self.escape)
         if found == ():
             raise self._too_few(1)
         if isinstance(found, str):

@@ -7,7 +7,7 @@ from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.findings import Findings
 from buildgraph.dockerfile.instructions import Dockerfile, From
 from buildgraph.dockerfile.options import Options
-from buildgraph.dockerfile.stages import blaming, global_arguments
+from buildgraph.dockerfile.stages import blaming, global_arguments, parse_platform
 from buildgraph.dockerfile.words import Expansion, expansion
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform, Reference
@@ -58,7 +58,7 @@ def check_bases(
             if origin.platform:
                 platform = expansion(origin.platform, arguments, dockerfile.escape)
                 _check_declared(origin, platform.unset, known, findings)
-                _check_platform(origin, platform, arguments.get(_TARGET, ""), findings)
+                _check_platform(origin, platform, arguments, options.platform, findings)
 
 
 def _check_declared(
@@ -69,13 +69,19 @@ def _check_declared(
             findings.at(origin, rules.UNDEFINED_ARG_IN_FROM, name, findings.suggest(name, known))
 
 
-def _check_platform(origin: From, found: Expansion, target: str, findings: Findings) -> None:
-    if found.used == {_TARGET} and not found.unset and found.text == target:
+def _check_platform(
+    origin: From,
+    found: Expansion,
+    arguments: Mapping[str, str],
+    target: Platform,
+    findings: Findings,
+) -> None:
+    if found.used == {_TARGET} and not found.unset and found.text == arguments.get(_TARGET, ""):
         findings.at(origin, rules.REDUNDANT_TARGET_PLATFORM, origin.platform)
     if found.used or found.unset:
         return
     try:
-        platform = Platform.parse(found.text)
+        platform = parse_platform(found.text, target)
     except UsageError:
         return
     if platform.os not in origin.stage and platform.arch not in origin.stage:

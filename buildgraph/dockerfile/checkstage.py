@@ -112,8 +112,7 @@ class StageCheck:
             return
         wanted, found = node.platform, config.platform
         if (wanted.os, wanted.arch) != (found.os, found.arch):
-            name = node.stage.origin.base
-            values = (name, str(found), str(wanted))
+            values = (node.base_name, str(found), str(wanted))
             self._findings.at(node.stage.origin, rules.INVALID_BASE_IMAGE_PLATFORM, *values)
 
     def _check(self, each: Instruction, *, trigger: bool) -> None:

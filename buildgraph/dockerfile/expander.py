@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from buildgraph.dockerfile.source import shortened
 from buildgraph.dockerfile.trimming import PatternError, replace, trim_prefix, trim_suffix
 from buildgraph.dockerfile.wordlist import WordList
 from buildgraph.errors import UsageError
@@ -303,8 +304,8 @@ def _default(frame: _Frame, value: str | None, word: str) -> str:
     why = word or f"is not allowed to be {'unset' if value is None else 'empty'}"
     raise UsageError(
         "variable-required",
-        f"{frame.name}: {why}",
-        hint=f"give it a value: --build-arg {frame.name}=…",
+        shortened(f"{frame.name}: {why}"),
+        hint=shortened(f"give it a value: --build-arg {frame.name}=…"),
     )
 
 

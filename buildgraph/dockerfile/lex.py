@@ -17,7 +17,7 @@ from buildgraph.dockerfile.source import SPACES, Lines, Source
 from buildgraph.dockerfile.split import Command, command, json_strings
 
 _DIRECTIVE: Final = re.compile(
-    r"#[\s\x85\xa0]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*"
+    rf"#[{re.escape(SPACES)}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*"
 )
 _NAMES: Final = frozenset(("syntax", "escape", "check"))
 _LONGEST: Final = 65535

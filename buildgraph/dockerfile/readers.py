@@ -226,6 +226,8 @@ def _onbuild(args: Arguments) -> Onbuild:
         raise args.error(
             "bad-onbuild", f"{trigger} cannot be an ONBUILD trigger", "use another instruction"
         )
+    if trigger in ("ENV", "LABEL"):
+        args.pairs(inner.rest)
     text = _ONBUILD.sub("", args.place.text, count=1)
     docs = (f"\n{doc.content}{doc.name}" for doc in args.heredocs)
     return Onbuild(args.place, text + "".join(docs), trigger)

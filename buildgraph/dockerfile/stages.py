@@ -19,7 +19,7 @@ from buildgraph.dockerfile.parse import parse_trigger
 from buildgraph.dockerfile.source import Lines, shortened
 from buildgraph.dockerfile.words import expand, expansion
 from buildgraph.errors import UsageError
-from buildgraph.names import Platform
+from buildgraph.names import SYSTEMS, Platform
 from buildgraph.spec.problems import mean, near
 from buildgraph.values import dataclass, field
 
@@ -212,7 +212,7 @@ class Stages:
                 f"--platform={written} is blank",
                 hint=self._variable_meant(written),
             )
-        return _parse_platform(text, self.options.platform)
+        return parse_platform(text, self.options.platform)
 
     def _variable_meant(self, word: str) -> str:
         unset = expansion(word, self.arguments, self.file.escape).unset
@@ -278,10 +278,10 @@ def blaming(file: Dockerfile, where: Lines) -> Iterator[None]:
         raise
 
 
-def _parse_platform(text: str, target: Platform) -> Platform:
+def parse_platform(text: str, target: Platform) -> Platform:
     """An architecture or a system alone is completed from the target's, as containerd does."""
     if "/" not in text:
-        if text in ("linux", "windows", "darwin", "freebsd"):
-            return Platform(text, target.arch, target.variant)
+        if text.lower() in SYSTEMS:
+            return Platform(text.lower(), target.arch, target.variant)
         return Platform.parse(f"{target.os}/{text}")
     return Platform.parse(text)

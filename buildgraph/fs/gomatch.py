@@ -52,13 +52,16 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return lambda name: found(name) is not None
 
 
-def one(pattern: str, at: int) -> tuple[str, int]:
-    """The regular expression of the one character that ``pattern`` means at ``at``, and what follows it."""
+def one(pattern: str, at: int, *, ordered: bool = False) -> tuple[str, int]:
+    """The regular expression of the one character that ``pattern`` means at ``at``, and what follows it.
+
+    ``ordered`` refuses ranges that are the wrong way round, which match nothing otherwise.
+    """
     char = pattern[at]
     if char == "?":
         return "[^/]", at + 1
     if char == "[":
-        return _class(pattern, at)
+        return _class(pattern, at, ordered=ordered)
     if char == "\\":
         if at + 1 == len(pattern):
             raise _bad(pattern)
@@ -66,7 +69,7 @@ def one(pattern: str, at: int) -> tuple[str, int]:
     return re.escape(char), at + 1
 
 
-def _class(pattern: str, at: int) -> tuple[str, int]:
+def _class(pattern: str, at: int, *, ordered: bool) -> tuple[str, int]:
     start = at
     at += 1
     negated = pattern[at : at + 1] == "^"
@@ -77,7 +80,9 @@ def _class(pattern: str, at: int) -> tuple[str, int]:
         high = low
         if pattern[at : at + 1] == "-":
             high, at = _bound(pattern, at + 1)
-        if low <= high:  # a range the wrong way round matches nothing
+        if ordered and low > high:
+            raise _bad(pattern)
+        if low <= high:
             ranges.append(f"{re.escape(low)}-{re.escape(high)}")
         else:
             ranges.append("")
@@ -104,6 +109,6 @@ def _bound(pattern: str, at: int) -> tuple[str, int]:
 def _bad(pattern: str) -> UsageError:
     return UsageError(
         "bad-pattern",
-        f"{pattern[:99]!r} is no pattern: a class is not closed, is empty or has a loose '-', or a \\ is its end",
+        f"{pattern[:99]!r} is no pattern: a class is not closed, is empty or has a wrong '-', or a \\ is its end",
         hint="\\[ and \\\\ stand for the characters themselves",
     )

@@ -79,7 +79,7 @@ def _cut(text: str) -> list[str] | None:
             parts.append(text[start:at])
             start = at = at + 2
         else:
-            piece, at = one(text, at)
+            piece, at = one(text, at, ordered=True)
             whole = whole or (char == "[" and re.fullmatch(piece, "/") is not None)
     parts.append(text[start:])
     whole = whole or any("**" in part and part != "**" for part in parts)
@@ -187,4 +187,6 @@ class _Automaton:
 
 
 def bad_exception(text: str) -> UsageError:
-    return UsageError("bad-pattern", f"{text!r} alone takes nothing back", hint="write !PATTERN")
+    return UsageError(
+        "bad-pattern", f"{text[:99]!r} alone takes nothing back", hint="write !PATTERN"
+    )

@@ -149,9 +149,10 @@ CASES = {
         ],
     ),
     "a constant platform": (
-        "FROM --platform=linux/amd64 scratch\n",
+        "FROM --platform=linux/amd64 scratch\nFROM --platform=arm64 scratch\nFROM --platform=arm64 scratch AS arm64\n",
         [
-            '1: FromPlatformFlagConstDisallowed: FROM --platform flag should not use constant value "linux/amd64"'
+            f'{line}: FromPlatformFlagConstDisallowed: FROM --platform flag should not use constant value "{value}"'
+            for line, value in ((1, "linux/amd64"), (2, "arm64"))
         ],
     ),
     "a constant platform that the stage is named for": (
@@ -220,9 +221,9 @@ def test_defaults_of_bases(text, args, found):
 
 def test_bases_of_another_platform():
     base = Config("arm64", "linux", diff_ids=("sha256:0",))
-    assert told("FROM box\n", configs={"box": base}) == [
+    assert told("ARG B=box\nFROM $B\n", configs={"box": base}) == [
         (
-            '1: InvalidBaseImagePlatform: Base image box was pulled with platform "linux/arm64", expected "linux/amd64" for'
+            '2: InvalidBaseImagePlatform: Base image box was pulled with platform "linux/arm64", expected "linux/amd64" for'
             " current build"
         )
     ]

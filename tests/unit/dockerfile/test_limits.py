@@ -5,6 +5,7 @@ import pytest
 from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.convert import image_config
 from buildgraph.dockerfile.outline import outline
+from buildgraph.dockerfile.words import expand
 from buildgraph.errors import UsageError
 from buildgraph.fs.gomatch import matcher
 
@@ -78,6 +79,12 @@ def test_values_of_any_length_are_told_in_short(line: str, code: str) -> None:
     assert failure.value.code == code
     assert len(failure.value.message) <= 500
     assert len(failure.value.hint) <= 500
+
+
+def test_the_message_of_a_required_variable_is_told_in_short() -> None:
+    with pytest.raises(UsageError) as failure:
+        expand(f"${{A:?{_DIGITS}}}", {})
+    assert len(failure.value.message) <= 500
 
 
 def test_a_number_too_large_for_an_owner_is_a_name() -> None:

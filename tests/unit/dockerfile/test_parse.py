@@ -120,7 +120,9 @@ def test_wrong_directives(text, code):
     refused(text, code)
 
 
-@pytest.mark.parametrize("before", ["# a comment\n", "\n", "ARG a\n", "# unknown=x\n"])
+@pytest.mark.parametrize(
+    "before", ["# a comment\n", "\n", "ARG a\n", "# unknown=x\n", "#\x1cescape=`\n"]
+)
 def test_a_directive_after_anything_else_is_a_comment(before):
     assert parse(f"{before}# escape=`\nFROM box\n").escape == "\\"
 
@@ -184,6 +186,8 @@ def test_pairs():
 @pytest.mark.parametrize("text", ["ENV", "ENV a", "ENV a=1 b", "ENV =x", "LABEL =", "ARG =x"])
 def test_wrong_pairs(text):
     refused(f"FROM box\n{text}\n", "bad-arguments")
+    if not text.startswith("ARG"):
+        refused(f"FROM box\nONBUILD {text}\n", "bad-arguments")
 
 
 def test_args_with_and_without_defaults_and_their_descriptions():

@@ -21,6 +21,15 @@ NAMES = ("PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT")
         ("$TARGETOS/$BUILDARCH", "linux/amd64"),
         ("$P", "linux/s390x"),
         ("linux/${V:-ppc64le}", "linux/ppc64le"),
+        ("LINUX/AMD64", "linux/amd64"),
+        ("linux/amd64/v1", "linux/amd64"),
+        ("linux/arm/5", "linux/arm/v5"),
+        ("armel", "linux/arm/v6"),
+        ("linux/i386", "linux/386"),
+        ("x86-64", "linux/amd64"),
+        ("macos/aarch64", "darwin/arm64"),
+        ("wasi/wasm", "wasi/wasm"),
+        ("linux", "linux/arm/v7"),
     ],
 )
 def test_the_platform_of_a_from(written: str, platform: str) -> None:
@@ -41,6 +50,15 @@ def test_what_is_no_platform(written: str) -> None:
     assert caught.value.code == "bad-platform"
     assert caught.value.where is not None
     assert caught.value.where.line == 2
+
+
+def test_a_platform_of_the_command_line_may_be_an_architecture() -> None:
+    assert list(map(str, Platform.parse_all("arm64, linux/x86_64"))) == [
+        "linux/arm64",
+        "linux/amd64",
+    ]
+    with pytest.raises(UsageError):
+        Platform.parse_all("arm64,z80")
 
 
 def test_a_stage_knows_them_once_it_asks() -> None:

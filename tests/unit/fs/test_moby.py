@@ -133,7 +133,9 @@ def test_the_text_of_an_ignore_file():
     assert patterns.reopens
 
 
-@pytest.mark.parametrize("text", ["!", "! ", "!/", "!//", "[", "a[", "[]a]", "[-]", "[x-]", "\\"])
+@pytest.mark.parametrize(
+    "text", ["!", "! ", "!/", "!//", "[", "a[", "[]a]", "[-]", "[x-]", "\\", "a[z-a]"]
+)
 def test_wrong_lines_fail(text):
     with pytest.raises(UsageError) as caught:
         Patterns.of_text(text)
