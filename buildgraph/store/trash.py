@@ -70,7 +70,7 @@ class Trash:
         return thrown is None or self.delete(thrown)
 
     def empty(self) -> bool:
-        """Delete what dead sessions threw away, but for what was still on trial: that comes back. True when all went."""
+        """Delete what dead sessions threw away; what was on trial comes back. True when nothing is left."""
         done = True
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries]
