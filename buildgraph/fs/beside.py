@@ -59,7 +59,13 @@ class Read(NamedTuple):
 
 
 def pack_beside(
-    listing: Tree, items: Items, codec: Codec, blob: Path, *, since: int, workers: int = 2
+    listing: Tree,
+    items: Items,
+    codec: Codec,
+    blob: Path,
+    *,
+    since: dict[int, int],
+    workers: int = 2,
 ) -> Read | None:
     """The layer of directories, files and links ``listing`` (canonical) at the file ``blob``, which is not fsynced.
 
@@ -191,7 +197,7 @@ class _Task(NamedTuple):
     starts: Sequence[int]
     items: Items
     folders: set[bytes]
-    since: int
+    since: dict[int, int]
 
 
 @contextmanager

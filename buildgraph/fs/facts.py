@@ -54,7 +54,7 @@ class Facts:
 
     __slots__ = ("absent", "doubtful", "many", "root", "seen", "since", "strings", "variables")
 
-    def __init__(self, root: bytes, since: int | None = None) -> None:
+    def __init__(self, root: bytes, since: dict[int, int] | None = None) -> None:
         self.root = root
         self.since = moment(root) if since is None else since
         self.seen: dict[bytes, tuple[Row, str]] = {}

@@ -34,7 +34,7 @@ _LIMITS: Final = range(-(1 << 63), 1 << 63)
 
 
 class StatCache:
-    """``since`` is the moment from which on rows are racy; whatever is looked at is looked at after it."""
+    """``since`` has the moments from which on rows are racy; whatever is looked at is looked at after them."""
 
     __slots__ = ("_asked", "_file", "_known", "_learned", "_new", "_old", "_root", "since")
 

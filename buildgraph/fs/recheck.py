@@ -93,7 +93,7 @@ class Check:
                 return None
         return changes
 
-    def prove(self, index: int, since: int) -> Change:
+    def prove(self, index: int, since: dict[int, int]) -> Change:
         """Raises ``ValueError`` if the path is not what it was."""
         row = row_of(os.lstat(self.paths[index]))
         was = unpack_from("6q", self.known, SIZE * index)

@@ -2,8 +2,8 @@
 
 A *row* is (dev, ino, size, mode, mtime_ns, ctime_ns) of ``lstat``: two equal rows of a path are the same content.
 Folders are rows too: names that come and go change their times. A row is *racy* if its ctime is not at least
-10 ms older than the moment of the snapshot (:func:`moment`): the path may change again within the same tick of the
-clock and keep its row. What stands behind a row is compared by its *proof*, a BLAKE3.
+10 ms older than the moment of the snapshot (:func:`moment`) by the clock of the file system that it lies on: the path
+may change again within the same tick and keep its row. What stands behind a row is compared by its *proof*, a BLAKE3.
 
 A build that has nothing to do needs this module, so it imports next to nothing.
 """
@@ -26,6 +26,8 @@ SIZE = 8 * WIDTH
 _REALTIME_COARSE = 5
 """The clock of the last tick (linux/time.h); file systems stamp with it."""
 _TICK = 10_000_000
+_COARSEST = 2_000_000_000
+"""No local file system keeps times in steps of more."""
 _LOCAL = frozenset(
     (
         b"ext2",
@@ -46,29 +48,51 @@ row_of: "attrgetter[Row]" = attrgetter(
 )
 
 
+_DEVICE = itemgetter(0)
 _CTIME = itemgetter(5)
 
 
-def moment(root: bytes, *others: bytes) -> int:
-    """The present by the clock that stamps files at ``root``, in ns; 0 if that cannot be known (all is racy then).
+class Moments(dict[int, int]):
+    """When a look began, in ns, by each device's own clock; 0 if that cannot be known (all is racy then).
+
+    Of a device that was not touched before the look nothing is known but that the kernel's clock stamps a local file
+    system, in steps of a second on some (ext4 with small inodes); a server's or a program's clock may be any.
+    """
+
+    __slots__ = ("_now",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = time.clock_gettime_ns(_REALTIME_COARSE)
+
+    def __missing__(self, device: int) -> int:
+        began = self[device] = self._now - _COARSEST if _is_local(device) else 0
+        return began
+
+
+def moment(root: bytes, *others: bytes) -> Moments:
+    """The present; of the file system at ``root`` by its own clock.
 
     Touches a nameless file in ``root``, which changes nothing there, else a file in one of the folders ``others``
-    on the same filesystem; where neither can be written, a local filesystem is stamped by the kernel's clock.
+    on the same filesystem.
     """
+    moments = Moments()
     try:
         device = os.stat(root).st_dev
     except OSError:
-        return 0
+        return moments
     for folder in (root, *others):
         try:
             if os.stat(folder).st_dev == device:
-                return _touch(folder, named=folder != root)
+                moments[device] = _touch(folder, named=folder != root)
+                break
         except OSError:
             continue
-    return time.clock_gettime_ns(_REALTIME_COARSE) if _is_local(device) else 0
+    return moments
 
 
 def _touch(folder: bytes, *, named: bool) -> int:
+    """The ctime of a new file; 0 where that follows the mtime, which may be set to anything (FAT)."""
     flags = os.O_WRONLY | os.O_CLOEXEC
     try:
         fd = os.open(folder, flags | os.O_TMPFILE, 0o600)
@@ -79,7 +103,9 @@ def _touch(folder: bytes, *, named: bool) -> int:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
         os.unlink(path)
     try:
-        return os.fstat(fd).st_ctime_ns
+        began = os.fstat(fd).st_ctime_ns
+        os.utime(fd, (0, 0))
+        return began if began <= os.fstat(fd).st_ctime_ns else 0
     finally:
         os.close(fd)
 
@@ -114,13 +140,16 @@ def wrap(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def is_racy(row: tuple[int, ...], since: int) -> bool:
-    return row[5] >= since - _TICK
+def is_racy(row: tuple[int, ...], since: dict[int, int]) -> bool:
+    return row[5] >= since[row[0]] - _TICK
 
 
-def racy_ones(rows_: "Sequence[Row]", since: int) -> list[bool]:
+def racy_ones(rows_: "Sequence[Row]", since: dict[int, int]) -> list[bool]:
     """Of each row whether it is racy; nothing where none is."""
-    if not rows_ or max(map(_CTIME, rows_)) < since - _TICK:
+    if not rows_:
+        return []
+    first = min([since[device] for device in set(map(_DEVICE, rows_))])
+    if max(map(_CTIME, rows_)) < first - _TICK:
         return []
     return [is_racy(row, since) for row in rows_]
 

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from support.grow import LONG_AFTER, UNKNOWN
 
 from buildgraph.fs import beside, tree
 from buildgraph.fs.beside import pack_beside
@@ -14,8 +15,6 @@ from buildgraph.fs.tree import Entry
 
 SIZES = (0, 1, 511, 512, 513, 700_000, (1 << 20) - 512, 1 << 20, 5_000_000, 3)
 CODECS = [Codec("none"), Codec("gzip"), Codec("zstd")]
-NEVER = 1 << 62
-"""As of which nothing is racy; as of 0, everything is."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +50,13 @@ def modes(item):
     return item._replace(entry=item.entry._replace(mode=0o755 if runs else 0o644))
 
 
-def packed(items, blob, codec, since=NEVER):
+def packed(items, blob, codec, since=LONG_AFTER):
     return pack_beside(listing(items), lambda a, b: items[a:b], codec, blob, since=since)
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 @pytest.mark.parametrize("count", [0, 1, 3, 6, 43])
-@pytest.mark.parametrize("since", [0, NEVER], ids=["racy", "settled"])
+@pytest.mark.parametrize("since", [UNKNOWN, LONG_AFTER], ids=["racy", "settled"])
 def test_the_same_bytes(items, tmp_path, codec, count, since):
     items = items[:count]
     here = pack(list(map(modes, items)), codec=codec, blob=tmp_path / "here")

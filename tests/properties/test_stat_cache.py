@@ -1,7 +1,8 @@
 """Whatever happens between two runs, the stat cache and the facts tell the truth.
 
 The file system here has a clock that ticks only when the machine says so, so that two changes may well carry the
-same times, as they do on a real one within a tick.
+same times, as they do on a real one within a tick. Folders in it are mounts: of a disk that keeps whole seconds, and of
+a server whose clock is slow.
 """
 
 import os
@@ -20,26 +21,41 @@ from buildgraph.fs.context import Context
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import Row
 
-FILES = st.sampled_from(["a", "b", "d/a", "d/e/a", "new"])
+FILES = st.sampled_from(["a", "b", "d/a", "d/e/a", "new", "disk/a", "server/a"])
 TEXTS = st.sampled_from(["x", "y", "xx", ""])
 TICK = 10_000_000
+SECOND = 100 * TICK
+DISK, SERVER = 1 << 30, 1 << 31
 
 
 class Clock:
     """Rows as the kernel would give them if its clock stood still between :meth:`tick` calls."""
 
     def __init__(self) -> None:
-        self.now = 100 * TICK
+        self.now = 100 * SECOND
         self.stamps: dict[bytes, int] = {}
         self.mtimes: dict[bytes, int] = {}
 
     def stamp(self, *paths: Path) -> None:
-        for path in paths:
-            self.stamps[os.fsencode(path)] = self.mtimes[os.fsencode(path)] = self.now
+        for path in map(os.fsencode, paths):
+            device = device_of(path)
+            now = self.now - self.now % SECOND if device == DISK else self.now
+            now -= 50 * SECOND if device == SERVER else 0
+            self.stamps[path] = self.mtimes[path] = now
 
     def row(self, path: bytes, real: os.stat_result) -> Row:
         times = (self.mtimes.get(path, 0), self.stamps.get(path, 0))
-        return (real.st_dev, real.st_ino, real.st_size, real.st_mode, *times)
+        device = device_of(path) or real.st_dev
+        return (device, real.st_ino, real.st_size, real.st_mode, *times)
+
+    def moment(self, root: bytes, *_: bytes) -> rows.Moments:
+        moments = rows.Moments()
+        moments[os.stat(root).st_dev] = self.now
+        return moments
+
+
+def device_of(path: bytes) -> int:
+    return DISK if b"/root/disk" in path else SERVER if b"/root/server" in path else 0
 
 
 class Machine(RuleBasedStateMachine):
@@ -53,16 +69,22 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        for name in ("d/e", "other"):
+        for name in ("d/e", "other", "disk", "server"):
             (self.root / name).mkdir(parents=True)
-        for name in ("a", "d/a"):
+        for name in ("a", "d/a", "disk/a", "server/a"):
             (self.root / name).write_text("x")
+            self.clock.stamp(self.root / name)
         self.clock.now += 2 * TICK
         for module in (context_module, fingerprint, folder, hashing, recheck, rows, scan):
-            for name, value in (("row_of", self._row_of), ("moment", lambda *_: self.clock.now)):
+            for name, value in (("row_of", self._row_of), ("moment", self.clock.moment)):
                 if hasattr(module, name):
-                    self._saved.append((module, name, getattr(module, name)))
-                    setattr(module, name, value)
+                    self._replace(module, name, value)
+        self._replace(rows, "_is_local", lambda device: device == DISK)
+        self._replace(rows.time, "clock_gettime_ns", lambda _: self.clock.now)
+
+    def _replace(self, module: object, name: str, value: object) -> None:
+        self._saved.append((module, name, getattr(module, name)))
+        setattr(module, name, value)
 
     def teardown(self) -> None:
         for module, name, value in self._saved:
@@ -111,7 +133,7 @@ class Machine(RuleBasedStateMachine):
         for path in self.root.rglob("*"):
             self.clock.stamp(path)
 
-    @rule(ticks=st.sampled_from([1, TICK - 1, TICK + 1, 3 * TICK]))
+    @rule(ticks=st.sampled_from([1, TICK - 1, TICK + 1, 3 * TICK, SECOND // 2, 3 * SECOND]))
     def tick(self, ticks: int) -> None:
         self.clock.now += ticks
 

@@ -1,14 +1,23 @@
 """Folders full of files, written as short as a test reads them."""
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from buildgraph.fs.context import Context
 from buildgraph.fs.fingerprint import StatCache
 
-LONG_AFTER = 1 << 62
-"""A moment after which no file was touched: nothing is racy."""
+
+def as_of(moment: int) -> dict[int, int]:
+    """The moments of a look that began then by every clock."""
+    return defaultdict(lambda: moment)
+
+
+LONG_AFTER = as_of(1 << 62)
+"""After that no file was touched: nothing is racy."""
+UNKNOWN = as_of(0)
+"""Everything is racy."""
 
 MONOREPO = {
     "Buildfile.toml": "x",

@@ -2,14 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
-from support.grow import LONG_AFTER, grow
+from support.grow import LONG_AFTER, UNKNOWN, grow
 
 from buildgraph.fs import facts, recheck, rows
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.rows import prove, row_of
 
 
-def look(root: Path, since: int | None = None) -> Facts:
+def look(root: Path, since: dict[int, int] | None = None) -> Facts:
     """Every path below ``root``, as a build that needs all of it would."""
     found = Facts(os.fsencode(root), since)
     for folder, folders, files in os.walk(os.fsencode(root)):
@@ -55,9 +55,11 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("since", [0, None, LONG_AFTER])
+@pytest.mark.parametrize("since", [UNKNOWN, None, LONG_AFTER])
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changed_does_not_hold(root: Path, plan: Path, change: str, since: int | None) -> None:
+def test_what_changed_does_not_hold(
+    root: Path, plan: Path, change: str, since: dict[int, int] | None
+) -> None:
     facts.save(plan, look(root, since), b"x")
     CHANGES[change](root)
     assert facts.check(plan) is None
@@ -65,7 +67,7 @@ def test_what_changed_does_not_hold(root: Path, plan: Path, change: str, since: 
 
 def test_a_change_that_keeps_the_row_is_seen_while_it_is_racy(root: Path, plan: Path) -> None:
     """What a file system with a coarse clock does: same size, same times, other content."""
-    seen = look(root, 0)
+    seen = look(root, UNKNOWN)
     (root / "a.txt").write_text("A")
     seen.seen[b"a.txt"] = (row_of(os.lstat(root / "a.txt")), seen.seen[b"a.txt"][1])
     facts.save(plan, seen, b"x")
@@ -91,8 +93,8 @@ def test_racy_rows_are_proven_until_they_are_not_racy(
 ) -> None:
     proven = []
     monkeypatch.setattr(recheck, "prove", lambda *a: proven.append(a) or prove(*a))
-    facts.save(plan, look(root, 0), b"x")
-    monkeypatch.setattr(recheck, "moment", lambda *_: 0)
+    facts.save(plan, look(root, UNKNOWN), b"x")
+    monkeypatch.setattr(recheck, "moment", lambda *_: UNKNOWN)
     assert facts.check(plan) == b"x"
     count = len(proven)
     assert count == 6
@@ -106,7 +108,7 @@ def test_racy_rows_are_proven_until_they_are_not_racy(
 def test_a_home_that_cannot_be_written_only_costs_time(
     root: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts.save(plan, look(root, 0), b"x")
+    facts.save(plan, look(root, UNKNOWN), b"x")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -118,7 +120,7 @@ def test_a_home_that_cannot_be_written_only_costs_time(
 def test_too_much_to_prove_is_left_to_a_scan(
     root: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts.save(plan, look(root, 0), b"x")
+    facts.save(plan, look(root, UNKNOWN), b"x")
     monkeypatch.setattr(recheck, "_MOST_PROOFS", 5)
     assert facts.check(plan) is None
     monkeypatch.undo()
@@ -134,7 +136,7 @@ def test_two_processes_find_what_one_finds(
     monkeypatch.setattr(recheck, "_BLOCK", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(recheck, "moment", lambda *_: LONG_AFTER)
-    facts.save(plan, look(root, 0), b"x")
+    facts.save(plan, look(root, UNKNOWN), b"x")
     if change:
         (root / change).write_text("changed")
     assert facts.check(plan) == (None if change else b"x")
@@ -274,35 +276,6 @@ def test_numbers_beyond_64_bits(root: Path, plan: Path) -> None:
     )
     facts.save(plan, seen, b"x")
     assert facts.check(plan) == b"x"
-
-
-def test_the_moment_is_by_the_clock_of_the_file_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = os.fsencode(tmp_path)
-    before = os.stat(tmp_path)
-    first = rows.moment(root)
-    (tmp_path / "file").touch()
-    assert first <= os.stat(tmp_path / "file").st_ctime_ns <= rows.moment(root)
-    (tmp_path / "file").unlink()
-    assert before.st_ino == os.stat(tmp_path).st_ino
-    assert os.listdir(tmp_path) == []
-
-    opened = os.open
-
-    def no_tmpfile(path: bytes, flags: int, *more: int, **named: int) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(95, "Operation not supported")
-        return opened(path, flags, *more, **named)
-
-    monkeypatch.setattr(os, "open", no_tmpfile)
-    (tmp_path / "home").mkdir()
-    assert first - 10_000_000 <= rows.moment(root, os.fsencode(tmp_path / "home"))
-    assert os.listdir(tmp_path / "home") == []
-    assert first - 10_000_000 <= rows.moment(root)
-    monkeypatch.setattr(rows, "_is_local", lambda _: False)
-    assert rows.moment(root) == 0
-    assert rows.moment(root + b"/missing") == 0
 
 
 def test_a_path_is_written_once_and_below_the_root(root: Path, plan: Path) -> None:

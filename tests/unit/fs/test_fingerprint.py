@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from support.grow import LONG_AFTER, calm, grow
+from support.grow import LONG_AFTER, UNKNOWN, as_of, calm, grow
 
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs import fingerprint, hashing
@@ -55,7 +55,7 @@ def test_a_known_row_is_not_read_again(
 
 def test_racy_rows_are_not_kept(root: Path, file: Path) -> None:
     cache = StatCache.load(file, root)
-    cache.since = 0
+    cache.since = UNKNOWN
     cache.digest_many(below(root))
     cache.save()
     assert StatCache.load(file, root)._known == {}
@@ -65,7 +65,7 @@ def test_racy_rows_are_not_kept(root: Path, file: Path) -> None:
 def test_a_row_is_racy_for_ten_milliseconds(root: Path, file: Path, age: int) -> None:
     cache = StatCache.load(file, root)
     row = row_of(os.lstat(root / "a"))
-    cache.since = row[5] + age
+    cache.since = as_of(row[5] + age)
     cache.digest_many([os.fsencode(root / "a")])
     cache.save()
     assert (row in StatCache.load(file, root)._known) == (age > 10_000_000)
@@ -79,7 +79,7 @@ def test_the_mtime_does_not_decide(root: Path, file: Path, mtime: int) -> None:
     assert row[4] == mtime
     for age, kept in ((0, False), (1 << 40, True)):
         cache = StatCache.load(file, root)
-        cache.since = row[5] + age
+        cache.since = as_of(row[5] + age)
         cache.digest_many([os.fsencode(root / "a")])
         cache.save()
         assert (row in StatCache.load(file, root)._known) == kept
@@ -318,4 +318,4 @@ def test_hard_links_are_read_once(root: Path, file: Path, monkeypatch: pytest.Mo
 
 
 def test_calm_is_later_than_anything(root: Path) -> None:
-    assert row_of(os.lstat(root / "a"))[5] < LONG_AFTER
+    assert row_of(os.lstat(root / "a"))[5] < LONG_AFTER[0]
