@@ -9,6 +9,7 @@ that is about to run is asked for by its ActionKey, in the thread that would run
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildgraph.build.parcels import is_dear, is_made_anywhere
@@ -16,12 +17,13 @@ from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import ContentError
 from buildgraph.execute.keeping import keep
 from buildgraph.execute.placement import PlacedLayer
+from buildgraph.fs import dirs
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.tree import encode
 from buildgraph.graph.step import BaseStep, RecipeStep, Step, StepId, inputs_of, kind_of
 from buildgraph.registry.stopping import StoppedError
 from buildgraph.remote.caches import Caches, Found, Member
-from buildgraph.remote.record import TREE, SharedLayer, layer_name, step_name
+from buildgraph.remote.record import TREE, SharedLayer, dirs_name, layer_name, step_name
 from buildgraph.store.base import ActionResult, LayerFacts
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Adopting:
         self._session = session
         self._caches = caches
         self._lock = threading.Lock()
+        self._seeking = threading.Lock()
         self.absent: set[str] = set()
         """Names that nobody has."""
         self.seen: dict[str, Found] = {}
@@ -101,6 +104,26 @@ class Adopting:
         with store.records.batch():
             self._record_layer(found, shared)
         return True
+
+    def dirs(self, diff_ids: Sequence[Digest]) -> None:
+        """Have in the store what caches know of layers of bases: their dirs indexes."""
+        with self._seeking:
+            layers = self._session.store.layers
+            wanted = {dirs_name(one): one for one in diff_ids if layers.dirs(one) is None}
+            found = self._find(wanted)
+            for name, one in found.items():
+                attempt = partial(self._bring_dirs, one, wanted[name])
+                self._caches.attempt(one.member, attempt, name)
+
+    def _bring_dirs(self, found: Found, diff_id: Digest) -> None:
+        blob = found.record.dirs
+        if blob is None or blob.size > dirs.LARGEST:
+            raise ContentError("bad-record", f"the record {found.name} has no dirs index")
+        with found.member.cache.open_blob(blob) as stream:
+            content = stream.read(blob.size + 1)
+        self._session.access.count(len(content))
+        dirs.decode(diff_id, content)
+        self._session.store.layers.put_dirs(diff_id, content)
 
     def _brought(self, found: Found) -> bool:
         def bring() -> bool:

@@ -119,6 +119,8 @@ def _build(session: Session, start: float) -> Summary:
     for error in errors:
         if isinstance(error, DroppedError):
             raise error
+    if session.shared is not None:
+        session.shared.sending.keep_dirs(steps)
     return _finish(session, nodes, targets, images, errors, start)
 
 

@@ -43,6 +43,7 @@ class Shared:
         caches = Caches(members, session.observer)
         adopting = Adopting(session, caches)
         session.stacks.elsewhere = adopting.layer
+        session.bases.seek = adopting.dirs
         return cls(caches, adopting, Sending(session, caches, adopting))
 
     def markers(self) -> list[str]:

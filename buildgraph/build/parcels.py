@@ -9,10 +9,19 @@ from buildgraph.build.lookups import is_alone, unpacks
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError
 from buildgraph.execute.placement import PlacedLayer
+from buildgraph.fs import dirs
 from buildgraph.fs.compress import Codec
 from buildgraph.graph.step import RecipeStep, StepId
 from buildgraph.oci.descriptor import Descriptor
-from buildgraph.remote.record import TREE, Record, SharedLayer, layer_name, step_name
+from buildgraph.remote.record import (
+    DIRS,
+    TREE,
+    Record,
+    SharedLayer,
+    dirs_name,
+    layer_name,
+    step_name,
+)
 from buildgraph.store.base import ActionResult
 
 if TYPE_CHECKING:
@@ -43,11 +52,11 @@ class Parcel:
         """The record, and its blobs with how to open them."""
         record, content = self._pack()
         blobs: list[tuple[Descriptor, Open]] = []
-        for blob in record.blobs if record.tree or record.layer else ():
-            is_tree = blob.media_type == TREE
+        for blob in record.blobs if record.tree or record.layer or record.dirs else ():
+            is_here = blob.media_type in (TREE, DIRS)
             opened: Open = partial(io.BytesIO, content)
             blobs.append(
-                (blob, opened if is_tree else partial(self._session.blobs.open, blob.digest))
+                (blob, opened if is_here else partial(self._session.blobs.open, blob.digest))
             )
         return record, blobs
 
@@ -79,6 +88,11 @@ def of_layer(session: "Session", layer: PlacedLayer, codec: Codec) -> Parcel:
     return Parcel(names, partial(_pack_layer, session, layer, codec), session)
 
 
+def of_dirs(session: "Session", diff_id: Digest) -> Parcel:
+    """Of a base's layer, so that nobody has to read it to lay files over it."""
+    return Parcel((dirs_name(diff_id),), partial(_pack_dirs, session, diff_id), session, bare=True)
+
+
 def _pack_step(
     session: "Session", step: StepId, result: ActionResult, *, layer: bool
 ) -> tuple[Record, bytes]:
@@ -97,6 +111,11 @@ def _pack_step(
 
 def _pack_layer(session: "Session", layer: PlacedLayer, codec: Codec) -> tuple[Record, bytes]:
     return Record(layer=_shared(session, layer, codec)), b""
+
+
+def _pack_dirs(session: "Session", diff_id: Digest) -> tuple[Record, bytes]:
+    content = dirs.encode(diff_id, session.bases.dirs(diff_id))
+    return Record(dirs=Descriptor(DIRS, Digest.sha256(content), len(content))), content
 
 
 def _shared(session: "Session", layer: PlacedLayer, codec: Codec) -> SharedLayer:

@@ -5,11 +5,11 @@ computed from other inputs than those that its StepKey now has, or older than a 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Literal
 
-from buildgraph.build.parcels import Parcel, is_dear, of_layer, of_step
+from buildgraph.build.parcels import Parcel, is_dear, of_dirs, of_layer, of_step
 from buildgraph.errors import BuildgraphError, ContentError, LayerLostError, RemoteError
 from buildgraph.execute.ops_image import codec_of
 from buildgraph.fs.compress import Codec
@@ -65,6 +65,14 @@ class Sending:
             if members and is_dear(self._session, layer):
                 parcel = of_layer(self._session, layer, codec_of(image))
                 self._queue(members, parcel, replace=False)
+
+    def keep_dirs(self, steps: Iterable[StepId]) -> None:
+        """What is known of the layers of bases in registries, for machines that are to lay files over them."""
+        bases, writable = self._session.bases, self._caches.writable
+        found = [layer for step in steps for layer in bases.layers.get(step, ()) if layer.place]
+        for diff_id in dict.fromkeys(layer.diff_id for layer in found) if writable else ():
+            if bases.has_dirs(diff_id):
+                self._queue(writable, of_dirs(self._session, diff_id), replace=False)
 
     def _queue(self, members: Sequence[Member], parcel: Parcel, *, replace: bool) -> None:
         self._jobs.append(self._pool.submit(self._send, members, parcel, replace=replace))

@@ -25,7 +25,6 @@ from buildgraph.oci.config import Config
 from buildgraph.spec.lock import Lock
 
 NAME: Final = "Buildfile.lock.d"
-_LARGEST: Final = 1 << 26
 
 
 class Sidecar:
@@ -77,7 +76,7 @@ class Sidecar:
         path = self._folder / name
         try:
             with path.open("rb") as file:
-                return file.read(_LARGEST)
+                return file.read(dirs.LARGEST)
         except OSError:
             return None
 

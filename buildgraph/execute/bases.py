@@ -7,7 +7,7 @@ the base's config says are refused.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -75,7 +75,8 @@ class BaseLayers:
     """Safe to use from several threads.
 
     ``layers`` are by the base step that brings them. ``expected`` are layers that a command of this build will most
-    likely mount. ``fetch`` opens a blob that need not be in the store.
+    likely mount. ``fetch`` opens a blob that need not be in the store. ``seek`` asks others for dirs indexes, and puts
+    what they have into the store.
     """
 
     layers: Mapping[StepId, Sequence[BaseLayer]]
@@ -84,6 +85,7 @@ class BaseLayers:
     indexes: DirsIndexes = field(default_factory=NoIndexes)
     expected: set[Digest] = field(default_factory=set)
     fetch: Callable[[Digest], BinaryIO] | None = None
+    seek: Callable[[Sequence[Digest]], None] | None = None
 
     def __post_init__(self) -> None:
         every = [(step, layer) for step, layers in self.layers.items() for layer in layers]
@@ -114,19 +116,30 @@ class BaseLayers:
     def dirs(self, diff_id: Digest) -> Tree:
         """The layer as its dirs index tells it; never less, and often the whole tree."""
         if self.store.layers.facts(diff_id) is None:
-            kept = self.indexes.dirs(diff_id)
+            kept = self._kept_dirs(diff_id)
             if kept is not None:
                 return kept
         return self.tree(diff_id)
 
+    def _kept_dirs(self, diff_id: Digest) -> Tree | None:
+        kept = self.indexes.dirs(diff_id)
+        content = self.store.layers.dirs(diff_id) if kept is None else None
+        if content is not None:
+            with suppress(ContentError):
+                return dirs.decode(diff_id, content)
+        return kept
+
     def has_dirs(self, diff_id: Digest) -> bool:
         """Whether :meth:`dirs` is answered without the layer's bytes."""
         known = self.store.layers.facts(diff_id) is not None
-        return known or self.indexes.dirs(diff_id) is not None
+        return known or self._kept_dirs(diff_id) is not None
 
     def learn_dirs(self, diff_ids: Iterable[Digest]) -> None:
         """Have the dirs indexes of all of them, reading several layers at once."""
         missing = [d for d in dict.fromkeys(diff_ids) if not self.has_dirs(d)]
+        if missing and self.seek:
+            self.seek(missing)
+            missing = [d for d in missing if not self.has_dirs(d)]
         _at_once(self.facts, missing)
 
     # -- its bytes

@@ -25,7 +25,9 @@ from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry, Tree
 
 _MAGIC: Final = b"buildgraph-dirs 1\0"
-_LARGEST: Final = 1 << 28
+LARGEST: Final = 1 << 26
+"""Bytes of an index as it is kept."""
+_UNPACKED: Final = 1 << 28
 """Bytes that an index may have when it is decompressed."""
 _DIRECTORIES: Final = (tree.DIRECTORY, tree.OPAQUE)
 
@@ -85,7 +87,7 @@ def _check_order(entries: Tree) -> None:
 
 def _fields(diff_id: Digest, content: bytes) -> list[bytes]:
     stream = zlib.decompressobj()
-    plain = stream.decompress(content, _LARGEST)
+    plain = stream.decompress(content, _UNPACKED)
     if not stream.eof or stream.unused_data:
         raise ValueError("it is cut, or too long")
     head = _MAGIC + diff_id.encode() + b"\0"

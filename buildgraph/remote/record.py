@@ -4,6 +4,7 @@ Pure: values to bytes and back. ``docs/technical/remote-cache.md`` draws the byt
 
     step-KEY     by a StepKey or an ActionKey: the step's result, its tree object, its layer
     layer-KEY    by a layer's tree and a codec: the layer, compressed so
+    dirs-KEY     by the diff ID of a base's layer: its dirs index
 
 The manifest names every blob that the record needs, so that a registry keeps them together and refuses a record whose
 blobs it lacks. A record says nothing about where its blobs are: they lie beside it.
@@ -29,6 +30,7 @@ ARTIFACT: Final = "application/vnd.buildgraph.record.v1"
 TREE: Final = "application/vnd.buildgraph.tree.v1"
 TEXT: Final = "buildgraph.record"
 """The annotation of the manifest that holds the record itself, as JSON."""
+DIRS: Final = "application/vnd.buildgraph.dirs.v1"
 CODEC: Final = "buildgraph.codec"
 """The annotation of a layer's descriptor: the identity of what compressed it."""
 
@@ -55,18 +57,19 @@ class SharedLayer:
 class Record:
     """``tree`` is the blob that is the result's tree object; None where whoever looks it up can make it.
 
-    A result without a ``layer`` has no bytes of files, or is a recipe.
+    A result without a ``layer`` has no bytes of files, or is a recipe. Where ``dirs`` is, an index, nothing else is.
     """
 
     result: ActionResult | None = None
     tree: Descriptor | None = None
     layer: SharedLayer | None = None
+    dirs: Descriptor | None = None
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """In the order of the manifest's layers."""
         forms = self.layer.forms if self.layer else {}
-        found = [self.tree] if self.tree else []
+        found = [one for one in (self.tree, self.dirs) if one]
         found += [
             Descriptor(form.media_type, form.digest, form.size, annotations={CODEC: codec})
             for codec, form in sorted(forms.items())
@@ -91,6 +94,10 @@ def layer_name(tree: Digest, codec: str) -> str:
     return f"layer-{key_of(['layer', SCHEMA, tree, codec])}"
 
 
+def dirs_name(diff_id: Digest) -> str:
+    return f"dirs-{key_of(['dirs', SCHEMA, diff_id])}"
+
+
 def parse(content: bytes, name: str) -> Record:
     """``name`` is the record's, for messages. Raises ContentError: ``bad-record``, ``bad-document``."""
     manifest = Manifest.parse(content, name=name)
@@ -98,10 +105,10 @@ def parse(content: bytes, name: str) -> Record:
     if manifest.artifact_type != ARTIFACT or fields.number("schema", 0) != SCHEMA:
         raise _bad(name, "is no record of this version")
     result = _result(fields, name)
-    trees = [layer for layer in manifest.layers if layer.media_type == TREE]
+    tree, dirs = _first(manifest, TREE), _first(manifest, DIRS)
     layer = fields.child("layer")
-    found = Record(result, trees[0] if trees else None, _layer(layer, manifest) if layer else None)
-    if (result is None and found.layer is None) or (trees and result is None):
+    found = Record(result, tree, _layer(layer, manifest) if layer else None, dirs)
+    if not (result or found.layer or dirs) or (tree and result is None):
         raise _bad(name, "says nothing")
     if (
         result
@@ -110,6 +117,10 @@ def parse(content: bytes, name: str) -> Record:
     ):
         raise _bad(name, "has the layer of another step")
     return found
+
+
+def _first(manifest: Manifest, media_type: str) -> Descriptor | None:
+    return next((one for one in manifest.layers if one.media_type == media_type), None)
 
 
 def _document(record: Record) -> dict[str, Json]:

@@ -109,6 +109,8 @@ class Grouping:
             facts = decode_facts(value)
             for unit in self._of_layer(key, f"layer:{key}"):
                 unit.trees |= {facts.tree} if facts else set()
+        for key in sorts["dirs"]:
+            self._of_layer(key, f"dirs:{key}")
         for key, value in sorts["compressed"].items():
             self._forms(key, {form.digest for form in decode_forms(value).values()})
         for key, value in sorts["use"].items():

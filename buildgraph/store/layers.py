@@ -5,6 +5,7 @@ Keys in the record index, with their values::
     layer:DIFFID               {"size": bytes of the tar, "tree": digest of the tree object}
     recipe:TREE:RESOLUTION     the diff ID (text) that a recipe became on a stack that it resolved so
     compressed:DIFFID          {CODEC: {"digest", "media_type", "size"}}
+    dirs:DIFFID                the dirs index (bytes) that somebody else made of it
 """
 
 from collections.abc import Callable, Mapping
@@ -81,6 +82,14 @@ class LocalLayers:
             known = self.known(diff_id)
             if codec not in known:
                 self._index().set(f"compressed:{diff_id}", encode_forms({**known, codec: form}))
+
+    def dirs(self, diff_id: Digest) -> bytes | None:
+        """The dirs index of a layer whose tree is not known here, as a remote cache gave it."""
+        content = self._index().get(f"dirs:{diff_id}")
+        return content if isinstance(content, bytes) else None
+
+    def put_dirs(self, diff_id: Digest, content: bytes) -> None:
+        self._index().set(f"dirs:{diff_id}", content)
 
     def forget_lost(self) -> None:
         """Forms that are neither here nor with anybody else any more."""

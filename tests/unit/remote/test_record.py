@@ -8,10 +8,12 @@ from buildgraph.digest import ActionKey, Digest
 from buildgraph.errors import ContentError
 from buildgraph.oci.descriptor import LAYER, Descriptor
 from buildgraph.remote.record import (
+    DIRS,
     TEXT,
     TREE,
     Record,
     SharedLayer,
+    dirs_name,
     layer_name,
     parse,
     step_name,
@@ -30,7 +32,10 @@ BARE = Record(ActionResult("copy", ActionKey("b" * 64), (), MADE))
 LAYER_ONLY = Record(layer=SharedLayer(MADE, DIFF, 10240, {"none": FORM, "gzip-isal-1": FORM}))
 
 
-@pytest.mark.parametrize("record", [WHOLE, BARE, LAYER_ONLY])
+INDEX = Record(dirs=Descriptor(DIRS, Digest.sha256(b"index"), 5))
+
+
+@pytest.mark.parametrize("record", [WHOLE, BARE, LAYER_ONLY, INDEX])
 def test_a_record_comes_back(record):
     assert parse(record.to_bytes(), "step-x") == record
 
@@ -73,6 +78,8 @@ def test_names_say_what_they_are_of():
     assert step_name("k") == "step-k"
     assert layer_name(MADE, "none") != layer_name(MADE, "gzip-isal-1")
     assert len(layer_name(MADE, "none")) == len("layer-") + 64
+    assert dirs_name(DIFF) != dirs_name(MADE)
+    assert len(dirs_name(DIFF)) == len("dirs-") + 64
 
 
 @pytest.mark.parametrize(

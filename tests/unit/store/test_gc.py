@@ -278,11 +278,14 @@ def test_a_base_layer_stays_as_long_as_something_stands_on_it(home):
         tree = other.blobs.put(b"tree of the base", "blake3")
         other.layers.put_facts(base, LayerFacts(tree, 100))
         (other.snapshots_dir / f"sha256-{base.hex}").mkdir()
+        other.layers.put_dirs(base, b"index")
         make(other, "one", below=(base,), seconds=0)
     collect(home, max_size=total(home) - 1)
     assert not alive(home, "one")
     assert look(home, lambda store: store.layers.facts(base))
+    assert look(home, lambda store: store.layers.dirs(base)) == b"index"
     collect(home, max_size=0)
+    assert look(home, lambda store: store.layers.dirs(base)) is None
     assert total(home) == 0
 
 

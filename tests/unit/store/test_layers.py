@@ -51,6 +51,14 @@ def test_a_form_whose_blob_is_gone_is_a_miss_and_does_not_win(store):
     assert store.layers.put_compressed(made.layer, CODEC, again) == again
 
 
+def test_an_index_that_another_made_comes_back(store):
+    assert store.layers.dirs(LAYER) is None
+    store.layers.put_dirs(LAYER, b"index")
+    assert store.layers.dirs(LAYER) == b"index"
+    store.index().set(f"dirs:{LAYER}", {"no": "bytes"})
+    assert store.layers.dirs(LAYER) is None
+
+
 @pytest.mark.parametrize("value", [None, "x", [], {"gzip": None}, {"gzip": {"digest": "../x"}}])
 def test_nonsense_is_a_miss(store, value):
     store.index().set(f"compressed:{LAYER}", value)

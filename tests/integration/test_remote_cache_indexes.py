@@ -1,0 +1,126 @@
+"""Dirs indexes of bases that come with a remote cache: files are laid over a base of which no byte is fetched."""
+
+import io
+
+import pytest
+from support.registry import running
+from support.remotebase import base, fetched, push
+from support.workspace import Workspace
+
+from buildgraph.digest import Digest
+from buildgraph.names import Reference
+from buildgraph.oci.descriptor import MANIFEST, Descriptor
+from buildgraph.registry.client import Registries
+from buildgraph.registry.credentials import Credentials
+from buildgraph.registry.settings import Settings
+from buildgraph.remote.record import DIRS, Record, dirs_name, parse
+from buildgraph.remote.repository import PREFIX
+from buildgraph.spec.cacheurl import parse as url
+from buildgraph.store.gc import collect
+from buildgraph.store.local import LocalStore
+from buildgraph.store.verify import verify
+
+BUILDFILE = """buildfile = 1
+[base.os]
+image = "{host}/base/os:1"
+[step.src]
+copy = [{{ from = "src", to = "/opt/app/" }}]
+[image.app]
+on = ["os", "src"]
+tags = ["{host}/shop/app:1"]
+"""
+
+
+@pytest.fixture
+def registry(tmp_path):
+    with running(tmp_path / "registry") as registry:
+        yield registry
+
+
+@pytest.fixture
+def image(tmp_path, registry):
+    made = base(tmp_path / "base")
+    push(registry, "base/os", "1", made)
+    return made
+
+
+@pytest.fixture
+def ws(tmp_path, registry, image):
+    made = Workspace.make(tmp_path)
+    made.write("src/a", "a\n")
+    made.write("Buildfile.toml", BUILDFILE.format(host=registry.host))
+    return made
+
+
+@pytest.fixture(params=["registry", "file"])
+def cache(request, registry, tmp_path):
+    place = f"{registry.host}/team/cache" if request.param == "registry" else tmp_path / "cache"
+    return url(f"{request.param}://{place}")
+
+
+def layers(image):
+    return image.source.manifest.layers
+
+
+def elsewhere(ws, tmp_path, name):
+    return Workspace(ws.folder, tmp_path / name)
+
+
+def test_a_fresh_machine_fetches_no_byte_of_the_base(ws, registry, image, cache, tmp_path):
+    first = ws.build(caches=(cache,))
+    registry.forget()
+    fresh = elsewhere(ws, tmp_path, "fresh")
+    made = fresh.build(caches=(cache,), push="all")
+    assert fetched(registry, layers(image)) == []
+    assert made.images[0].digest == first.images[0].digest
+    assert made.metadata["bytes"]["mounted"] == sum(layer.size for layer in layers(image))
+    with LocalStore.open(fresh.home) as store:
+        assert verify(store).findings == ()
+        collect(store)
+    registry.forget()
+    ws.write("src/b", "b\n")
+    fresh.build()
+    assert fetched(registry, layers(image)) == []
+    asked = [a.path for a in registry.accesses() if "dirs" in a.path]
+    assert asked == []  # it is this machine's now
+
+
+def test_what_a_machine_knew_before_it_had_a_cache_goes_there(ws, registry, image, cache, tmp_path):
+    ws.build()
+    ws.write("src/b", "b\n")
+    ws.build(caches=(cache,))
+    registry.forget()
+    elsewhere(ws, tmp_path, "fresh").build(caches=(cache,))
+    assert fetched(registry, layers(image)) == []
+
+
+def test_a_cache_that_is_only_read_gets_none(ws, registry, image, tmp_path):
+    cache = url(f"file://{tmp_path}/cache?mode=read")
+    ws.build(caches=(cache,))
+    elsewhere(ws, tmp_path, "fresh").build(caches=(cache,))
+    assert len(fetched(registry, layers(image))) == 2 * len(layers(image))
+
+
+@pytest.mark.parametrize("content", [b"no index", b""])
+def test_an_index_that_is_none_costs_a_warning_and_is_replaced(
+    ws, registry, image, tmp_path, content
+):
+    place = f"{registry.host}/team/cache"
+    cache = url(f"registry://{place}")
+    first = ws.build(caches=(cache,))
+    name = dirs_name(image.source.config.diff_ids[0])
+    bad = Descriptor(DIRS, Digest.sha256(content), len(content))
+    with Registries(Settings.load({}), Credentials.load({})) as registries:
+        there = registries.repository(Reference.parse(place))
+        there.upload(bad, lambda: io.BytesIO(content))
+        there.put_manifest(Record(dirs=bad).to_bytes(), MANIFEST, PREFIX + name)
+        fresh = elsewhere(ws, tmp_path, "fresh")
+        made = fresh.build(caches=(cache,))
+        assert fresh.warnings() == ["cache-damaged"]
+        assert made.images[0].digest == first.images[0].digest
+        found = there.manifest(PREFIX + name)
+        assert found is not None
+        assert parse(found.content, name).dirs != bad
+    third = elsewhere(ws, tmp_path, "third")
+    third.build(caches=(cache,))
+    assert third.warnings() == []
