@@ -96,6 +96,8 @@ class Stacks:
         """Whether somebody else had the compressed form, and the store knows it now."""
         self.ready: dict[StepId, Ready] = {}
         self.new_blobs: dict[Digest, int] = {}
+        self._formed: dict[tuple[Digest, str], LayerForm] = {}
+        """Blobs that this build has leased and seen, by tree and codec: a hundred images may share a layer."""
         self._squashes: dict[Digest, list[Item]] = {}
         self._busy = _Busy()
         self._here: dict[PlacedLayer, Path | None] = {}
@@ -191,11 +193,15 @@ class Stacks:
         return found
 
     def _form(self, layer: PlacedLayer, codec: Codec) -> LayerForm | None:
+        name = (layer.tree, codec.identity)
+        if found := self._formed.get(name):
+            return found
         diff_id = self._store.layers.of_recipe(layer.tree, "")
-        if diff_id is None:
+        blob = self._store.layers.compressed(diff_id, codec.identity) if diff_id else None
+        if diff_id is None or blob is None:
             return None
-        blob = self._store.layers.compressed(diff_id, codec.identity)
-        return None if blob is None else LayerForm(diff_id, blob)
+        self._formed[name] = LayerForm(diff_id, blob)
+        return self._formed[name]
 
     def _wanted(self, layer: PlacedLayer) -> Codec | None:
         """The codec to compress with while the layer is read anyway."""

@@ -21,6 +21,7 @@ LARGEST: Final = 4 << 20
 _DEEPEST: Final = 64
 _LARGEST_NUMBER: Final = (1 << 63) - 1
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # never backtracks, whatever is unclosed
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -56,8 +57,15 @@ def _decode(content: bytes, name: str) -> object:
 
 
 def encode(value: Json) -> bytes:
-    """Compact UTF-8, keys in the order in which ``value`` has them."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """Compact UTF-8, keys in the order in which ``value`` has them.
+
+    A byte of a variable or an argument that is no UTF-8 becomes U+FFFD, as in what docker writes.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text).encode()
 
 
 def ordered(value: Mapping[str, Json]) -> dict[str, Json]:

@@ -1,9 +1,10 @@
+import os
 from time import perf_counter
 
 import pytest
 
 from buildgraph.errors import ContentError
-from buildgraph.oci.document import LARGEST, decode
+from buildgraph.oci.document import LARGEST, decode, encode
 
 
 def refused(content: bytes) -> str:
@@ -70,3 +71,9 @@ def test_wrong_types_are_named(call):
 def test_wrong_types_inside_lists_are_named():
     with pytest.raises(ContentError, match=r"k\[1\]"):
         list(decode(b'{"k": [{}, 3]}', "x").children("k"))
+
+
+def test_bytes_that_are_no_text_are_written_as_docker_writes_them():
+    written = encode({"a": os.fsdecode(b"x\xff\xc3\xbc"), "b": "\u20ac"})
+    assert written == '{"a":"x\ufffd\u00fc","b":"\u20ac"}'.encode()
+    assert decode(written, "it").text("b") == "\u20ac"

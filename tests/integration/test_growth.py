@@ -1,0 +1,45 @@
+"""What a build does must not grow with the square of the workspace: counted, not timed."""
+
+from collections import Counter
+
+import pytest
+from support.workspace import Workspace
+
+from buildgraph.store.layers import LocalLayers
+
+IMAGES = 12
+SHARED = """
+[step.a]
+write = { "/a" = "1" }
+[step.b]
+write = { "/b" = "1" }
+[step.c]
+write = { "/c" = "1" }
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    return Workspace.make(tmp_path).base()
+
+
+def images(count, **fields):
+    more = "".join(f"{name} = {value}\n" for name, value in fields.items())
+    return "".join(f'[image.i{n}]\non = ["box", "a", "b", "c"]\n{more}' for n in range(count))
+
+
+def test_images_that_share_layers_ask_for_each_once(space, monkeypatch):
+    space.buildfile(SHARED + images(IMAGES))
+    space.build()
+    asked = Counter()
+    real = LocalLayers.compressed
+
+    def compressed(self, diff_id, codec):
+        asked[diff_id, codec] += 1
+        return real(self, diff_id, codec)
+
+    monkeypatch.setattr(LocalLayers, "compressed", compressed)
+    space.buildfile(SHARED + images(IMAGES, cmd='["x"]'))
+    assert len(space.build(jobs=1).images) == IMAGES
+    assert len(asked) == 3
+    assert asked.total() == 3
