@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -12,7 +12,7 @@ from buildgraph.build.blame import blamed
 from buildgraph.build.choosing import check_rebuild, choose
 from buildgraph.build.demands import check_demands
 from buildgraph.build.elsewhere import cache_urls, distrusting, look_elsewhere, sent
-from buildgraph.build.lookups import rules_for
+from buildgraph.build.expecting import expect
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.products import Product, products
 from buildgraph.build.publish import metadata_of, publish, write_documents
@@ -135,7 +135,7 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
             session.stacks.codecs.update(dict.fromkeys(image.stack, codec_of(image)))
     if session.shared is not None:
         look_elsewhere(session, session.shared, steps)
-    session.bases.expected.update(_mounted(session, steps))
+    expect(session, steps, images)
 
 
 def _keep_bases(session: Session, images: Sequence[ImageTarget]) -> None:
@@ -163,22 +163,6 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     except BuildgraphError as error:
         raise blamed(session, steps, error) from error
     session.workspace.cache.save()
-
-
-def _mounted(session: Session, steps: Sequence[StepId]) -> Iterator[Digest]:
-    """The layers of bases that commands without a record will most likely mount, or that are copied from."""
-    graph = session.workspace.graph
-    rules = rules_for(session.request, 0)
-    for step_id in steps:
-        step = graph.steps[step_id]
-        if isinstance(step, BaseStep):
-            continue
-        if rules.forced(step) is None and session.lookups.by_step(step_id) is not None:
-            continue
-        for source in inputs_of(step):
-            below = graph.steps[source]
-            if isinstance(below, BaseStep):
-                yield from below.layers
 
 
 def _learned(session: Session, steps: Sequence[StepId]) -> dict[Node, float]:

@@ -75,8 +75,8 @@ class BaseLayers:
     """Safe to use from several threads.
 
     ``layers`` are by the base step that brings them. ``expected`` are layers that a command of this build will most
-    likely mount. ``fetch`` opens a blob that need not be in the store. ``seek`` asks others for dirs indexes, and puts
-    what they have into the store.
+    likely mount, ``wanted`` those whose blob it will hand on. ``fetch`` opens a blob that need not be in the store.
+    ``seek`` asks others for dirs indexes, and puts what they have into the store.
     """
 
     layers: Mapping[StepId, Sequence[BaseLayer]]
@@ -84,6 +84,7 @@ class BaseLayers:
     snapshots: Snapshots
     indexes: DirsIndexes = field(default_factory=NoIndexes)
     expected: set[Digest] = field(default_factory=set)
+    wanted: set[Digest] = field(default_factory=set)
     fetch: Callable[[Digest], BinaryIO] | None = None
     seek: Callable[[Sequence[Digest]], None] | None = None
 
@@ -111,7 +112,7 @@ class BaseLayers:
 
         with self.store.single_flight(f"index-{diff_id}"):
             known = self.store.layers.facts(diff_id)
-            return known or self._learn(diff_id, index)
+            return known or self._learn(diff_id, index, keep_blob=diff_id in self.wanted)
 
     def dirs(self, diff_id: Digest) -> Tree:
         """The layer as its dirs index tells it; never less, and often the whole tree."""

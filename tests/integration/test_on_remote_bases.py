@@ -16,6 +16,7 @@ from support.workspace import Workspace, base_items
 
 from buildgraph.build.images import list_images
 from buildgraph.build.looking import validate
+from buildgraph.build.request import OutputSpec
 from buildgraph.oci.config import Config
 from buildgraph.store.gc import collect
 from buildgraph.store.local import LocalStore
@@ -100,6 +101,18 @@ def test_another_registry_gets_the_layers_through_this_machine(ws, registry, ima
         assert sorted(fetched(registry, layers(image))) == sorted(y.digest for y in layers(image))
         assert moved["fetched"] == sum(layer.size for layer in layers(image))
         assert {layer.digest.hex for layer in layers(image)} <= other.blobs().keys()
+
+
+@pytest.mark.parametrize("kind", ["push", "oci", "tar"])
+def test_a_base_whose_bytes_are_needed_travels_once(ws, registry, image, tmp_path, kind):
+    """To learn what is in it, and to hand it on."""
+    with running(tmp_path / "other") as other, running(tmp_path / "third") as third:
+        tags = (f"{other.host}/far/app:1", f"{third.host}/far/app:1")
+        outputs = (OutputSpec(kind, str(tmp_path / "out")),)
+        asked = {"push": "all", "tags": tags} if kind == "push" else {"outputs": outputs}
+        moved = ws.build(**asked).metadata["bytes"]
+        assert sorted(fetched(registry, layers(image))) == sorted(y.digest for y in layers(image))
+        assert moved["fetched"] < sum(layer.size for layer in layers(image)) + 5000  # documents
 
 
 # -- the store
