@@ -21,9 +21,10 @@ from buildgraph.build.session import Session, open_session
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, DroppedError, LayerLostError
 from buildgraph.events import BuildFinished, BuildStarted, ImageFinished, Observer, Warned
+from buildgraph.execute.admission import Claim, Node
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import codec_of
-from buildgraph.execute.scheduler import Claim, Node, Scheduler
+from buildgraph.execute.scheduler import Scheduler
 from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.step import (

@@ -8,10 +8,11 @@ from buildgraph.build.session import Session
 from buildgraph.digest import ActionKey
 from buildgraph.errors import DifferenceError, LayerLostError, blaming
 from buildgraph.events import Outcome, StepFinished, StepStarted, Warned
+from buildgraph.execute.admission import Node
 from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
-from buildgraph.execute.scheduler import Answer, Hit, Miss, Node, Same
+from buildgraph.execute.scheduler import Answer, Hit, Miss, Same
 from buildgraph.fs import tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe

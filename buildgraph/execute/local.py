@@ -12,6 +12,7 @@ from functools import partial
 from typing import assert_never
 
 from buildgraph.errors import BuildgraphError
+from buildgraph.execute.admission import Node
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.scheduler import (
     Answer,
@@ -22,7 +23,6 @@ from buildgraph.execute.scheduler import (
     Interrupted,
     Look,
     Miss,
-    Node,
     Scheduler,
     Skip,
     Start,

@@ -10,29 +10,19 @@ A node is a step or an image. Its states, each in one sentence:
     failed    it was executed and failed
     skipped   an input failed, or the build stopped before it started
 
-A node may name a *pool*: no two nodes of one pool run at once. A node may claim memory: what runs at once claims no
-more than ``memory`` bytes together, except for a node that claims more than that by itself, which runs alone.
+What a node claims for itself may keep it waiting when a place is free: see ``admission``.
 
 Ready nodes start by the longest remaining path (seconds learned from earlier builds), then in graph order, so the
 order of starts is the same in every run with the same history.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NewType
+from typing import Literal
 
+from buildgraph.execute.admission import Claim, Node, Ready
 from buildgraph.values import dataclass
 
-Node = NewType("Node", str)
 State = Literal["waiting", "looking", "ready", "running", "settled", "failed", "skipped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a node needs to itself while it runs; ``memory`` in bytes."""
-
-    pool: str = ""
-    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +127,9 @@ class Scheduler:
         self._jobs = jobs
         self._running: set[Node] = set()
         self._same: dict[Node, list[Node]] = {}
-        self._claims = claims or {}
-        self._memory = memory
         self._keep_going = keep_going
         self._stopped = False
-        self._ready: list[tuple[float, int, Node]] = []
+        self._ready = Ready(claims or {}, memory)
         self._remaining = _remaining(order, self._dependents, seconds or {})
         self._story: dict[Node, list[str]] = {node: [] for node in order}
         self._open = len(self.state)
@@ -164,7 +152,7 @@ class Scheduler:
             case Hit(node) | Done(node):
                 out: list[Instruction] = self._settle(node) + self._look_again(node)
             case Miss(node):
-                heapq.heappush(self._ready, (-self._remaining[node], self._order[node], node))
+                self._ready.add(node, (-self._remaining[node], self._order[node]))
                 out = self._skip_waiting() if self._stopped else []
             case Same(node, first):
                 self._same.setdefault(first, []).append(node)
@@ -191,7 +179,9 @@ class Scheduler:
             )
         self.state[event.node] = after
         self._open -= after in ("settled", "failed")
-        self._running.discard(event.node)
+        if before == "running":
+            self._running.discard(event.node)
+            self._ready.ended(event.node)
 
     def _look(self, node: Node) -> Look:
         self.state[node] = "looking"
@@ -212,30 +202,15 @@ class Scheduler:
 
     def _fill(self) -> list[Instruction]:
         out: list[Instruction] = []
-        held = []
-        while self._ready and len(self._running) < self._jobs and not self._stopped:
-            entry = heapq.heappop(self._ready)
-            if not self._admits(entry[2]):
-                held.append(entry)
-                continue
-            node = entry[2]
+        while len(self._running) < self._jobs and not self._stopped:
+            node = self._ready.take()
+            if node is None:
+                break
             self.state[node] = "running"
             self._running.add(node)
             self._story[node].append("Start")
             out.append(Start(node))
-        for entry in held:
-            heapq.heappush(self._ready, entry)
         return out
-
-    def _admits(self, node: Node) -> bool:
-        claim = self._claims.get(node)
-        if claim is None:
-            return True
-        beside = [self._claims[other] for other in self._running if other in self._claims]
-        if claim.pool and any(other.pool == claim.pool for other in beside):
-            return False
-        claimed = sum(other.memory for other in beside)
-        return self._memory is None or not claimed or claimed + claim.memory <= self._memory
 
     def _skip_waiting(self) -> list[Instruction]:
         self._ready.clear()

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildgraph.execute.admission import Claim, Node
 from buildgraph.execute.scheduler import (
-    Claim,
     Done,
     Failed,
     Hit,
@@ -11,7 +11,6 @@ from buildgraph.execute.scheduler import (
     Interrupted,
     Look,
     Miss,
-    Node,
     Same,
     Scheduler,
     Skip,
