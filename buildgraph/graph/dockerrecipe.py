@@ -2,7 +2,8 @@
 
 As BuildKit does it: the contents of a folder go into the destination, which keeps its attributes if it is there;
 folders inside carry their own and must meet folders (:data:`~buildgraph.fs.tree.STRICT`); a file goes into the
-destination if that is a folder, else it becomes the destination (:data:`~buildgraph.fs.tree.HERE`). Made parents belong
+destination if that is a folder, else it becomes the destination (:data:`~buildgraph.fs.tree.HERE`). Of several files
+the destination is a folder, where BuildKit keeps only the last of them. Made parents belong
 to root, or to what ``--chown`` says, with mode 0755, or what an octal ``--chmod`` says, which holds for folders as
 it is written.
 """
@@ -88,7 +89,9 @@ class _Copying:
         if not match.found:
             return
         entry, origin = match.found[0]
-        if not self._into:
+        if self._here:  # two files: what they go to is a folder
+            self._into, self._here = True, None
+        elif not self._into:
             self._here = match.name
         self._made = True
         self._laid.add(self._shape(entry, self._above + match.name), origin, self._step.where)

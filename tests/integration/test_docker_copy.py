@@ -50,6 +50,20 @@ def test_a_file_goes_to_the_name_or_into_the_folder_that_is_there(docker):
     assert made(docker.tree(copy("a", to="/opt/old"))) == {"opt/old": f("A", 0o640)}
 
 
+def test_several_files_go_into_a_folder(docker):
+    for name in ("a", "b", "c"):
+        docker.write(name, name)
+    inside = {"n": d(), "n/a": f("a"), "n/b": f("b")}
+    assert made(docker.tree(copy("a", "b", to="/n"))) == inside
+    assert made(docker.tree(copy("[ab]", to="/n"))) == inside
+    assert made(docker.tree(copy("[ab]", "none*", "c", to="/n"))) == {**inside, "n/c": f("c")}
+    assert made(docker.tree(copy("b*", "none*", to="/n"))) == {"n": f("b")}
+    assert made(docker.tree(copy("a", "b", to="/opt"))) == {"opt/a": f("a"), "opt/b": f("b")}
+    assert "n/b" in docker.tree(copy("a", "b", to="/n", link=True))
+    with pytest.raises(UsageError, match="cannot copy to non-directory: /opt/old"):
+        docker.tree(copy("a", "b", to="/opt/old"))
+
+
 def test_a_folder_gives_its_contents_and_leaves_the_destination_as_it_is(docker):
     docker.write("src/sub/x", "X", 0o600)
     docker.write("src/y", "Y")
@@ -79,7 +93,6 @@ def test_wildcards_are_gos_and_folders_give_their_contents(docker):
     assert names(copy("*/f.txt", to="/n/")) == {"n/f.txt"}
     assert names(copy("nothing*", "a1", to="/n/")) == {"n/a1"}
     assert made(docker.tree(copy("nothing*", to="/n/"))) == {}
-    assert made(docker.tree(copy("a*", to="/n"))) == {"n": f("a2")}
     assert set(made(docker.tree(copy("a*", to="/opt")))) == {"opt/a1", "opt/a2"}
 
 

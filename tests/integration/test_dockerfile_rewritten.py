@@ -35,6 +35,15 @@ CASES = {
         COPY --from=more /more /words /got/
         COPY --from=box /etc/passwd /copied/passwd
     """,
+    "several files": """
+        FROM box AS made
+        RUN echo 1 > /one && echo 2 > /two
+        FROM box
+        COPY words.txt readme.md /several
+        COPY *.md words.txt none* /wild
+        COPY readme.* none* /name
+        COPY --from=made /one /two /stage/
+    """,
     "owners and modes": """
         FROM box
         RUN echo app:x:7:8::/:/bin/sh >> /etc/passwd && echo app:x:8: >> /etc/group

@@ -89,9 +89,19 @@ class _Copying:
         self._tables: list[Table] = []
         self._merges = False
         """Whether the destination is a folder for certain: one is copied to it."""
-        inside = copy.to in folders.sure and not copy.to.endswith("/")
-        self._to = copy.to + "/" if inside else copy.to
-        """A file goes into a folder that is there."""
+        inside = copy.to in folders.sure or sum(map(self._files, copy.sources)) > 1
+        self._to = copy.to + "/" if inside and not copy.to.endswith("/") else copy.to
+        """A file goes into a folder that is there, and several do."""
+
+    def _files(self, source: m.DockerSource | m.InlineFile | m.RemoteFile | m.GitTree) -> int:
+        """How many it is for certain."""
+        if not isinstance(source, m.DockerSource):
+            return not isinstance(source, m.GitTree)
+        if source.ref is not None or self._copy.parents:
+            return 0
+        context = self._around.context(source.context, self._step.where)
+        seen = context.look(source.pattern) if context else None
+        return sum(named.kind != "folder" for named in seen or ())
 
     def _wrong(self, message: str) -> None:
         self._around.problems.add(self._step.where, message)
@@ -131,7 +141,7 @@ class _Copying:
         if copy.link or (plain and mode in (None, 0o755)):
             return None
         path = copy.to.rstrip("/")
-        wanted = [path] if path and (self._merges or copy.to.endswith("/")) else []
+        wanted = [path] if path and (self._merges or self._to.endswith("/")) else []
         missing = [p for p in (*wanted, *above(path)) if p not in self._folders.perhaps]
         if not missing:
             return None
