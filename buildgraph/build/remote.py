@@ -27,7 +27,6 @@ from buildgraph.registry.settings import Settings, Timeouts
 from buildgraph.registry.stopping import Stop
 from buildgraph.store.base import Compressed
 from buildgraph.store.local import LocalStore
-from buildgraph.store.remotes import LocalKnown
 from buildgraph.values import replace
 
 _HASTE = Timeouts(connect=5.0, idle=20.0, retry=1.5)
@@ -49,10 +48,8 @@ class Remote:
         self._store = store
         self._observer = observer
         settings, credentials = Settings.load(environ, ca), Credentials.load(environ)
-        self.known = LocalKnown(store.index)
-        undo.callback(self.known.save)
         self._registries, self._hasty = (
-            undo.enter_context(Registries(one, credentials, observer, self.known, stop=stop))
+            undo.enter_context(Registries(one, credentials, observer, store.seen, stop=stop))
             for one in (settings, replace(settings, timeouts=_HASTE))
         )
         self._counting = threading.Lock()
@@ -104,13 +101,7 @@ class Remote:
     def near(self, repository: str, digests: Sequence[Digest]) -> dict[Digest, tuple[str, ...]]:
         """For each digest the paths of other repositories of the same registry to mount it from: those that were seen
         to have it, and those that a base's layer came from."""
-        host, _, own = repository.partition("/")
-        seen = self.known.places(repository, digests)
-        for digest in digests:
-            places = (place.partition("/") for place in self._store.origins.places(digest))
-            paths = [path for other, _, path in places if other == host and path != own]
-            seen[digest] = tuple(dict.fromkeys((*seen[digest], *paths)))
-        return seen
+        return self._store.seen.places(repository, digests)
 
     def plain(self, digest: Digest) -> BinaryIO | None:
         """A blob of the store as a plain file, which costs least to send; the registry checks what it gets."""

@@ -121,7 +121,6 @@ class Grouping:
             self.units[unit.name] = unit
         for key in sorts["origin"]:
             self._origin(key)
-        self._kept |= {f"{sort}:{key}" for sort in ("remote", "remotes") for key in sorts[sort]}
         self._explanations(sorts)
         kept = {key for unit in self.units.values() for key in unit.keys} | self._kept
         self.stale = tuple(key for key in sorted(records) if key not in kept)

@@ -26,6 +26,7 @@ from buildgraph.store.faults import translated, unusable
 from buildgraph.store.layers import LocalLayers
 from buildgraph.store.lease import Lease, locked
 from buildgraph.store.origins import LocalOrigins
+from buildgraph.store.remotes import LocalKnown
 from buildgraph.store.trash import Trash
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _FOLDERS: Final = (
     "plans",
     "records",
     "releases",
+    "seen",
     "snapshots",
     "stat",
     "tmp",
@@ -56,8 +58,8 @@ class LocalStore:
     """An open store; a context manager. May be used from several threads.
 
     ``blobs``, ``records``, ``layers`` satisfy the contracts of ``store.base``; ``origins`` says where blobs lie that
-    need not be here; ``lease`` is what this session relies on: name a snapshot or digest there before looking for it
-    by any other way than through the store.
+    need not be here, ``seen`` what registries have; ``lease`` is what this session relies on: name a snapshot or digest
+    there before looking for it by any other way than through the store.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class LocalStore:
         self.trash = Trash(home / "trash", self.lease)
         self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged)
         self.records = LocalRecords(self.index, self.blobs, clock)
-        self.origins = LocalOrigins(self.index)
+        self.seen = LocalKnown(home / "seen", self.temp)
+        self.origins = LocalOrigins(self.index, self.seen)
         self.layers = LocalLayers(self.index, self.blobs, self.origins)
         self._opened: RecordIndex | None = None
         self._opening = threading.Lock()
@@ -118,6 +121,7 @@ class LocalStore:
         try:
             with suppress(MachineError):  # a full disk loses what was counted, not what was built
                 self.records.flush()
+            self.seen.save()
             self.blobs.sync()
         finally:
             if self._opened is not None:

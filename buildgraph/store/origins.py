@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildgraph.digest import Digest
 from buildgraph.store.base import Compressed
+from buildgraph.store.remotes import LocalKnown
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
@@ -34,8 +35,9 @@ class Origin(NamedTuple):
 
 
 class LocalOrigins:
-    def __init__(self, index: Callable[[], "RecordIndex"]) -> None:
+    def __init__(self, index: Callable[[], "RecordIndex"], seen: LocalKnown) -> None:
         self._index = index
+        self._seen = seen
 
     def find(self, digest: Digest) -> Origin | None:
         return decode_origin(digest, self._index().get(f"origin:{digest}"))
@@ -47,7 +49,9 @@ class LocalOrigins:
 
     def add(self, blobs: Iterable[Compressed], place: str, *, again: bool = False) -> None:
         """Idempotent: what is known already is not written again."""
-        fresh = []
+        blobs, fresh = tuple(blobs), []
+        if "://" not in place:
+            self._seen.hear(place, [blob.digest for blob in blobs])
         for blob in blobs:
             known = self.find(blob.digest)
             places = known.places if known else ()

@@ -118,6 +118,7 @@ def test_the_top_of_the_home_folder_holds_what_the_page_lists(tmp_path):
         "snapshots",
         "records",
         "releases",
+        "seen",
         "stat",
         "plans",
         "volumes",

@@ -1,5 +1,7 @@
 """Where the layers of bases can be fetched: remembered, kept with the images that name them, gone with these."""
 
+import os
+
 import pytest
 from support.stores import CODEC, Descriptor, make
 
@@ -10,6 +12,7 @@ from buildgraph.store.base import Compressed
 from buildgraph.store.gc import collect
 from buildgraph.store.local import LocalStore
 from buildgraph.store.origins import Origin
+from buildgraph.store.remotes import LocalKnown
 from buildgraph.store.verify import verify
 
 BLOB = Compressed(Digest.sha256(b"layer"), 5, LAYER)
@@ -74,11 +77,19 @@ def test_an_origin_goes_with_the_last_image_that_names_it(store):
 
 
 def test_what_was_seen_in_registries_is_no_litter(store):
-    for key in ("remote:r/app", "remotes:r"):
-        store.index().set(key, ["x"])
+    store.seen.add("r/app", BLOB.digest)
+    store.seen.save()
     collect(store)
-    assert store.index().get("remote:r/app") == ["x"]
-    assert store.index().get("remotes:r") == ["x"]
+    assert LocalKnown(store.home / "seen", store.temp).has("r/app", BLOB.digest)
+
+
+def test_the_registry_that_a_base_came_from_is_one_to_mount_from(store):
+    store.origins.add([BLOB], "r/base")
+    store.origins.add([BLOB], "file:///srv/cache", again=True)
+    assert store.seen.places("r/app", [BLOB.digest]) == {BLOB.digest: ("base",)}
+    assert not store.seen.has("r/base", BLOB.digest)
+    store.seen.save()
+    assert [*os.listdir(store.home / "seen")] == ["r"]
 
 
 def test_documents_of_a_pinned_image_stay_until_space_is_needed(store):
