@@ -61,6 +61,10 @@ class PlacedLayer:
         return f"tree-{self.tree.hex}" if self.own else f"sha256-{Digest(str(self.diff_id)).hex}"
 
 
+_Stacks = dict[StepId, tuple[tuple[PlacedLayer, ...], "_Stacks"]]
+"""What each step brings to the stack that leads here, and the stacks that go on from there."""
+
+
 class Placements:
     """``settled`` and ``recipes`` fill up while the build goes on. Safe to ask from several threads."""
 
@@ -78,6 +82,7 @@ class Placements:
         self._listings: dict[Digest, Listing] = {}
         self._dirs: dict[Digest, Listing] = {}
         self._placed: dict[Stack, tuple[PlacedLayer, ...]] = {}
+        self._stacks: _Stacks = {}
         self._merged: dict[Stack, Merged] = {}
         self._outlines: dict[Digest, Outline] = {}
         self._directories: dict[Digest, frozenset[bytes]] = {}
@@ -113,8 +118,9 @@ class Placements:
 
     def outlines(self, layers: Sequence[PlacedLayer]) -> list[Listing]:
         """By path, what is to be known of each layer to lay others over it: all of ours, the dirs index of a base's."""
-        known = self._listings.keys() | self._dirs.keys()
-        self._bases.learn_dirs(y.tree for y in layers if not y.own and y.tree not in known)
+        names = {layer.tree: None for layer in layers if not layer.own}
+        if unknown := [n for n in names if n not in self._listings and n not in self._dirs]:
+            self._bases.learn_dirs(unknown)
         return [self._outline(layer) for layer in layers]
 
     def _outline(self, layer: PlacedLayer) -> Listing:
@@ -137,14 +143,13 @@ class Placements:
             self._learn_dirs(stack)
         with self._lock:
             if stack not in self._placed:
-                known = len(stack)
-                while known and stack[:known] not in self._placed:
-                    known -= 1
-                placed = self._placed[stack[:known]] if known else ()
-                for count in range(known + 1, len(stack) + 1):
-                    placed += self._layers(stack[:count], placed)
-                    self._placed[stack[:count]] = placed
-                self._placed[stack] = placed
+                pile, at = _Pile(self), self._stacks
+                for step in stack:
+                    if step not in at:
+                        at[step] = (self._layers(step, pile), {})
+                    layers, at = at[step]
+                    pile.layers += layers
+                self._placed[stack] = tuple(pile.layers)
             return self._placed[stack]
 
     def _learn_dirs(self, stack: Stack) -> None:
@@ -154,8 +159,8 @@ class Placements:
             below = [layer for step in steps if isinstance(step, BaseStep) for layer in step.layers]
             self._bases.learn_dirs(layer for layer in below if layer not in self._dirs)
 
-    def _layers(self, stack: Stack, below: tuple[PlacedLayer, ...]) -> tuple[PlacedLayer, ...]:
-        step = self._graph.steps[stack[-1]]
+    def _layers(self, name: StepId, below: "_Pile") -> tuple[PlacedLayer, ...]:
+        step = self._graph.steps[name]
         match step:
             case BaseStep():
                 return tuple(PlacedLayer(step.id, layer, layer) for layer in step.layers)
@@ -163,18 +168,19 @@ class Placements:
                 with blaming(step.where):
                     return (self._placed_recipe(step.id, below),)
             case RunStep():
-                return (self._placed_run(step, below),)
+                return (self._placed_run(step, below.layers),)
             case PackagesStep() | FetchStep() | GitStep():
                 return (PlacedLayer(step.id, self.settled[step.id].tree),)
 
-    def _placed_recipe(self, step: StepId, below: Sequence[PlacedLayer]) -> PlacedLayer:
+    def _placed_recipe(self, step: StepId, below: "_Pile") -> PlacedLayer:
         """Placed once for all stacks that mean the same to it; most images lay the same copies over like bases."""
         made = self.settled[step].tree
-        stack = Below(self.outlines(below))
+        listings, folders = below.known()
+        stack = Below(listings)
         if made not in self._outlines:
             self._outlines[made] = Outline(self.tree(made))
         outline = self._outlines[made]
-        met = outline.meets(stack, map(self._folders, below))
+        met = outline.meets(stack, folders)
         if met is None:
             placed = place(self.tree(made), stack)
             return PlacedLayer(step, self._keep_placed(step, placed.tree, placed.moved))
@@ -206,7 +212,7 @@ class Placements:
         self.sources.setdefault(digest, {})[step] = moved
         return digest
 
-    def _folders(self, layer: PlacedLayer) -> frozenset[bytes]:
+    def folders(self, layer: PlacedLayer) -> frozenset[bytes]:
         """All the directories that it lists, whether or not they show."""
         if layer.tree not in self._directories:
             listed = self._outline(layer).values()
@@ -259,5 +265,22 @@ class Placements:
         """What the step itself yields, as a stack of its own."""
         made = self._graph.steps[step]
         if isinstance(made, RecipeStep):
-            return (self._placed_recipe(step, ()),)
+            return (self._placed_recipe(step, _Pile(self)),)
         return (PlacedLayer(step, self.settled[step].tree),)
+
+
+class _Pile:
+    """A stack while it is placed. Each layer is looked at once, and only if a recipe comes to lie on it."""
+
+    def __init__(self, placed: Placements) -> None:
+        self.layers: list[PlacedLayer] = []
+        self._placed = placed
+        self._listings: list[Listing] = []
+        self._folders: list[frozenset[bytes]] = []
+
+    def known(self) -> tuple[list[Listing], list[frozenset[bytes]]]:
+        """The outline and the directories of every layer, bottom first."""
+        fresh = self.layers[len(self._listings) :]
+        self._listings += self._placed.outlines(fresh)
+        self._folders += map(self._placed.folders, fresh)
+        return self._listings, self._folders

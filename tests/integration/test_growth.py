@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from support.workspace import Workspace
 
+from buildgraph.execute.placement import Placements
 from buildgraph.store.layers import LocalLayers
 
 IMAGES = 12
@@ -43,3 +44,17 @@ def test_images_that_share_layers_ask_for_each_once(space, monkeypatch):
     assert len(space.build(jobs=1).images) == IMAGES
     assert len(asked) == 3
     assert asked.total() == 3
+
+
+def test_each_layer_of_a_stack_is_looked_at_once_for_all_that_lie_on_it(space, monkeypatch):
+    count = 30
+    steps = "".join(f'[step.s{n}]\nwrite = {{ "/d/{n}" = "{n}" }}\n' for n in range(count))
+    on = ", ".join(f'"s{n}"' for n in range(count))
+    space.buildfile(f'{steps}[image.i]\non = ["box", {on}]\n')
+    looks = []
+    real = Placements.outlines
+    monkeypatch.setattr(
+        Placements, "outlines", lambda self, layers: looks.extend(layers) or real(self, layers)
+    )
+    space.build()
+    assert len(looks) == count  # nothing lies on the last one; the base has one layer
