@@ -48,25 +48,18 @@ class Adopting:
 
     def look_up(self, steps: Sequence[StepId], forced: Callable[[Step], object]) -> None:
         """Fill the session's look-ups with what caches know of ``steps`` (inputs first) and the store does not."""
-        lookups = self._session.lookups
-        graph = self._session.workspace.graph
-        wanted = {
-            step: step_name(lookups.keys[step])
-            for step in steps
-            if not isinstance(graph.steps[step], BaseStep)
-            and forced(graph.steps[step]) is None
-            and lookups.by_step(step) is None
-        }
+        wanted = names_of_unknown(self._session, steps, forced)
         found = self._find(wanted.values())
-        chosen = self._chosen(steps, {s: found[n] for s, n in wanted.items() if n in found})
-        if not chosen:
+        there = {step: found[name] for step, name in wanted.items() if name in found}
+        taken = chosen(self._session, steps, there)
+        if not taken:
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, len(chosen)), "adopt") as pool:
-            results = pool.map(lambda item: self._fetch(*item), chosen.items())
-            fetched = [item for item, result in zip(chosen.items(), results, strict=True) if result]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(taken)), "adopt") as pool:
+            results = pool.map(lambda item: self._fetch(*item), taken.items())
+            fetched = [item for item, result in zip(taken.items(), results, strict=True) if result]
         with self._session.store.records.batch():
             for step, one in fetched:
-                lookups.know(step, self._record(one))
+                self._session.lookups.know(step, self._record(one))
 
     def by_action(self, step: Step, key: ActionKey) -> ActionResult | None:
         """The result of exactly these inputs, now also in the store."""
@@ -151,29 +144,6 @@ class Adopting:
             return bool(lost) and _is_bare(found)
         return any(form.digest in lost for form in layer.forms.values())
 
-    def _chosen(
-        self, steps: Sequence[StepId], found: Mapping[StepId, Found]
-    ) -> dict[StepId, Found]:
-        """What was computed from the results that this build has, as far as that is known before anything runs."""
-        graph, lookups = self._session.workspace.graph, self._session.lookups
-        names: dict[StepId, tuple[str, ...]] = {}
-        chosen: dict[StepId, Found] = {}
-        for step_id in steps:
-            step = graph.steps[step_id]
-            if isinstance(step, BaseStep):
-                names[step_id] = step.layers
-                continue
-            remote = found.get(step_id)
-            result = remote.record.result if remote else lookups.by_step(step_id)
-            inputs = [names.get(source) for source in inputs_of(step)]
-            if result is None or result.kind != kind_of(step) or None in inputs:
-                continue
-            if result.identities == tuple(n for known in inputs for n in known or ()):
-                names[step_id] = (result.tree,)
-                if remote:
-                    chosen[step_id] = remote
-        return chosen
-
     # -- bytes
 
     def _fetch(self, step: StepId, found: Found) -> bool:
@@ -246,6 +216,44 @@ class Adopting:
                 store.records.replace(result.action, result)
                 return result
             return known
+
+
+def names_of_unknown(
+    session: "Session", steps: Iterable[StepId], forced: Callable[[Step], object]
+) -> dict[StepId, str]:
+    """The records to ask for: of steps that the store has no result of."""
+    graph, lookups = session.workspace.graph, session.lookups
+    return {
+        step: step_name(lookups.keys[step])
+        for step in steps
+        if not isinstance(graph.steps[step], BaseStep)
+        and forced(graph.steps[step]) is None
+        and lookups.by_step(step) is None
+    }
+
+
+def chosen(
+    session: "Session", steps: Sequence[StepId], found: Mapping[StepId, Found]
+) -> dict[StepId, Found]:
+    """What was computed from the results that this build has, as far as that is known before anything runs."""
+    graph, lookups = session.workspace.graph, session.lookups
+    names: dict[StepId, tuple[str, ...]] = {}
+    taken: dict[StepId, Found] = {}
+    for step_id in steps:
+        step = graph.steps[step_id]
+        if isinstance(step, BaseStep):
+            names[step_id] = step.layers
+            continue
+        remote = found.get(step_id)
+        result = remote.record.result if remote else lookups.by_step(step_id)
+        inputs = [names.get(source) for source in inputs_of(step)]
+        if result is None or result.kind != kind_of(step) or None in inputs:
+            continue
+        if result.identities == tuple(n for known in inputs for n in known or ()):
+            names[step_id] = (result.tree,)
+            if remote:
+                taken[step_id] = remote
+    return taken
 
 
 def _is_bare(found: Found) -> bool:

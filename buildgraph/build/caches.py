@@ -39,8 +39,9 @@ class Shared:
         cls, session: "Session", urls: Sequence[CacheURL], images: Sequence[ImageTarget]
     ) -> "Shared":
         """``images`` are those that this build makes."""
-        members = [member for url in urls for member in _members(session, url, images)]
-        caches = Caches(members, session.observer)
+        caches = Caches(
+            [member for url in urls for member in _members(session, url, images)], session.observer
+        )
         adopting = Adopting(session, caches)
         session.stacks.elsewhere = adopting.layer
         session.bases.seek = adopting.dirs
@@ -53,6 +54,12 @@ class Shared:
             for one in self.caches.members
             if one.url.scheme == "file" and one.url.write
         ]
+
+
+def readable(session: "Session", urls: Sequence[CacheURL]) -> Caches:
+    """To look into, and no more."""
+    members = [member for url in urls for member in _members(session, url, ())]
+    return Caches(members, session.observer)
 
 
 def _members(session: "Session", url: CacheURL, images: Sequence[ImageTarget]) -> Iterator[Member]:

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 def rules_for(request: Request, now: int) -> Rules:
     """What the command line says about reuse."""
-
     stages = request.docker.no_cache_filter if request.docker else ()
     again = frozenset(map(str.lower, stages))
 
@@ -278,6 +277,11 @@ class Lookups:
         """The step's result came from elsewhere, and is in the store now."""
         self._store.records.alias({self.keys[step]: result.action})
         self._by_step[self.keys[step]] = result
+
+    def believe(self, step: StepId, result: ActionResult) -> None:
+        """The step's result, which a remote cache has, for as long as this session lives."""
+        self._by_step[self.keys[step]] = result
+        self.bare.add(result.action)
 
     def alias(self, step: StepId, result: ActionResult) -> None:
         """The step's StepKey finds this result from now on."""

@@ -5,29 +5,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from buildgraph.build import locking
-from buildgraph.build.build import prepare
 from buildgraph.build.choosing import check_rebuild, choose, names_of, targets_of
-from buildgraph.build.lookups import rules_for
+from buildgraph.build.deciding import Decided, decided
 from buildgraph.build.request import Request
-from buildgraph.build.session import Session, open_session
+from buildgraph.build.session import Pins, Session, open_session
 from buildgraph.build.sidecar import fill
 from buildgraph.errors import UsageError
-from buildgraph.events import Event
+from buildgraph.events import Event, Observer
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.query import Relations
 from buildgraph.graph.step import (
-    BaseStep,
-    RunStep,
-    StackFiles,
     Step,
     StepId,
-    files_of,
     inputs_of,
     kind_of,
 )
 from buildgraph.plan.explain import explain
-from buildgraph.plan.plan import Decision, Execute, Reuse, Wait, decide
+from buildgraph.plan.plan import Decision, Execute, Reuse, Wait
 from buildgraph.spec.model import Base, Model, Ref
 from buildgraph.spec.part import inputs
 from buildgraph.values import dataclass, replace
@@ -62,65 +57,25 @@ def _quiet(_event: Event) -> None:
     """Questions have no progress."""
 
 
-def decisions(session: Session, steps: Sequence[StepId]) -> dict[StepId, Decision]:
-    """What a build would decide now; a step above one that runs waits, and so does one that is equal to it."""
-    graph = session.workspace.graph
-    rules = rules_for(session.request, int(time.time()))
-    found: dict[StepId, Decision] = {}
-    running: dict[str, StepId] = {}
-    for step_id in steps:
-        step = graph.steps[step_id]
-        if isinstance(step, BaseStep):
-            continue
-        pending = tuple(s for s in inputs_of(step) if isinstance(found.get(s), Execute | Wait))
-        pending = pending or _unread(session, step)
-        if pending:
-            found[step_id] = Wait(pending)
-            continue
-        decision: Decision = decide(step, session.lookups, rules)
-        if isinstance(decision, Execute):
-            first = running.setdefault(decision.key, step_id)
-            if first != step_id and rules.forced(step) is None:
-                decision = Wait((first,))
-        found[step_id] = decision
-        if isinstance(decision, Reuse):
-            session.stacks.placed.settled[step_id] = decision.result
-    return found
-
-
-def _unread(session: Session, step: Step) -> tuple[StepId, ...]:
-    """The bases that have to be read before the step's key is known; only a build reads them."""
-    stacks = [files.stack for files in files_of(step) if isinstance(files, StackFiles)]
-    stacks += [] if isinstance(step, RunStep) else [inputs_of(step)]
-    if not any(stacks) or session.lookups.by_step(step.id) is not None:
-        return ()
-    bases = (session.workspace.graph.steps[source] for stack in stacks for source in stack)
-    facts = session.store.layers.facts
-    return tuple(
-        base.id
-        for base in dict.fromkeys(base for base in bases if isinstance(base, BaseStep))
-        if not all(map(facts, base.layers))
-    )
-
-
-def plan(request: Request) -> Mapping[str, Any]:
+def plan(request: Request, observer: Observer = _quiet) -> Mapping[str, Any]:
     """The document of ``plan --json``, schema 1. Frozen, it refuses what the lock lacks; it never pins."""
-    with open_session(request, _quiet, pins="written" if request.frozen else "resolved") as session:
+    pins: Pins = "written" if request.frozen else "resolved"
+    with open_session(request, observer, pins=pins) as session:
         graph = session.workspace.graph
         targets = choose(graph, request.targets)
         check_rebuild(graph, request.rebuild)
         steps = graph.needed(targets, checks=not request.no_checks)
-        prepare(session, steps, ())
-        found = decisions(session, steps)
+        found = decided(session, steps)
         return {
             "schema": 1,
-            "steps": [_planned(session, graph.steps[s], d) for s, d in found.items()],
+            "steps": [_planned(session, graph.steps[step], found) for step in found.steps],
             "targets": [target.partition(":")[2] for target in targets],
         }
 
 
-def _planned(session: Session, step: Step, decision: Decision) -> dict[str, str]:
-    word, reason = _words(decision)
+def _planned(session: Session, step: Step, found: Decided) -> dict[str, str]:
+    decision = found.steps[step.id]
+    word, reason = found.words(step.id)
     key = decision.key if isinstance(decision, Reuse | Execute) else session.lookups.keys[step.id]
     planned = {
         "id": _bare(step.id),
@@ -139,27 +94,19 @@ def _title(session: Session, step: Step) -> str:
     return table.title if table else ""
 
 
-def _words(decision: Decision) -> tuple[str, str]:
-    match decision:
-        case Reuse():
-            return "reuse", ""
-        case Execute():
-            return "execute", str(decision.reason)
-        case Wait():
-            return "wait", "waits for " + ", ".join(map(_bare, decision.on))
-
-
-def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
+def why(
+    request: Request, name: str, against: str | None, observer: Observer = _quiet
+) -> Mapping[str, Any]:
     """The last decision about a step, or about all steps of a target; ``text`` is for people."""
     request = replace(request, targets=(name,))
-    with open_session(request, _quiet) as session:
+    with open_session(request, observer) as session:
         graph = session.workspace.graph
         targets = choose(graph, (name,))
         steps = graph.needed(targets, checks=False)
-        prepare(session, steps, ())
+        decisions = decided(session, steps)
         if len(targets) == 1 and targets[0] in graph.steps:
             step = graph.steps[StepId(targets[0])]
-            return _why_step(session, step, decisions(session, steps)[step.id], against)
+            return _why_step(session, step, decisions, against)
         if against is not None:
             raise UsageError(
                 "against-several",
@@ -167,17 +114,19 @@ def why(request: Request, name: str, against: str | None) -> Mapping[str, Any]:
                 hint=f"name one of them: {', '.join(map(_bare, steps))}",
             )
         text, found = [], []
-        for step_id, decision in decisions(session, steps).items():
-            told = _why_step(session, graph.steps[step_id], decision, None)
+        for step_id in decisions.steps:
+            told = _why_step(session, graph.steps[step_id], decisions, None)
             found.append(told)
             text += told["text"]
         return {"schema": 1, "name": name, "steps": found, "text": text}
 
 
-def _why_step(session: Session, step: Step, now: Decision, against: str | None) -> dict[str, Any]:
+def _why_step(
+    session: Session, step: Step, decisions: Decided, against: str | None
+) -> dict[str, Any]:
     last = session.store.records.last(session.lookups.history.name(step.id))
     name = _bare(step.id)
-    word, reason = _words(now)
+    word, reason = decisions.words(step.id)
     called = _title(session, step) or kind_of(step)
     text = [f"{name} ({called}): {'would run now' if word == 'execute' else word}"]
     if reason:
@@ -190,7 +139,7 @@ def _why_step(session: Session, step: Step, now: Decision, against: str | None) 
         "last": last,
     }
     if against is not None:
-        changes = _against(session, step, now, against)
+        changes = _against(session, step, decisions.steps[step.id], against)
         told["changes"] = changes
         text += [f"  {_shown(change)}" for change in changes] or [
             "  nothing differs from that record"
@@ -252,11 +201,10 @@ def graph(request: Request) -> GraphView:
         made = session.workspace.graph
         targets = choose(made, request.targets)
         steps = made.needed(targets)
-        prepare(session, steps, ())
-        known = decisions(session, steps)
+        known = decided(session, steps)
         nodes = []
         for step_id in steps:
-            state, reason = _words(known[step_id]) if step_id in known else ("", "")
+            state, reason = known.words(step_id) if step_id in known.steps else ("", "")
             nodes.append(GraphNode(_bare(step_id), kind_of(made.steps[step_id]), state, reason))
         edges = [(_bare(i), _bare(s)) for s in steps for i in inputs_of(made.steps[s])]
         for image in made.chosen_images(targets):

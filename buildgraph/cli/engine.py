@@ -46,18 +46,20 @@ def rewrite(request: "Request", docker: "DockerRequest", file: Path | None) -> "
     return write(request, docker, file)
 
 
-def plan(request: "Request") -> Mapping[str, Any]:
+def plan(request: "Request", observer: "Observer") -> Mapping[str, Any]:
     """The document of ``plan --json``."""
     from buildgraph.build.survey import plan as survey
 
-    return survey(request)
+    return survey(request, observer)
 
 
-def why(request: "Request", name: str, against: str | None) -> Mapping[str, Any]:
+def why(
+    request: "Request", name: str, against: str | None, observer: "Observer"
+) -> Mapping[str, Any]:
     """The document of ``why --json``."""
     from buildgraph.build.survey import why as survey
 
-    return survey(request, name, against)
+    return survey(request, name, against, observer)
 
 
 def graph(request: "Request") -> "GraphView":

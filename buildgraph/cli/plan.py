@@ -1,14 +1,16 @@
 """``plan`` and ``why``: what would run, and what made a step run."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from buildgraph.cli import complete, docker, engine, options, out
+from buildgraph.cli import complete, docker, engine, options, out, remotecache
 from buildgraph.cli.command import command
 from buildgraph.cli.session import Session
 from buildgraph.errors import DifferenceError
+from buildgraph.events import Event, Observer, Warned
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -24,6 +26,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.targets
 @options.model
 @options.forcing
+@remotecache.reading_options
 @docker.asking_options
 @as_json
 def plan(
@@ -45,6 +48,7 @@ def plan(
 
     A step that waits may still be reused: that shows when its inputs are done. A Dockerfile is named as for build.
     """
+    caches = remotecache.caches_of(given, os.fspath(session.directory))
     asked = docker.request_of(session, targets, given)
     request = options.request(
         session,
@@ -57,8 +61,9 @@ def plan(
         frozen=frozen,
         require_cached=require_cached,
         docker=asked,
+        caches=caches,
     )
-    document = engine.plan(request)
+    document = engine.plan(request, _warnings(session))
     if as_json:
         out.document(document)
     else:
@@ -66,6 +71,16 @@ def plan(
             out.line(line)
     if require_cached:
         _refuse_work(document["steps"])
+
+
+def _warnings(session: Session) -> Observer:
+    """Only what concerns remote caches: a build tells all the rest."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Warned) and event.code.startswith("cache-"):
+            session.note(f"warning: {event.message}")
+
+    return tell
 
 
 def _refuse_work(steps: Sequence[Mapping[str, str]]) -> None:
@@ -108,6 +123,7 @@ def _reason(step: Mapping[str, str]) -> str:
 )
 @click.argument("name", metavar="TARGET|STEP", shell_complete=complete.targets)
 @options.model
+@remotecache.reading_options
 @docker.naming_options
 @click.option(
     "--against",
@@ -127,9 +143,10 @@ def why(
     **given: Any,
 ) -> None:
     """Explain the last decision about a target or step: which part of its key differs, down to the file."""
+    caches = remotecache.caches_of(given, os.fspath(session.directory))
     asked = docker.request_about(session, given)
-    request = options.request(session, (), sets, platform=platform, docker=asked)
-    document = engine.why(request, name, against)
+    request = options.request(session, (), sets, platform=platform, docker=asked, caches=caches)
+    document = engine.why(request, name, against, _warnings(session))
     if as_json:
         out.document(document)
         return

@@ -44,6 +44,13 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
 )
 
+_LOOKING: dict[str, dict[str, Any]] = {
+    "--cache": {
+        "help": "Look into this remote cache, too: registry://HOST/REPOSITORY or file://FOLDER. Instead of "
+        "BUILDGRAPH_CACHE and the Buildfile's list."
+    },
+}
+
 _FROM = {
     "registry": ("ref", "insecure"),
     "local": ("src", "tag"),
@@ -61,6 +68,16 @@ def options(function: F) -> F:
     """They arrive as keywords; :func:`caches_of` reads them."""
     for name, extra in reversed(_OPTIONS):
         function = click.option(name, **extra)(function)
+    return function
+
+
+def reading_options(function: F) -> F:
+    """For commands that only look: what ``build`` takes; that they write nothing goes without saying."""
+    for name, extra in reversed(_OPTIONS):
+        hidden = name == "--cache-to"
+        function = click.option(name, hidden=hidden, **{**extra, **_LOOKING.get(name, {})})(
+            function
+        )
     return function
 
 
