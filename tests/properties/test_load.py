@@ -163,7 +163,7 @@ def toml(value):
     return json.dumps(value).replace("Infinity", "inf")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(DOCUMENTS, table(shape.StepTable) | st.just({}))
 def test_a_model_or_mistakes(document, inherited):
     text = HEAD + f"[workspace.defaults]\nstep = {toml(inherited)}\n"

@@ -142,7 +142,6 @@ def layout(tmp_path_factory):
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chosen=steps, tree=files, changes=st.lists(edits(), min_size=1, max_size=3))

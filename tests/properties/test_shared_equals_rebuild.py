@@ -69,7 +69,6 @@ def check(ws: Workspace, turn: int, cache: CacheURL, harmed: int) -> None:
 
 @settings(
     max_examples=8,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

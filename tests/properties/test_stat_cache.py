@@ -167,5 +167,5 @@ class Machine(RuleBasedStateMachine):
         assert payload in (None, repr(sorted(self._truth().items())).encode())
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestStatCache = Machine.TestCase

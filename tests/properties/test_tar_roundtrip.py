@@ -124,7 +124,7 @@ def test_blobs_hold_the_tar(items, name, workers):
 
 
 @given(layers(mountable=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_snapshot_holds_the_tree_and_scans_back_to_it(items):
     require_root()
     with tempfile.TemporaryDirectory() as place:

@@ -16,9 +16,7 @@ from support.tarwrite import END, file, folder, hardlink, header, pax, symlink
 from buildgraph.errors import ContentError
 from buildgraph.fs.unpack import Unpacked, index, unpack
 
-QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"..", b".", b"", b".wh.a", b".wh.b", b".wh..wh..opq"])
 PATHS = st.builds(

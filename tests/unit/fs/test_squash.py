@@ -82,7 +82,7 @@ def layers(draw: st.DrawFn) -> Tree:
     return tree.sort(found.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(layers(), min_size=2, max_size=4))
 def test_a_squashed_layer_shows_the_same(stack: list[Tree]) -> None:
     base, *own = stack
