@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildgraph.build.lookups import is_alone
 from buildgraph.errors import BuildgraphError
@@ -24,7 +24,7 @@ from buildgraph.fs.compress import Codec
 from buildgraph.fs.hashing import has_one_thread
 from buildgraph.fs.lay import Below, Outline, listing
 from buildgraph.fs.pack import Item
-from buildgraph.fs.tree import Tree
+from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe
 from buildgraph.graph.step import (
@@ -74,6 +74,13 @@ def _sync(file: Path) -> None:
         sync_file(file)
 
 
+class _Shape(NamedTuple):
+    """What a recipe becomes on its stack."""
+
+    outline: Outline
+    laid: Tree
+
+
 class _Ahead:
     def __init__(self, session: "Session") -> None:
         self._session = session
@@ -110,11 +117,14 @@ class _Ahead:
             if not isinstance(step, CopyStep | WriteStep) or not _is_plain(step):
                 return
             recipe = self._recipe(step)
-            laid = None if recipe is None else _laid(recipe.tree, below)
-            if recipe is None or laid is None:
+            if recipe is None:
+                return
+            outline = Outline(recipe.tree)
+            laid = _laid(outline, below)
+            if laid is None:
                 return
             if step_id in fit and step_id not in ready and self._is_worth_it(step_id):
-                self._pack(step_id, recipe, laid, codec)
+                self._pack(step_id, recipe, _Shape(outline, laid), codec)
             below.append(laid)
 
     def _is_worth_it(self, step_id: StepId) -> bool:
@@ -130,8 +140,10 @@ class _Ahead:
             self._recipes[step.id] = self._session.lookups.survey(step)
         return self._recipes[step.id]
 
-    def _pack(self, step: StepId, recipe: Recipe, laid: Tree, codec: Codec) -> None:
-        session = self._session
+    def _pack(self, step_id: StepId, recipe: Recipe, shape: _Shape, codec: Codec) -> None:
+        session, step = self._session, self._graph.steps[step_id]
+        assert isinstance(step, CopyStep)
+        outline, laid = shape
         origins = recipe.origins
 
         def items(first: int, last: int) -> Iterator[Item]:
@@ -143,13 +155,17 @@ class _Ahead:
         read = pack_beside(laid, items, codec, file, since=session.workspace.cache.since)
         if read is None:
             return
-        packed, rows = read
-        files = {entry.path: entry for entry in packed.tree if entry.kind == tree.FILE}
-        sources = [origins[path].host for path in files]
-        session.context.learn(sources, rows, [entry.content for entry in files.values()])
-        filled = tuple(files.get(entry.path, entry) for entry in recipe.tree)
-        session.lookups.take(step, Recipe(filled, origins))
-        session.stacks.ready[step] = Ready(packed, codec, file)
+        packed, lines = read.packed, read.lines
+        sources = [origins[e.path].host for e in packed.tree if e.kind == tree.FILE]
+        session.lookups.learn(step, sources, read.rows, read.hashes)
+        others = [one for one in zip(packed.tree, lines, strict=True) if one[0].kind not in "dD"]
+        outline.fill(tuple(entry for entry, _ in others))
+        filled = list(_filled(recipe.tree, iter(others)))
+        content = tree.joined(line for _, line in filled)
+        made = Recipe.of_object(tuple(entry for entry, _ in filled), origins, content)
+        session.lookups.take(step_id, made)
+        session.stacks.placed.expect(made, outline, packed.tree, tree.joined(lines))
+        session.stacks.ready[step_id] = Ready(packed, codec, file)
 
 
 def _is_plain(step: CopyStep | WriteStep) -> bool:
@@ -157,10 +173,18 @@ def _is_plain(step: CopyStep | WriteStep) -> bool:
     return is_alone(step) and not any(one.context for one in files)
 
 
-def _laid(recipe: Tree, below: Sequence[Tree]) -> Tree | None:
+def _filled(recipe: Tree, others: Iterator[tuple[Entry, bytes]]) -> Iterator[tuple[Entry, bytes]]:
+    """The recipe's entries with their lines: folders as they are, all ``others``, in the same order, as packed."""
+    for entry in recipe:
+        if entry.kind in "dD":
+            yield entry, next(tree.lines([entry]))
+        else:
+            yield next(others)
+
+
+def _laid(outline: Outline, below: Sequence[Tree]) -> Tree | None:
     """The recipe over these layers; None where it goes through links, which is rare."""
     stack = Below([listing(layer) for layer in below])
-    outline = Outline(recipe)
     folders = (frozenset(e.path for e in layer if e.kind in "dDo") for layer in below)
     met = outline.meets(stack, folders)
     return None if met is None else outline.laid(met, stack.lookup(b""))

@@ -14,7 +14,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.tree import Tree
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.key import Inputs, Keyed, document, key
-from buildgraph.graph.recipe import Found, Recipe, of_copy, of_write
+from buildgraph.graph.recipe import Listed, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
@@ -206,7 +206,7 @@ class Lookups:
         """The recipe of a step that stands alone, but for what files themselves tell; None as ``Context.survey``."""
         if isinstance(step, WriteStep):
             return of_write(step)
-        known: dict[Files, tuple[Found, ...]] = {}
+        known: dict[Files, Listed] = {}
         for files in map(_in_context, step.parts):
             found = self._selections.survey(files)
             if found is None:
@@ -223,6 +223,10 @@ class Lookups:
         """The step's recipe, already made."""
         self._stacks.placed.recipes[step] = recipe
         self._stacks.placed.keep_tree(recipe.digest, recipe.tree)
+
+    def learn(self, step: CopyStep, sources: list[bytes], rows: bytes, contents: bytes) -> None:
+        """What the files of a step that was surveyed were when somebody else had read them, as ``Context.learn``."""
+        self._selections.learn(map(_in_context, step.parts), sources, rows, contents)
 
     def recipe(self, step_id: StepId) -> Recipe | None:
         """That of a step that has one; its inputs must be settled."""

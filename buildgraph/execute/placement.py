@@ -85,6 +85,8 @@ class Placements:
         self._stacks: _Stacks = {}
         self._merged: dict[Stack, Merged] = {}
         self._outlines: dict[Digest, Outline] = {}
+        self._expected: dict[Digest, tuple[Tree, bytes]] = {}
+        """How a recipe will most likely lie, and the object of that."""
         self._directories: dict[Digest, frozenset[bytes]] = {}
         self._laid: dict[tuple[Digest, tuple[Entry | None, ...]], Digest] = {}
         self._lock = threading.RLock()
@@ -93,6 +95,12 @@ class Placements:
 
     def keep_tree(self, digest: Digest, content: Tree) -> None:
         self._trees[digest] = content
+
+    def expect(self, recipe: "Recipe", outline: Outline, laid: Tree, content: bytes) -> None:
+        """What was found out of a recipe when it was packed: its outline, and a tree with its object that placing it
+        may give again."""
+        self._outlines[recipe.digest] = outline
+        self._expected[recipe.digest] = laid, content
 
     def tree(self, digest: Digest) -> Tree:
         """The tree of that digest, or of the base's layer with that diff ID, which is read where it is not known.
@@ -190,7 +198,9 @@ class Placements:
             laid = outline.laid(met, root)
             same = laid == self.tree(made)
             self._laid[meant] = (
-                self._keep_same(step, made) if same else self._keep_placed(step, laid, None)
+                self._keep_same(step, made)
+                if same
+                else self._keep_placed(step, laid, None, self._expected.get(made))
             )
         return PlacedLayer(step, self._laid[meant])
 
@@ -203,9 +213,14 @@ class Placements:
         return made
 
     def _keep_placed(
-        self, step: StepId, placed: Tree, moved: Mapping[bytes, bytes] | None
+        self,
+        step: StepId,
+        placed: Tree,
+        moved: Mapping[bytes, bytes] | None,
+        expected: tuple[Tree, bytes] | None = None,
     ) -> Digest:
-        content = tree.encode(placed)
+        known = expected is not None and expected[0] == placed
+        content = expected[1] if expected and known else tree.encode(placed)
         digest = Digest.blake3(content)
         self._trees.setdefault(digest, placed)
         self.objects[digest] = content

@@ -19,7 +19,7 @@ from buildgraph.fs.context import Context, Selected
 from buildgraph.fs.ignore import Globs
 from buildgraph.fs.scan import Selection
 from buildgraph.fs.tree import Entry
-from buildgraph.graph.recipe import Found, Origin, Recipe, of_copy, of_write
+from buildgraph.graph.recipe import Found, Listed, Origin, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
     ContextFiles,
     CopyStep,
@@ -114,10 +114,18 @@ class Selections:
             self._digests[files] = _named_digest(self.matches(files))
         return self._digests[files]
 
-    def survey(self, files: ContextFiles) -> tuple[Found, ...] | None:
+    def survey(self, files: ContextFiles) -> Listed | None:
         """What :meth:`found` will give but for what the files themselves tell; None as ``Context.survey``."""
-        selected = self._context.survey(_asked(files))
-        return None if selected is None else _of_context(selected)
+        survey = self._context.survey(_asked(files))
+        if survey is None:
+            return None
+        return Listed(_of_context(survey.bare), survey.files, survey.above)
+
+    def learn(
+        self, asked: Iterable[ContextFiles], sources: list[bytes], rows: bytes, contents: bytes
+    ) -> None:
+        """What their files were when somebody else had read them, as ``Context.learn``."""
+        self._context.learn(list(map(_asked, asked)), sources, rows, contents)
 
     def cost(self, files: ContextFiles, most: int) -> int:
         """Of reading what was surveyed, as ``Context.cost``."""
@@ -202,7 +210,11 @@ def recipe_of(
             return of_write(step)
         case CopyStep():
             found = _timed(selections) if step.keep_time else selections.found
-            return of_copy(step, found, lambda owner: owners(step.names, owner, step.where))
+            return of_copy(
+                step,
+                lambda files: Listed(found(files)),
+                lambda owner: owners(step.names, owner, step.where),
+            )
         case DockerCopyStep():
             from buildgraph.graph.dockerrecipe import of_docker_copy
 

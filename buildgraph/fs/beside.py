@@ -33,7 +33,7 @@ from buildgraph.fs.pack import OPEN, Item, Packed, Packing, changed
 from buildgraph.fs.rows import SIZE, WIDTH, Row, is_racy, pack_rows, row_of
 from buildgraph.fs.stream import TarStream
 from buildgraph.fs.tarball import END, head
-from buildgraph.fs.tree import DIRECTORY, FILE, Entry, Tree
+from buildgraph.fs.tree import DIRECTORY, FILE, Entry, Tree, lines
 
 _NUMBER: Final = Struct("<I")
 _HASH: Final = 32
@@ -42,8 +42,8 @@ _READERS: Final = 2
 _SEGMENT: Final = 256
 """Entries."""
 _CHUNK: Final = 1 << 20
-_CHUNKS: Final = 4
-"""Of each reader; a segment of small files takes one or two."""
+_CHUNKS: Final = 12
+"""Of each reader; a segment of small files takes one or two. With fewer, readers wait whenever this process is late."""
 
 _TURN: Final = 0.0001
 """Seconds."""
@@ -52,10 +52,16 @@ Items = Callable[[int, int], Iterable[Item]]
 
 
 class Read(NamedTuple):
-    """A layer, and what its regular files were when they had been read, in the order of its tree."""
+    """A layer, and what its regular files were when they had been read, in the order of its tree.
+
+    ``lines`` are those of its tree (:func:`buildgraph.fs.tree.lines`): they are made while the readers read. ``rows``
+    have six int64 a file, ``hashes`` 32 bytes.
+    """
 
     packed: Packed
-    rows: list[Row]
+    lines: list[bytes]
+    rows: bytes
+    hashes: bytes
 
 
 def pack_beside(
@@ -92,7 +98,8 @@ def pack_beside(
         except EOFError:
             return None
         diff_id, size, made = relay.finish()
-        return Read(Packed(tuple(relay.listing), diff_id, size, made), relay.rows)
+        packed = Packed(tuple(relay.listing), diff_id, size, made)
+        return Read(packed, relay.lines, b"".join(relay.rows), b"".join(relay.hashes))
 
 
 @contextmanager
@@ -143,7 +150,9 @@ class _Relay:
         self._chunk = stream.first()
         self._at = 0
         self.listing: list[Entry] = []
-        self.rows: list[Row] = []
+        self.lines: list[bytes] = []
+        self.rows: list[bytes] = []
+        self.hashes: list[bytes] = []
 
     def pass_on(self, segment: Tree, reader: _Reader) -> None:
         """Raises EOFError where the reader ended early."""
@@ -154,10 +163,13 @@ class _Relay:
             self._write(piece)
             reader.give_back()
         files = sum(entry.kind == FILE for entry in segment)
-        rows = list(iter_unpack(f"{WIDTH}q", reader.exactly(SIZE * files)))
-        hashes = reader.exactly(_HASH * files).hex()
-        self.rows += rows
-        self.listing += _filled(segment, rows, hashes)
+        rows = reader.exactly(SIZE * files)
+        hashes = reader.exactly(_HASH * files)
+        filled = list(_filled(segment, rows, hashes.hex()))
+        self.listing += filled
+        self.lines += lines(filled)
+        self.rows.append(rows)
+        self.hashes.append(hashes)
 
     def _write(self, piece: bytes | memoryview) -> None:
         while piece:
@@ -176,8 +188,8 @@ class _Relay:
         return self._stream.finish(self._chunk[: self._at])
 
 
-def _filled(segment: Tree, rows: Iterable[Row], hashes: str) -> Iterator[Entry]:
-    found = iter(rows)
+def _filled(segment: Tree, rows: bytes, hashes: str) -> Iterator[Entry]:
+    found = iter_unpack(f"{WIDTH}q", rows)
     at = 0
     for entry in segment:
         if entry.kind != FILE:

@@ -22,7 +22,6 @@ from buildgraph.fs.scan import Batch, Found, Scan, Selection, missing, near_name
 from buildgraph.fs.tree import DIRECTORY, FILE, SYMLINK
 
 _EXECUTABLE: Final = 0o100
-_NO_ROW: Final = (0, 0, 0, 0, 0, 0)
 
 
 class Selected(NamedTuple):
@@ -38,6 +37,15 @@ class Selected(NamedTuple):
     content: str = ""
     link: bytes = b""
     source: bytes = b""
+
+
+class Survey(NamedTuple):
+    """A selection by its names alone, both lists sorted; ``files`` lie at ``above`` + path on the host."""
+
+    bare: list[Selected]
+    """What is no file."""
+    files: list[bytes]
+    above: bytes
 
 
 _make = cast("Callable[[Iterable[object]], Selected]", partial(tuple.__new__, Selected))
@@ -65,6 +73,8 @@ class Context:
         self._rows: dict[bytes, Row] = {}
         self._scanned: dict[Selection, Found] = {}
         self._found: dict[Selection, Found] = {}
+        self._read: set[Selection] = set()
+        """Selections that somebody else has read, until somebody asks for them here."""
         self._lock = threading.Lock()
 
     def select(
@@ -80,6 +90,7 @@ class Context:
         ``source-unreadable``, ``source-changed`` or ``bad-glob``.
         """
         selection = Selection(path, tuple(include), tuple(exclude), follow)
+        self._read.discard(selection)
         self.prefetch([selection])
         found = self._found[selection]
         if found.single is not None:
@@ -92,20 +103,23 @@ class Context:
         result.sort()
         return tuple(result)
 
-    def survey(self, selection: Selection) -> list[Selected] | None:
+    def survey(self, selection: Selection) -> Survey | None:
         """What :meth:`select` will give but for what the files themselves tell. Reads folders and links alone.
 
-        None where files are selected by name or through links.
+        None where a file is selected by its own name or anything through links.
         """
         with self._lock:
             found = self._scanned[selection] = self._scan.collect(selection)
+        above = found.source + b"/"
         if found.single is not None or found.files:
             return None
-        result = _bare(found)
-        for batch in found.batches:
-            result += _files(batch, [_NO_ROW] * len(batch.names), repeat(""))
-        result.sort()
-        return result
+        if any(above + path != source for path, source in found.folders.items()):
+            return None
+        files: list[bytes] = []
+        for prefix, _, names in found.batches:
+            files += map((prefix + b"/").__add__, names) if prefix else names
+        files.sort()
+        return Survey(sorted(_bare(found)), files, above)
 
     def cost(self, selection: Selection, most: int) -> int:
         """Nanoseconds of reading what is unknown of a selection that was surveyed; ``most`` is enough."""
@@ -117,20 +131,28 @@ class Context:
             rows = chain.from_iterable(batch.folder.stat(batch.names) for batch in batches)
             return self._cache.cost(rows)
 
-    def learn(self, sources: Sequence[bytes], rows: Sequence[Row], contents: Sequence[str]) -> None:
-        """What surveyed files were when somebody else had read them."""
-        known = dict(zip(sources, zip(rows, contents, strict=True), strict=True))
+    def learn(
+        self, selections: Sequence[Selection], sources: list[bytes], rows: bytes, contents: bytes
+    ) -> None:
+        """What files of selections that were surveyed were when somebody else had read them.
+
+        In columns: six int64 and the 32 bytes of the BLAKE3 a file. They are not looked at again for their selections
+        unless these are asked for, and then their rows are known.
+        """
         with self._lock:
             self._cache.learn(rows, contents)
-            for _, folder, names in chain.from_iterable(f.batches for f in self._scanned.values()):
-                here = [known.get(folder.full + b"/" + name) for name in names]
-                if None not in here:
-                    folder.learn(names, *zip(*here, strict=True))
+            self._facts.add_packed(sources, rows, contents)
+            batches = [batch for one in selections for batch in self._scanned[one].batches]
+            if sum(len(batch.names) for batch in batches) == len(
+                sources
+            ):  # else some were left out
+                self._read.update(selections)
 
     def prefetch(self, selections: Iterable[Selection]) -> None:
         """Scans for all selections, then reads what is unknown, at once; :meth:`select` finds it done."""
         with self._lock:
-            new = [one for one in dict.fromkeys(selections) if one not in self._found]
+            known = self._found.keys() | self._read
+            new = [one for one in dict.fromkeys(selections) if one not in known]
             found = [self._scanned.get(one) or self._scan.collect(one) for one in new]
             self._digest(found)
             self._found.update(zip(new, found, strict=True))

@@ -32,6 +32,7 @@ from buildgraph.fs.rows import (
     pack_rows,
     prove_bytes,
     racy_ones,
+    racy_packed,
     row_of,
 )
 
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 _MAGIC = b"buildgraph-facts 1\n"
 _PARTS = 9
 _MOST_STEPS = 4096
-_NEVER = "00" * 32
+_PROOF = 32
+_NEVER = "00" * _PROOF
 """No content has this hash."""
 
 
@@ -59,8 +61,8 @@ class Facts:
         self.since = moment(root) if since is None else since
         self.seen: dict[bytes, tuple[Row, str]] = {}
         """Row and proof (hex) by path."""
-        self.many: list[tuple[list[bytes], list[Row], list[str]]] = []
-        """The same of many paths at once, in columns."""
+        self.many: list[tuple[list[bytes], bytes, bytes]] = []
+        """The same of many paths at once, in columns as the file has them."""
         self.doubtful: set[bytes] = set()
         """The paths whose row is racy."""
         self.absent: set[bytes] = set()
@@ -75,8 +77,13 @@ class Facts:
 
     def add_many(self, paths: list[bytes], rows: list[Row], proofs: list[str]) -> None:
         """A path that is added by other ways too must be as all of them say."""
-        self.many.append((paths, rows, proofs))
+        self.many.append((paths, pack_rows(rows), _pack_proofs(proofs)))
         self.doubtful.update(compress(paths, racy_ones(rows, self.since)))
+
+    def add_packed(self, paths: list[bytes], rows: bytes, proofs: bytes) -> None:
+        """The same of columns that are bytes already: six int64 and 32 bytes a path."""
+        self.many.append((paths, rows, proofs))
+        self.doubtful.update(compress(paths, racy_packed(rows, self.since)))
 
     def forget(self, path: bytes) -> None:
         """For a file that the build itself has written; add it again afterwards."""
@@ -139,16 +146,19 @@ class Facts:
 
     def parts(self) -> list[bytes]:
         """The parts of the file, without the payload."""
-        columns = zip(*self.many, strict=True) if self.many else ((), (), ())
-        paths, rows, proofs = (list(chain.from_iterable(column)) for column in columns)
-        for path, (row, proof) in sorted(self.seen.items()):
-            paths.append(path)
-            rows.append(row)
-            proofs.append(proof)
-        paths = self._below_root(paths)
+        seen = sorted(self.seen.items())
+        one_by_one = (
+            [path for path, _ in seen],
+            pack_rows([row for _, (row, _) in seen]),
+            _pack_proofs([proof for _, (_, proof) in seen]),
+        )
+        names, all_rows, all_proofs = zip(*[*self.many, one_by_one], strict=True)
+        paths = self._below_root(chain.from_iterable(names))
+        rows, proofs = b"".join(all_rows), b"".join(all_proofs)
         if len(set(paths)) < len(paths):
-            known = dict.fromkeys(zip(paths, rows, proofs, strict=True))
-            paths, rows, proofs = (list(column) for column in zip(*known, strict=True))
+            known = dict.fromkeys(zip(paths, _cut(rows, SIZE), _cut(proofs, _PROOF), strict=True))
+            paths, all_rows, all_proofs = zip(*known, strict=True)
+            rows, proofs = b"".join(all_rows), b"".join(all_proofs)
         doubtful = set(self._below_root(self.doubtful))
         racy = [i for i, path in enumerate(paths) if path in doubtful] if doubtful else []
         variables = (
@@ -158,9 +168,9 @@ class Facts:
         return [
             self.root,
             b"\0".join(paths),
-            pack_rows(rows),
+            rows,
             _numbers(racy),
-            bytes.fromhex("".join([proof or _NEVER for proof in proofs])),
+            proofs,
             b"\0".join(sorted(self.absent)),
             b"\0".join(variables),
             _lengths(self.strings),
@@ -171,6 +181,14 @@ class Facts:
         above = self.root.rstrip(b"/") + b"/"
         start = len(above)
         return [path[start:] or b"." if path.startswith(above) else path for path in paths]
+
+
+def _pack_proofs(proofs: list[str]) -> bytes:
+    return bytes.fromhex("".join([proof or _NEVER for proof in proofs]))
+
+
+def _cut(content: bytes, size: int) -> list[bytes]:
+    return [content[at : at + size] for at in range(0, len(content), size)]
 
 
 def _numbers(numbers: list[int]) -> bytes:

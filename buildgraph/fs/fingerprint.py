@@ -24,7 +24,7 @@ from buildgraph.errors import ContentError, UsageError
 from buildgraph.fs.hashing import cost as cost_of
 from buildgraph.fs.hashing import hash_files, hash_here
 from buildgraph.fs.printable import printable
-from buildgraph.fs.rows import SIZE, WIDTH, Row, moment, racy_ones, row_of
+from buildgraph.fs.rows import SIZE, WIDTH, Row, moment, racy_ones, racy_packed, row_of
 
 _MAGIC: Final = b"buildgraph-stat 1\n"
 _DIGEST: Final = 32
@@ -43,8 +43,8 @@ class StatCache:
         self._root = os.fsencode(root)
         self._known = known
         self._asked: list[Sequence[Row]] = []
-        self._learned: list[tuple[Sequence[Row], Sequence[str]]] = []
-        """What is not yet among the known: many rows that are only to be saved."""
+        self._learned: list[tuple[bytes, bytes]] = []
+        """What is not yet among the known, as the file has it: many rows that are only to be saved."""
         self._new = False
         self._old = bool(known)
         """Whether there may be two rows of one inode."""
@@ -96,7 +96,7 @@ class StatCache:
 
     def _all(self) -> dict[Row, str]:
         while self._learned:
-            self._known.update(zip(*self._learned.pop(), strict=True))
+            self._known.update(_unpacked(*self._learned.pop()))
         return self._known
 
     @property
@@ -108,8 +108,11 @@ class StatCache:
         known = self._all()
         return sum(cost_of(row) for row in rows if row not in known)
 
-    def learn(self, rows: Sequence[Row], contents: Sequence[str]) -> None:
-        """For files that somebody else has read, and seen that they were what their rows say after the last byte."""
+    def learn(self, rows: bytes, contents: bytes) -> None:
+        """For files that somebody else has read, and seen that they were what their rows say after the last byte.
+
+        In columns: six int64 and the 32 bytes of the BLAKE3 a file.
+        """
         self._learned.append((rows, contents))
         self._new = True
 
@@ -120,34 +123,35 @@ class StatCache:
         """Writes what is new; a home that cannot be written costs time, not the build."""
         if not self._new:
             return
-        rows, contents = self._kept()
-        racy = racy_ones(rows, self.since)
-        if racy:
-            fresh = [not doubtful for doubtful in racy]
-            rows, contents = list(compress(rows, fresh)), list(compress(contents, fresh))
+        columns = self._as_learned() or self._kept()
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                _write(self._file, rows, contents)
-            except error:
-                small = list(map(_is_small, rows))
-                _write(self._file, list(compress(rows, small)), list(compress(contents, small)))
+            _write(self._file, *columns)
             self._new = False
 
-    def _kept(self) -> tuple[Sequence[Row], Sequence[str]]:
-        """Rows and contents for the file."""
-        if not self._known and len(self._learned) == 1:
-            return self._learned[0]
-        learned = [row for rows, _ in self._learned for row in rows]
+    def _as_learned(self) -> tuple[bytes, bytes] | None:
+        """The columns that were learned, where there is nothing else and none of it is racy."""
+        if self._known or len(self._learned) != 1 or racy_packed(self._learned[0][0], self.since):
+            return None
+        return self._learned[0]
+
+    def _kept(self) -> tuple[bytes, bytes]:
+        """Rows and contents for the file, in columns."""
+        learned = [row for rows, _ in self._learned for row in _rows(rows)]
         known = self._all()
         asked = sum(map(len, self._asked)) + len(learned)
         if len(known) > 2 * asked + _SPARE:
             known = {row: known[row] for row in chain(learned, *self._asked)}
-        items: Iterable[tuple[Row, str]] = known.items()
+        items = list(known.items())
         if self._old:
-            items = {item[0][:2]: item for item in items}.values()
-        rows, contents = zip(*items, strict=True) if items else ((), ())
-        return rows, contents
+            items = list({item[0][:2]: item for item in items}.values())
+        racy = racy_ones([row for row, _ in items], self.since)
+        kept = compress(items, [not doubtful for doubtful in racy]) if racy else items
+        kept = list(kept)
+        try:
+            return _packed(kept)
+        except error:
+            return _packed([item for item in kept if _is_small(item[0])])
 
     def _settle(self, path: bytes) -> tuple[Row, str]:
         """Row and content of a file that could not be hashed at first sight."""
@@ -213,10 +217,27 @@ def _parse(content: bytes) -> dict[Row, str]:
         return {}
     count = int.from_bytes(body[:8], "little")
     cut = 8 + SIZE * count
-    text = body[cut:].hex()
+    return dict(_unpacked(body[8:cut], body[cut:]))
+
+
+def _unpacked(rows: bytes | memoryview, contents: bytes | memoryview) -> Iterable[tuple[Row, str]]:
+    """What two columns of the file say."""
+    text = contents.hex()
     width = 2 * _DIGEST
-    contents = [text[at : at + width] for at in range(0, len(text), width)]
-    return dict(zip(iter_unpack(f"{WIDTH}q", body[8:cut]), contents, strict=True))
+    return zip(
+        _rows(rows), [text[at : at + width] for at in range(0, len(text), width)], strict=True
+    )
+
+
+def _rows(packed: bytes | memoryview) -> Iterable[Row]:
+    return cast("Iterable[Row]", iter_unpack(f"{WIDTH}q", packed))
+
+
+def _packed(items: Sequence[tuple[Row, str]]) -> tuple[bytes, bytes]:
+    """The columns; raises ``struct.error`` where a number does not fit."""
+    numbers = chain.from_iterable(row for row, _ in items)
+    contents = "".join([content for _, content in items])
+    return pack(f"{WIDTH * len(items)}q", *numbers), bytes.fromhex(contents)
 
 
 def _is_small(row: Row) -> bool:
@@ -224,14 +245,8 @@ def _is_small(row: Row) -> bool:
     return all(number in _LIMITS for number in row)
 
 
-def _write(file: Path, rows: Sequence[Row], contents: Sequence[str]) -> None:
-    body = b"".join(
-        [
-            len(rows).to_bytes(8, "little"),
-            pack(f"{WIDTH * len(rows)}q", *chain.from_iterable(rows)),
-            bytes.fromhex("".join(contents)),
-        ]
-    )
+def _write(file: Path, rows: bytes, contents: bytes) -> None:
+    body = b"".join([(len(rows) // SIZE).to_bytes(8, "little"), rows, contents])
     temp = file.with_name(f"{file.name}.{os.getpid()}-{time.monotonic_ns()}")
     try:
         with temp.open("wb") as out:

@@ -173,6 +173,10 @@ class Outline:
         )
         self._paths = frozenset(entry.path for entry in self._others)
 
+    def fill(self, others: Tree) -> None:
+        """``others`` are what is no directory, of which more is known now than when only paths were."""
+        self._others = others
+
     def meets(
         self, below: Below, folders: Iterable[frozenset[bytes]]
     ) -> tuple[Entry | None, ...] | None:

@@ -146,12 +146,19 @@ def is_racy(row: tuple[int, ...], since: dict[int, int]) -> bool:
 
 def racy_ones(rows_: "Sequence[Row]", since: dict[int, int]) -> list[bool]:
     """Of each row whether it is racy; nothing where none is."""
-    if not rows_:
+    return _racy(list(map(_DEVICE, rows_)), list(map(_CTIME, rows_)), since)
+
+
+def racy_packed(packed: bytes, since: dict[int, int]) -> list[bool]:
+    """The same of rows as :func:`pack_rows` has them."""
+    numbers = memoryview(packed).cast("q")
+    return _racy(numbers[::WIDTH].tolist(), numbers[WIDTH - 1 :: WIDTH].tolist(), since)
+
+
+def _racy(devices: list[int], times: list[int], since: dict[int, int]) -> list[bool]:
+    if not times or max(times) < min([since[device] for device in set(devices)]) - _TICK:
         return []
-    first = min([since[device] for device in set(map(_DEVICE, rows_))])
-    if max(map(_CTIME, rows_)) < first - _TICK:
-        return []
-    return [is_racy(row, since) for row in rows_]
+    return [time >= since[device] - _TICK for device, time in zip(devices, times, strict=True)]
 
 
 def prove(path: bytes, mode: int) -> str:

@@ -50,11 +50,13 @@ class _Place(NamedTuple):
 class Found:
     """What a selection takes, paths relative to it. Sources are on the host, ``single`` is below the context."""
 
-    __slots__ = ("_places", "batches", "files", "folders", "links", "single")
+    __slots__ = ("_places", "batches", "files", "folders", "links", "single", "source")
 
     def __init__(self) -> None:
         self.single: bytes | None = None
         """Set if the selection is one file."""
+        self.source = b""
+        """The selection's folder."""
         self.batches: list[Batch] = []
         self.files: list[tuple[bytes, bytes]] = []
         """Path, and where the link at that path leads below the context."""
@@ -106,8 +108,9 @@ class Scan:
         if S_ISREG(row[3]):
             found.single = real
         elif S_ISDIR(row[3]):
-            globs = self._compiled(selection)
-            todo = [_Place(b"", self._folder(real), globs.root)]
+            folder = self._folder(real)
+            found.source = folder.full
+            todo = [_Place(b"", folder, self._compiled(selection).root)]
             while todo:
                 todo += self._visit(todo.pop(), found, follow=selection.follow)
         else:

@@ -81,8 +81,16 @@ def sort(entries: Iterable[Entry]) -> Tree:
 
 def encode(tree: Iterable[Entry]) -> bytes:
     """The tree's object; every regular file's ``content`` must be known."""
-    parts = [_MAGIC]
-    add = parts.append
+    return joined(lines(tree))
+
+
+def joined(found: Iterable[bytes]) -> bytes:
+    """The object of a tree of these :func:`lines`."""
+    return b"".join([_MAGIC, *found])
+
+
+def lines(tree: Iterable[Entry]) -> Iterator[bytes]:
+    """Each entry's part of the object."""
     heads: dict[tuple[str, int, int, int], bytes] = {}
     for path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime in tree:
         common = (kind, mode, uid, gid)
@@ -92,8 +100,7 @@ def encode(tree: Iterable[Entry]) -> bytes:
         tail = b"\0\0\0"
         if xattrs or mtime is not None or kind in "cb":
             tail = _tail(kind, xattrs, device, mtime)
-        add(b"%b%b%d\0%b\0%b%b" % (path, head, size, content.encode(), link, tail))
-    return b"".join(parts)
+        yield b"%b%b%d\0%b\0%b%b" % (path, head, size, content.encode(), link, tail)
 
 
 def _tail(

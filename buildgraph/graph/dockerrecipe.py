@@ -119,7 +119,8 @@ class _Copying:
             inside = [
                 (e._replace(kind=tree.DIRECTORY) if e.path in way else e, o) for e, o in inside
             ]
-        self._laid.add_all(inside, self._step.where)
+        entries, origins = [entry for entry, _ in inside], [origin for _, origin in inside]
+        self._laid.add_all(entries, origins, self._step.where)
 
     def _member(self, entry: Entry, path: bytes) -> Entry:
         """A member of an archive keeps its mode; it replaces what is no folder."""

@@ -5,10 +5,10 @@ were not selected are not in it: :mod:`buildgraph.fs.lay` finds out what the sta
 directory takes the attributes of a lower one unless its part gave a mode or an owner (``FIXED_DIRECTORY``).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location, UsageError
@@ -38,6 +38,14 @@ class Found(NamedTuple):
     origin: Origin
 
 
+class Listed(NamedTuple):
+    """A selection. Of ``names`` nothing is known but that they are files at ``above`` + name on the host."""
+
+    found: Sequence[Found]
+    names: Sequence[bytes] = ()
+    above: bytes = b""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """``origins`` has every regular file of ``tree``."""
@@ -50,6 +58,13 @@ class Recipe:
         """The tree's object; kept, because it is hashed first and written later."""
         return tree.encode(self.tree)
 
+    @classmethod
+    def of_object(cls, entries: Tree, origins: Mapping[bytes, Origin], content: bytes) -> Self:
+        """One whose tree's object is known."""
+        made = cls(entries, origins)
+        made.__dict__["object"] = content
+        return made
+
     @cached_property
     def digest(self) -> Digest:
         return Digest.blake3(self.object)
@@ -57,19 +72,22 @@ class Recipe:
 
 def of_copy(
     step: CopyStep,
-    selected: Callable[[ContextFiles | StackFiles], Iterable[Found]],
+    selected: Callable[[ContextFiles | StackFiles], Listed],
     owner_ids: Callable[[Owner], tuple[int, int]],
 ) -> Recipe:
     """Later parts win over earlier ones at the same path; a file against a directory is an error."""
     laid = Laid()
     for part in step.parts:
-        found = tuple(selected(part.files))
+        found, names, above = selected(part.files)
         single = (
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
         shape = _Shape(step, part, owner_ids, single=single)
         entries, origins = zip(*found, strict=True) if found else ((), ())
-        laid.add_all(list(zip(shape.all(entries), origins, strict=True)), part.where)
+        hosts = zip(map(above.__add__, names), *map(repeat, Origin()[1:]), strict=False)
+        laid.add_all(
+            [*shape.all(entries), *shape.files(names)], [*origins, *map(_origin, hosts)], part.where
+        )
     return laid.recipe()
 
 
@@ -131,15 +149,16 @@ class Laid:
         if entry.kind == tree.FILE:
             self.origins[entry.path] = origin
 
-    def add_all(self, found: list[tuple[Entry, Origin]], where: Location) -> None:
+    def add_all(self, entries: list[Entry], origins: list[Origin], where: Location) -> None:
         """A whole selection, whose paths are all different: nothing can clash with nothing."""
+        found = zip(entries, origins, strict=True)
         if self.entries:
             for entry, origin in found:
                 self.add(entry, origin, where)
             return
-        self.entries = {entry.path: entry for entry, _ in found if entry.path or entry.kind in "dD"}
+        self.entries = {entry.path: entry for entry in entries if entry.path or entry.kind in "dD"}
         self.origins = {entry.path: origin for entry, origin in found if entry.kind == tree.FILE}
-        for entry in [entry for entry, _ in found if entry.kind == tree.HARDLINK]:
+        for entry in [entry for entry in entries if entry.kind == tree.HARDLINK]:
             self.links.setdefault(entry.link, []).append(entry.path)
 
     def clear(self, entry: Entry) -> None:
@@ -238,6 +257,11 @@ class _Shape:
         moved = map(self._above.__add__, columns[0])
         return map(_entry, zip(moved, *columns[1:-1], repeat(None), strict=False))
 
+    def files(self, names: Sequence[bytes]) -> Iterable[Entry]:
+        """Those of which nothing is known but the name: they differ in that alone."""
+        _, *same = self(Entry(b"name", tree.FILE, 0o644))
+        return map(_entry, zip(map(self._above.__add__, names), *map(repeat, same), strict=False))
+
     def __call__(self, entry: Entry) -> Entry:
         path, kind, mode, uid, gid, size, content, link, xattrs, device, mtime = entry
         path = self._above + path if path else self._to
@@ -259,3 +283,5 @@ class _Shape:
 
 _entry = partial(tuple.__new__, Entry)
 """``Entry`` in a quarter of its time, of tuples alone."""
+
+_origin = partial(tuple.__new__, Origin)

@@ -10,7 +10,7 @@ from buildgraph.fs import beside, tree
 from buildgraph.fs.beside import pack_beside
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.pack import Item, pack
-from buildgraph.fs.rows import moment, row_of
+from buildgraph.fs.rows import moment, pack_rows, row_of
 from buildgraph.fs.tree import Entry
 
 SIZES = (0, 1, 511, 512, 513, 700_000, (1 << 20) - 512, 1 << 20, 5_000_000, 3)
@@ -63,7 +63,10 @@ def test_the_same_bytes(items, tmp_path, codec, count, since):
     read = packed(items, tmp_path / "there", codec, since)
     assert read.packed == here
     files = [item.source for item in items if item.entry.kind == tree.FILE]
-    assert read.rows == [row_of(os.lstat(file)) for file in files]
+    assert read.rows == pack_rows([row_of(os.lstat(file)) for file in files])
+    assert tree.joined(read.lines) == tree.encode(here.tree)
+    contents = [entry.content for entry in here.tree if entry.kind == tree.FILE]
+    assert read.hashes.hex() == "".join(contents)
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.grow import UNKNOWN
 
 from buildgraph.fs import rows
-from buildgraph.fs.rows import Moments, Row, is_racy, moment, racy_ones
+from buildgraph.fs.rows import Moments, Row, is_racy, moment, pack_rows, racy_ones, racy_packed
 
 SECOND = 1_000_000_000
 HERE, LOCAL, SERVER = 1, 2, 3
@@ -101,7 +101,9 @@ def test_each_device_has_its_own_clock(device: int, ctime: int, racy: bool) -> N
     since = Moments()
     since[HERE] = 20 * SECOND
     assert is_racy(row(device, ctime), since) == racy
-    assert any(racy_ones([row(HERE, 5), row(device, ctime)], since)) == racy
+    both = [row(HERE, 5), row(device, ctime)]
+    assert any(racy_ones(both, since)) == racy
+    assert racy_packed(pack_rows(both), since) == racy_ones(both, since)
 
 
 def test_what_is_mounted_nowhere_or_no_disk_is_not_local() -> None:
@@ -110,4 +112,4 @@ def test_what_is_mounted_nowhere_or_no_disk_is_not_local() -> None:
 
 
 def test_nothing_is_racy_among_nothing() -> None:
-    assert racy_ones([], UNKNOWN) == []
+    assert racy_ones([], UNKNOWN) == racy_packed(b"", UNKNOWN) == []
