@@ -147,18 +147,25 @@ class Repository:
         descriptor: Descriptor,
         open_blob: Callable[[], BinaryIO],
         mount_from: Sequence[str] = (),
+        *,
+        unlikely: bool = False,
     ) -> Uploaded:
         """``open_blob`` is called for each try; a plain file costs least. ``mount_from``: paths of repositories of
-        the same registry (``shop/base``) that may have it."""
+        the same registry (``shop/base``) that may have it. ``unlikely``: it is mounted before it is asked for."""
         if self._known.has(self.name, descriptor.digest):
             return "present"
         digest, size = descriptor.digest, descriptor.size
         progress = Progress(self._observer, "upload", digest, self.name, size)
         upload = BlobUpload(self._transport, self._place, descriptor, open_blob, progress.at)
         result: Uploaded = "uploaded"
-        if upload.exists():
+        mountless = self._place.endpoint.mountless
+        first = mount_from[:1] if unlikely and not mountless.is_set() else ()
+        if first and upload.mount(first):
+            result = "mounted"
+        elif upload.exists():
+            upload.cancel()
             result = "present"
-        elif upload.mount(mount_from):
+        elif upload.mount(mount_from[len(first) :]):
             result = "mounted"
         else:
             with progress:

@@ -14,18 +14,19 @@ from buildgraph.registry.failure import CutError
 from buildgraph.registry.hosts import DOCKER_HUB, canonical, is_loopback
 from buildgraph.registry.location import Origin, Url
 from buildgraph.registry.transport import Request, Transport
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, field
 
 _HUB_SERVER = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A registry's API: ``base`` ends before ``/v2/``."""
+    """A registry's API: ``base`` ends before ``/v2/``. ``mountless``: it was asked to mount a blob, and would not."""
 
     host: str
     base: Url
     auth: RegistryAuth
+    mountless: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ blobs without names; the next one finds them and goes on.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from buildgraph.digest import Digest
@@ -19,7 +19,7 @@ from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.client import RegistryError, Repository
 from buildgraph.registry.stopping import Stop, StoppedError
 from buildgraph.registry.together import together
-from buildgraph.values import dataclass, field
+from buildgraph.values import dataclass, field, replace
 
 _AT_ONCE: Final = 6
 """Connections to registries; they, not we, are the limit."""
@@ -120,17 +120,22 @@ class Release:
         digest = shipment.root.digest
         one.current = bool(named) and all(n is not None and n.digest == digest for n in named)
 
-    def _carry(self, places: "Sequence[tuple[Shipped, Blob]]") -> None:
-        """One blob into every repository of one registry that wants it: up once, then mounted."""
-        done: list[str] = []
-        for one, blob in places:
-            self._check()
-            repository = one.shipment.repository
-            how = repository.upload(blob.descriptor, blob.open, (*done, *blob.near))
-            done.append(repository.name.partition("/")[2])
-            with self._counting:
-                one.uploaded += blob.descriptor.size if how == "uploaded" else 0
-                one.mounted += blob.descriptor.size if how == "mounted" else 0
+    def _carry(self, places: "_Places") -> "Iterator[_Places]":
+        """One blob into every repository of one registry that wants it: into one, then from there to the others."""
+        self._check()
+        (one, blob), *others = places
+        repository = one.shipment.repository
+        how = repository.upload(blob.descriptor, blob.open, blob.near, unlikely=self._is_new(one))
+        with self._counting:
+            one.uploaded += blob.descriptor.size if how == "uploaded" else 0
+            one.mounted += blob.descriptor.size if how == "mounted" else 0
+        _, _, path = repository.name.partition("/")
+        return (((two, replace(copy, near=(path, *copy.near))),) for two, copy in others)
+
+    def _is_new(self, one: Shipped) -> bool:
+        """Whether none of its tags was there: then most likely its repository is new, and has nothing."""
+        name, tags = one.shipment.repository.name, one.shipment.tags
+        return all(self._before[name, tag] is None for tag in tags)
 
     def _describe(self, one: Shipped) -> None:
         repository, digest = one.shipment.repository, one.shipment.root.digest
@@ -228,7 +233,10 @@ class Release:
             raise StoppedError
 
 
-def _by_blob(behind: Iterable[Shipped]) -> list[list[tuple[Shipped, Blob]]]:
+_Places = Sequence[tuple[Shipped, Blob]]
+
+
+def _by_blob(behind: Iterable[Shipped]) -> list[_Places]:
     """Who wants each blob, registry by registry; the largest blobs first, so that none is left for the end."""
     wanted: dict[tuple[str, Digest], dict[str, tuple[Shipped, Blob]]] = {}
     for one in behind:
@@ -238,5 +246,5 @@ def _by_blob(behind: Iterable[Shipped]) -> list[list[tuple[Shipped, Blob]]]:
                 (repository.name.partition("/")[0], blob.descriptor.digest), {}
             )
             places.setdefault(repository.name, (one, blob))
-    groups = [list(places.values()) for places in wanted.values()]
+    groups: list[_Places] = [list(places.values()) for places in wanted.values()]
     return sorted(groups, key=lambda group: -group[0][1].descriptor.size)

@@ -13,19 +13,19 @@ T = TypeVar("T")
 
 def together(
     limit: int,
-    work: Callable[[T], object],
+    work: Callable[[T], Iterable[T] | None],
     things: Iterable[T],
     failed: Callable[[], object] = lambda: None,
 ) -> None:
-    """Do it for each, at most ``limit`` at once, begun in their order; one alone in the caller's own thread.
+    """Do it for each, at most ``limit`` at once, begun in their order; one alone in the caller's own thread. What
+    ``work`` gives back is to be done as well, before what still waits.
 
     At the first failure what has not begun is left out and ``failed`` called, so that it may stop the others; when they
     have ended, that failure is raised.
     """
     waiting = deque(things)
-    if len(waiting) == 1:
-        work(waiting[0])
-        return
+    while len(waiting) == 1:
+        waiting.extend(work(waiting.popleft()) or ())
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -35,7 +35,7 @@ def together(
             except IndexError:
                 return
             try:
-                work(thing)
+                waiting.extendleft(work(thing) or ())
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failures.append(error)
                 failed()

@@ -73,13 +73,14 @@ class BlobUpload:
         return any(self._mount(source) for source in sources[:_SOURCES])
 
     def _mount(self, source: str) -> bool:
-        self._cancel()
+        self.cancel()
         query = f"mount={self._descriptor.digest}&from={quote(source, safe='/')}"
         request = self._request("POST", self._place.url(f"blobs/uploads/?{query}"))
         scopes = (*self._place.scope("pull,push"), f"repository:{source}:pull")
         try:
             with self._transport.send(replace(request, scopes=scopes)) as response:
                 if response.status == 202:
+                    self._place.endpoint.mountless.set()
                     self._began(response)
                 return response.status == 201
         except (
@@ -202,8 +203,8 @@ class BlobUpload:
         except RegistryError:
             return
 
-    def _cancel(self) -> None:
-        """An upload that a refused mount began is of no use; the registry would keep it for days."""
+    def cancel(self) -> None:
+        """An upload that a refused mount began may be of no use; the registry would keep it for days. Idempotent."""
         location, self._location = self._location, None
         if location is None:
             return

@@ -4,6 +4,7 @@ import io
 import random
 
 import pytest
+from support.badregistry import BadRegistry
 from support.distribution import Clock, at, registries
 from support.registry import Registry, running
 from support.relay import Cut, relay
@@ -114,6 +115,7 @@ def test_what_refers_to_a_manifest(registry):
 
 PROGRAM = """
 import sys
+from support.badregistry import BadRegistry
 from support.distribution import at, registries
 from buildgraph.digest import Digest
 from buildgraph.oci.descriptor import LAYER, Descriptor
@@ -130,3 +132,36 @@ with registries() as client:
                 pass
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
+
+
+def test_what_is_most_likely_missing_is_mounted_without_asking(registry, blob):
+    path, descriptor = blob
+    with registries() as client:
+        client.repository(at(registry.host, "a/first")).upload(descriptor, lambda: path.open("rb"))
+    registry.forget()
+    with registries() as client:
+        there = client.repository(at(registry.host, "a/second"))
+        how = there.upload(descriptor, lambda: path.open("rb"), ["a/first"], unlikely=True)
+        assert how == "mounted"
+        (asked,) = [a for a in registry.accesses() if a.path != "/v2/"]
+        assert (asked.method, asked.status) == ("POST", 201)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_registry_that_mounts_nothing_is_asked_to_once(there):
+    """It begins uploads instead, which are of use, or ended."""
+    contents = [random.randbytes(100) for _ in range(3)]
+    blobs = [Descriptor(LAYER, Digest.sha256(content), 100) for content in contents]
+    with BadRegistry() as registry, registries() as client:
+        for content in contents if there else ():
+            registry.repository("a/app").add(content)
+        repository = client.repository(at(registry.host, "a/app"))
+        for blob, content in zip(blobs, contents, strict=True):
+            how = repository.upload(
+                blob, lambda content=content: io.BytesIO(content), ["a/other"], unlikely=True
+            )
+            assert how == ("present" if there else "uploaded")
+        begun = [one for one in registry.seen if one.method == "POST"]
+        ended = [one for one in registry.seen if one.method == "DELETE"]
+        assert len(begun) == (1 if there else 3)
+        assert len(ended) == (1 if there else 0)

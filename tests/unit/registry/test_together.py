@@ -22,7 +22,24 @@ def test_one_alone_needs_no_thread():
 
 def test_as_many_at_once_as_allowed():
     barrier = threading.Barrier(3)
-    together(3, lambda _: barrier.wait(30), range(6))
+
+    def work(_number: int) -> None:
+        barrier.wait(30)
+
+    together(3, work, range(6))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_work_gives_back_is_done_before_what_waits(count):
+    done = []
+
+    def work(number: int) -> list[int]:
+        done.append(number)
+        return [number + 10, number + 20] if number < 10 else []
+
+    together(1, work, range(count))
+    assert sorted(done) == sorted([*range(count), *range(10, 10 + count), *range(20, 20 + count)])
+    assert done[:3] in ([0, 20, 10], [0, 10, 20])
 
 
 def test_no_more_at_once_than_allowed():
