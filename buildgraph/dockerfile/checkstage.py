@@ -211,7 +211,9 @@ class StageCheck:
     def _check_ports(self, each: Expose, found: "_Told") -> None:
         escape, variables = self._stages.file.escape, self._state.variables
         for word in each.ports:
-            ports = expansion(word, variables, escape).words
+            ports = [
+                each for made in expansion(word, variables, escape).words for each in made.split()
+            ]
             exposed_ports(ports, self._stages.budget)
             for port in ports:
                 protocol = port.partition("/")[2]

@@ -202,7 +202,7 @@ class User(Written):
 
 @dataclass(frozen=True, slots=True)
 class Expose(Written):
-    """Each of ``ports`` is expanded to words; sorted as written."""
+    """Each of ``ports`` is expanded to words, which blanks part even in quotes; sorted as written."""
 
     at: Place
     ports: tuple[str, ...]

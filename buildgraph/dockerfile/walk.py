@@ -77,7 +77,9 @@ class Walk:
                 state.user(self._word(user))
             case i.Expose(ports=ports):
                 escape = self.stages.file.escape
-                found = [word for port in ports for word in state.words(port, escape)]
+                found = [
+                    each for p in ports for word in state.words(p, escape) for each in word.split()
+                ]
                 state.expose(exposed_ports(found, state.budget))
             case i.Volume(paths=paths):
                 state.volume(tuple(map(self._word, paths)))

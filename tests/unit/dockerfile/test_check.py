@@ -176,15 +176,15 @@ CASES = {
         ],
     ),
     "ports": (
-        "FROM scratch\nEXPOSE 80/TCP 81/udp 127.0.0.1:82:82 83:83\n",
+        'FROM scratch\nARG P="82 81/udp"\nEXPOSE 80/TCP "$P" 127.0.0.1:82:82 83:83\n',
         [
             (
-                "2: ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found"
+                "3: ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found"
                 " '127.0.0.1:82:82'"
             ),
-            "2: ExposeProtoCasing: Defined protocol '80/TCP' in EXPOSE instruction should be lowercase",
+            "3: ExposeProtoCasing: Defined protocol '80/TCP' in EXPOSE instruction should be lowercase",
             (
-                "2: ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found"
+                "3: ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found"
                 " '83:83'"
             ),
         ],

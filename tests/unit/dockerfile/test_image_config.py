@@ -145,11 +145,12 @@ def test_the_rest_of_a_config() -> None:
 
 
 def test_ports_from_variables_are_split_at_blanks() -> None:
-    assert made('ENV P="3000 4000/udp"\nEXPOSE $P\n').config.exposed == (
-        "1/tcp",
-        "3000/tcp",
-        "4000/udp",
-    )
+    for word in ("$P", '"$P"'):
+        assert made(f'ENV P="3000 4000/udp"\nEXPOSE {word}\n').config.exposed == (
+            "1/tcp",
+            "3000/tcp",
+            "4000/udp",
+        )
 
 
 @pytest.mark.parametrize(
