@@ -4,9 +4,10 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from support import dockerfile_oracles as oracles
+from support import dockerfile_texts as texts
 
 from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.convert import image_config
@@ -15,29 +16,29 @@ from buildgraph.dockerfile.parse import parse, read
 from buildgraph.dockerfile.words import expand, expand_words
 from buildgraph.errors import UsageError
 
-ANY = st.text(max_size=200) | oracles.FILES
+ANY = st.text(max_size=200) | texts.FILES
 
 
-@settings(max_examples=200)
-@given(oracles.FILES)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@given(texts.FILES)
 def test_as_buildkits_own_parser(text):
     assume(not oracles.go_lags(text))
     assert oracles.our_lines(text) == oracles.go_lines(text)
 
 
-@settings(max_examples=200)
-@given(oracles.FILES)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@given(texts.FILES)
 def test_as_a_port_of_a_later_one(text):
     assume(not oracles.port_differs(text))
     assert oracles.our_lines(text) == oracles.port_lines(text)
 
 
 @settings(max_examples=400)
-@given(oracles.WORDS, st.sampled_from("\\`"))
+@given(texts.WORDS, st.sampled_from("\\`"))
 @example("${X//*/y}", "\\")
 @example("${P%\\*\\}", "\\")
 def test_words_as_the_port(word, escape):
-    assume(not oracles.port_word_differs(word))
+    assume(not oracles.port_word_differs(word, escape))
     assert oracles.our_word(word, escape) == oracles.port_word(word, escape)
 
 
@@ -68,7 +69,7 @@ def test_any_text_is_checked_outlined_and_configured_or_refused(text):
 
 @settings(max_examples=200)
 @given(
-    st.text(max_size=60) | oracles.WORDS, st.dictionaries(st.text(max_size=3), st.text(max_size=9))
+    st.text(max_size=60) | texts.WORDS, st.dictionaries(st.text(max_size=3), st.text(max_size=9))
 )
 def test_any_word_is_expanded_or_refused(word, env):
     for expanded in (expand, expand_words):

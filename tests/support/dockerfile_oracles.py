@@ -1,4 +1,4 @@
-"""Dockerfiles and words as two other readers see them, and texts to compare them on.
+"""Dockerfiles and words as two other readers see them.
 
 ``dockerfile`` is BuildKit's own parser of some years ago (Go); ``e2b_dockerfile_utils`` a port of a later one. Where
 they differ from today's BuildKit, :func:`go_lags` and :func:`port_differs` leave the text out, each with its reason.
@@ -8,139 +8,15 @@ import re
 
 import dockerfile
 from e2b_dockerfile_utils import DockerfileSyntaxError, ShellLex, parse_dockerfile_ast
-from hypothesis import strategies as st
 
 from buildgraph.dockerfile.lex import Lexer
 from buildgraph.dockerfile.readers import READERS
-from buildgraph.dockerfile.source import Source
+from buildgraph.dockerfile.source import SPACES, Source
 from buildgraph.dockerfile.split import blanks, json_strings, pairs, quoted
 from buildgraph.dockerfile.words import expansion
 from buildgraph.errors import UsageError
 
 ENV = {"A": "a b", "E": "", "X": "xxyy", "P": "/a/b.c", "N": "1\n2", "S": "*"}
-
-_WORD_PIECES = st.sampled_from(
-    [
-        "a",
-        "b",
-        " ",
-        "x",
-        "y",
-        "$A",
-        "$E",
-        "$X",
-        "$U",
-        "${A}",
-        "${U}",
-        "'",
-        '"',
-        "\\",
-        "$",
-        "}",
-        "${U:-",
-        "${X:+",
-        "${X-",
-        "${E:-",
-        "${E+",
-        "${U?",
-        "${X#",
-        "${X##",
-        "${X%",
-        "${X%%",
-        "*",
-        "${X/",
-        "${P//",
-        "/",
-        "?",
-        "{",
-        ":",
-        "<",
-        "<<",
-        "$1",
-        "${P##*/}",
-        "\n",
-        "ä",
-        "`",
-    ]
-)
-WORDS = st.lists(_WORD_PIECES, max_size=8).map("".join)
-
-_KEYWORDS = ["RUN", "run", "COPY", "ADD", "ENV", "LABEL", "ARG", "CMD", "ENTRYPOINT", "WORKDIR"]
-_KEYWORDS += [
-    "USER",
-    "EXPOSE",
-    "VOLUME",
-    "HEALTHCHECK",
-    "STOPSIGNAL",
-    "MAINTAINER",
-    "Shell",
-    "FROM",
-]
-_TEXT = st.sampled_from(
-    [
-        "a",
-        "b=c",
-        " ",
-        "  ",
-        "\t",
-        "=",
-        "'",
-        '"',
-        "\\",
-        "\\\n",
-        "\\ \n",
-        "# c",
-        "\n",
-        "\n\n",
-        "$x",
-        "--f=1",
-        "--g",
-        "--",
-        " -- ",
-        '["a", "b"]',
-        '["',
-        "]",
-        "[",
-        ",",
-        "é",
-        "\r\n",
-        "`",
-        "`\n",
-        "<<E",
-        "<<-E",
-        "3<<'E'",
-        '<<"E F"',
-        "\nE\n",
-        "\n\tE\n",
-        "E",
-        "NONE",
-        "CMD",
-        "\u00a0",
-    ]
-)
-_INSTRUCTIONS = st.builds(
-    lambda keyword, parts: f"{keyword} {''.join(parts)}\n",
-    st.sampled_from(_KEYWORDS),
-    st.lists(_TEXT, max_size=7),
-)
-_HEADS = st.sampled_from(
-    [
-        "",
-        "\ufeff",
-        "# syntax=x\n",
-        "#escape=`\n",
-        "# escape = \\\n",
-        "# c\n",
-        "\n",
-        "#!x\n# escape=`\n",
-        "# escape=`\n# check=skip=all\n",
-        "# escape=`\n# escape=`\n",
-        " # escape=`\n",
-    ]
-)
-FILES = st.builds(
-    lambda head, body: f"{head}FROM a\n{''.join(body)}", _HEADS, st.lists(_INSTRUCTIONS, max_size=4)
-)
 
 Seen = tuple[str, tuple[str, ...], tuple[str, ...], bool, int, int, tuple[tuple[str, str], ...]]
 """Keyword, flags, arguments, JSON or not, first and last line, names and contents of heredocs."""
@@ -162,6 +38,8 @@ def our_lines(text: str) -> list[Seen] | None:
 
 def _seen(line, escape) -> Seen:
     keyword, flags, rest = line.command
+    if keyword.upper() == "ONBUILD":
+        rest = ""  # a line of its own, which both cut otherwise
     written = tuple(f"--{f.name}" + ("" if f.value is None else f"={f.value}") for f in flags)
     arguments, json = _arguments(keyword.upper(), rest, escape)
     docs = tuple((doc.name, doc.content) for doc in line.heredocs)
@@ -179,7 +57,7 @@ def _arguments(keyword, rest, escape):
     if keyword in ("FROM", "EXPOSE"):
         return blanks(rest), False
     if keyword == "HEALTHCHECK":
-        kind, _, command = re.split("([\\s\u00a0]+|$)", rest, maxsplit=1)
+        kind, _, command = re.split(f"([{re.escape(SPACES)}]+|$)", rest, maxsplit=1)
         inner, json = _arguments("CMD", command, escape)
         return ((kind, *inner), json) if kind else ((), False)
     strings = json_strings(rest) if keyword in (*_LISTS, *_COMMANDS) else None
@@ -207,27 +85,49 @@ def _is_strange_array(found) -> bool:
 
 
 def go_lags(text: str) -> bool:
-    if "[" in text and "<<" in text:
-        return True  # then: an array with a heredoc behind it was an array
+    if "\0" in text or "check" in text:
+        return True  # it ends strings there; the directive came later
+    if "<<" in text and (
+        "[" in text or re.search("onbuild|<<-?[\t\f\r ]|\\$\\{", text, re.IGNORECASE)
+    ):
+        return True  # then: an array with a heredoc behind it was an array; << stood right before its name
+    if re.match(f"\ufeff?#[{re.escape(SPACES)}]", text) and not re.match("\ufeff?#[\t\f\r ]", text):
+        return True  # then: only ASCII blanks before a directive
     for found, escape in _commands(text):
         if _is_strange_array(found):
             return True  # then: text behind an array was ignored, numbers in one an error
+        if found.keyword.upper() == "ONBUILD" and re.match(
+            "env|label|.*\\[", found.rest, re.IGNORECASE | re.DOTALL
+        ):
+            return True  # what is wrong in the trigger fails at once
         flags = "".join(f"{flag.name}{flag.value}" for flag in found.flags)
         if found.flags and (escape != "\\" or not flags.isascii()):
             return True  # then: \\ was always what escapes in flags, which were read byte by byte
-    return "\u00a0" in text and ("--" in text or "HEALTHCHECK" in text)  # byte by byte, again
+        if found.keyword.upper() == "HEALTHCHECK" and not found.rest.isascii():
+            return True  # byte by byte, again
+    return (not text.isascii() and "--" in text) or our_lines(text) == []
 
 
 def port_differs(text: str) -> bool:
+    if re.search("[\x1c-\x1f]|\x0b=|#\u180e", text):
+        return True  # Python's blanks, not Go's
+    if re.match(f"\ufeff?#.*=.*[{re.escape(SPACES)}]$", text, re.MULTILINE) or "# e=" in text:
+        return (
+            True  # blanks that are not ASCII behind a directive; one that is none refuses the next
+        )
+    if "<<" in text and ("${" in text or "onbuild" in text.lower()):
+        return True
     for found, escape in _commands(text):
         keyword = found.keyword.upper()
         if keyword not in READERS:
             return True  # an error there
         if _is_strange_array(found):
             return True  # numbers are an error there
-        if keyword in ("COPY", "ADD") and re.search(f"['\"\u00a0{re.escape(escape)}]", found.rest):
+        if keyword in ("COPY", "ADD") and (
+            not found.rest.isascii() or re.search(f"['\"{re.escape(escape)}]", found.rest)
+        ):
             return True  # quotes count there
-    return False
+    return our_lines(text) == []
 
 
 def go_lines(text: str) -> list[Seen] | None:
@@ -236,7 +136,14 @@ def go_lines(text: str) -> list[Seen] | None:
     except dockerfile.GoParseError:
         return None
     return [
-        (c.cmd, c.flags, c.value, c.json, c.start_line, c.end_line, _docs(c.heredocs))
+        (
+            c.cmd,
+            c.flags,
+            *_arguments_of(c.cmd, c.value, c.json),
+            c.start_line,
+            c.end_line,
+            _docs(c.heredocs),
+        )
         for c in found
         if (c.cmd or "").upper() in READERS
     ]
@@ -251,14 +158,23 @@ def port_lines(text: str) -> list[Seen] | None:
         (
             c.original.split()[0],
             tuple(c.flags),
-            tuple(a for at, a in enumerate(c.args) if c.name not in ("ENV", "LABEL") or at % 3 < 2),
-            c.json,
+            *_arguments_of(
+                c.name,
+                tuple(
+                    a for at, a in enumerate(c.args) if c.name not in ("ENV", "LABEL") or at % 3 < 2
+                ),
+                c.json,
+            ),
             c.start_line,
             c.end_line,
             _docs(c.heredocs),
         )
         for c in found
     ]
+
+
+def _arguments_of(keyword, words, json):
+    return ((), False) if (keyword or "").upper() == "ONBUILD" else (words, json)
 
 
 def _docs(heredocs) -> tuple[tuple[str, str], ...]:
@@ -282,6 +198,8 @@ def port_word(word: str, escape: str):
         return None
 
 
-def port_word_differs(word: str) -> bool:
+def port_word_differs(word: str, escape: str) -> bool:
     """Its replacement of every match knows no ``$0``, and takes an empty match right behind another."""
+    if escape == "`" and "%" in word and "\\}" in word:
+        return True  # a lone \\ that ends a pattern is an error, which it reads as the beginning of the reversed one
     return "//" in word and ("*" in word or "$" in word.partition("//")[2])
