@@ -31,6 +31,8 @@ from buildgraph.values import dataclass, field
 if TYPE_CHECKING:
     from buildgraph.remote.caches import Caches
 
+_SHOWN = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -47,7 +49,13 @@ class Decided:
             case Execute() as decision:
                 return "execute", str(decision.reason)
             case Wait(on):
-                return "wait", "waits for " + ", ".join(one.partition(":")[2] for one in on)
+                return "wait", f"waits for {some(on)}"
+
+
+def some(steps: Sequence[StepId]) -> str:
+    """Their names; a stack may have thousands."""
+    more = f" and {len(steps) - _SHOWN} more" if len(steps) > _SHOWN else ""
+    return ", ".join(step.partition(":")[2] for step in steps[:_SHOWN]) + more
 
 
 def decided(session: Session, steps: Sequence[StepId]) -> Decided:

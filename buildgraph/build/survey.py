@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from buildgraph.build import locking
 from buildgraph.build.choosing import check_rebuild, choose, names_of, targets_of
-from buildgraph.build.deciding import Decided, decided
+from buildgraph.build.deciding import Decided, decided, some
 from buildgraph.build.request import Request
 from buildgraph.build.session import Pins, Session, open_session
 from buildgraph.build.sidecar import fill
@@ -111,7 +111,7 @@ def why(
             raise UsageError(
                 "against-several",
                 f"--against compares one step, and {name!r} has {len(steps)}",
-                hint=f"name one of them: {', '.join(map(_bare, steps))}",
+                hint=f"name one of them: {some(steps)}",
             )
         text, found = [], []
         for step_id in decisions.steps:
@@ -206,16 +206,28 @@ def graph(request: Request) -> GraphView:
         for step_id in steps:
             state, reason = known.words(step_id) if step_id in known.steps else ("", "")
             nodes.append(GraphNode(_bare(step_id), kind_of(made.steps[step_id]), state, reason))
-        edges = [(_bare(i), _bare(s)) for s in steps for i in inputs_of(made.steps[s])]
+        needs = {step: inputs_of(made.steps[step]) for step in steps}
+        edges = [(_bare(i), _bare(s)) for s in steps for i in _nearest(needs[s], needs)]
         for image in made.chosen_images(targets):
             nodes.append(GraphNode(image.name, "image", "", ""))
-            above = dict.fromkeys((*image.stack, *image.checks))
-            edges += [(_bare(s), image.name) for s in above]
+            below = dict.fromkeys((*_nearest(image.stack, needs), *image.checks))
+            edges += [(_bare(s), image.name) for s in below]
         for target in (target for target in targets if target in made.families):
             kind, _, name = target.partition(":")
             nodes.append(GraphNode(name, kind, "", ""))
             edges += [(_bare(member), name) for member in made.members(target)]
         return GraphView(tuple(nodes), tuple(edges))
+
+
+def _nearest(below: Sequence[StepId], needs: Mapping[StepId, Sequence[StepId]]) -> list[StepId]:
+    """Those of a stack that nothing else in it needs: a drawing in which each step has a line to all below says less."""
+    covered: set[StepId] = set()
+    found = []
+    for step in reversed(below):
+        if step not in covered:
+            found.append(step)
+            covered.update(needs[step])
+    return found[::-1]
 
 
 def query(

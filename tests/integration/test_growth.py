@@ -1,10 +1,12 @@
 """What a build does must not grow with the square of the workspace: counted, not timed."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from support.workspace import Workspace
 
+from buildgraph.build.survey import graph, plan
 from buildgraph.execute.placement import Placements
 from buildgraph.store.layers import LocalLayers
 
@@ -58,3 +60,17 @@ def test_each_layer_of_a_stack_is_looked_at_once_for_all_that_lie_on_it(space, m
     )
     space.build()
     assert len(looks) == count  # nothing lies on the last one; the base has one layer
+
+
+def test_a_drawing_of_a_chain_has_one_line_a_step(space):
+    count = 12
+    chain = ["box"] + [f"s{n}" for n in range(count)]
+    space.buildfile(
+        "".join(f'[step.{b}]\non = ["{a}"]\nrun = "true"\n' for a, b in pairwise(chain))
+        + f'[image.i]\non = ["{chain[-1]}"]\nchecks = ["s3"]\n'
+    )
+    request = space.request("i")
+    assert set(graph(request).edges) == {*pairwise([*chain, "i"]), ("s3", "i")}
+    reasons = [step["reason"] for step in plan(request)["steps"]]
+    assert reasons[1] == "waits for s0"
+    assert reasons[-1] == "waits for s0, s1, s2, s3, s4, s5 and 5 more"
