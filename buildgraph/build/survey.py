@@ -220,7 +220,7 @@ def graph(request: Request) -> GraphView:
 
 
 def _nearest(below: Sequence[StepId], needs: Mapping[StepId, Sequence[StepId]]) -> list[StepId]:
-    """Those of a stack that nothing else in it needs: a drawing in which each step has a line to all below says less."""
+    """Those of a stack that nothing else in it needs: lines from each step to all below it would say less."""
     covered: set[StepId] = set()
     found = []
     for step in reversed(below):
