@@ -9,10 +9,10 @@ BLAKE3 over it. It is typed and length-prefixed, so no two different documents s
     d<count>:…   mapping, items by the utf-8 bytes of their key, key and value in turn
 """
 
-import hashlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from typing import NewType, Self
+from typing import Final, NewType, Protocol, Self
 
 from buildgraph.errors import ContentError
 
@@ -47,8 +47,14 @@ class Digest(str):
         raise ContentError("bad-digest", f"{shown} is not a digest such as sha256:<64 hex digits>")
 
     @classmethod
+    def of(cls, content: bytes, algorithm: str) -> Self:
+        state = hasher(algorithm, len(content))
+        state.update(content)
+        return cls(f"{algorithm}:{state.hexdigest()}")
+
+    @classmethod
     def sha256(cls, content: bytes) -> Self:
-        return cls("sha256:" + hashlib.sha256(content).hexdigest())
+        return cls.of(content, "sha256")
 
     @classmethod
     def blake3(cls, content: bytes) -> Self:
@@ -66,6 +72,41 @@ class Digest(str):
     def short(self) -> str:
         """Twelve hex digits, for people."""
         return self.hex[:12]
+
+
+class Hasher(Protocol):
+    def update(self, data: bytes | memoryview, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def hasher(algorithm: str, size: int = sys.maxsize) -> Hasher:
+    """For about ``size`` bytes: hashlib loads OpenSSL, which takes longer than to hash a document without it."""
+    if algorithm == "blake3":
+        from blake3 import blake3
+
+        return blake3()
+    if algorithm == "sha256" and size <= _SMALL and "hashlib" not in sys.modules:
+        return _builtin_sha256()
+    import hashlib
+
+    return hashlib.new(algorithm)
+
+
+_SMALL: Final = 1 << 16
+
+
+def _builtin_sha256() -> Hasher:
+    """The interpreter's own, which distributions may leave out."""
+    try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256
+        else:
+            from _sha256 import sha256
+    except ImportError:
+        from hashlib import sha256
+    made: Hasher = sha256()
+    return made
 
 
 def blake3_hex(content: bytes) -> str:

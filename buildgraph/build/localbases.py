@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from buildgraph.digest import Digest
+from buildgraph.digest import Digest, hasher
 from buildgraph.errors import ContentError, UsageError
 from buildgraph.execute.bases import BaseLayer, LayerSource
 from buildgraph.fs import tree
@@ -28,7 +28,6 @@ from buildgraph.oci.config import Config, History
 from buildgraph.oci.descriptor import LAYER
 from buildgraph.spec.model import Base
 from buildgraph.store.base import Compressed, LayerFacts
-from buildgraph.store.blobs import hasher
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self, cast
 
-from buildgraph.digest import Digest
+from buildgraph.digest import Digest, hasher
 from buildgraph.errors import ContentError
-from buildgraph.store.blobs import hasher
 from buildgraph.store.local import LocalStore
 
 _PIECE = 1 << 20

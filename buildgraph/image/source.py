@@ -5,12 +5,11 @@ most 4 MiB and exactly what their descriptor says; a layer read through :meth:`I
 end when it was not, and never yields more than the descriptor's size.
 """
 
-import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from buildgraph.digest import Digest
+from buildgraph.digest import Digest, hasher
 from buildgraph.errors import ContentError
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
@@ -220,7 +219,7 @@ class _Verified(io.RawIOBase):
         self._left = descriptor.size
         self._size = descriptor.size
         self._name = name
-        self._hash = hashlib.new(descriptor.digest.algorithm)
+        self._hash = hasher(descriptor.digest.algorithm, descriptor.size)
         self._checked = False
 
     def readable(self) -> bool:

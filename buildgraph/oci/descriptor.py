@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -116,10 +115,9 @@ def _check_embedded(fields: Fields, data: str, digest: Digest, size: int) -> Non
         content = base64.b64decode(data, validate=True)
     except binascii.Error as error:
         raise fields.fail("has embedded data that is not base64") from error
-    known = digest.algorithm in ("sha256", "sha512")
     if (
         len(content) != size
-        or not known
-        or hashlib.new(digest.algorithm, content).hexdigest() != digest.hex
+        or digest.algorithm not in ("sha256", "sha512")
+        or Digest.of(content, digest.algorithm) != digest
     ):
         raise fields.fail(f"has embedded data that is not what {digest} names")

@@ -5,7 +5,6 @@ does not contradict. A Content-Type that names no kind of manifest (none at all,
 and the document must say what it is itself.
 """
 
-import hashlib
 import re
 from typing import Final
 
@@ -91,7 +90,7 @@ def _is(content: bytes, claim: str, digest: Digest) -> bool:
     """A digest of a kind that is not known proves nothing; the registry may have announced one beside the other."""
     algorithm, _, hexadecimal = claim.partition(":")
     if algorithm == "sha512":
-        return hashlib.sha512(content).hexdigest() == hexadecimal
+        return Digest.of(content, "sha512").hex == hexadecimal
     return claim == digest
 
 

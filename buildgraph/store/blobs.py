@@ -5,16 +5,15 @@ named in the session's lease first, so gc running beside keeps it. Reading verif
 reported (``blob-damaged``), so that they are made again and never used.
 """
 
-import hashlib
 import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
-from buildgraph.digest import Digest
+from buildgraph.digest import Digest, hasher
 from buildgraph.errors import ContentError, DroppedError
 from buildgraph.store.atomic import sync_file, sync_folder, write_synced
 from buildgraph.store.faults import translated
@@ -25,12 +24,6 @@ _CHUNK: Final = 1 << 20
 _SMALL: Final = 1 << 16
 _SYNCERS: Final = 8
 """fsyncs that run together share a journal commit."""
-
-
-class Hasher(Protocol):
-    def update(self, data: bytes | memoryview, /) -> object: ...
-
-    def hexdigest(self) -> str: ...
 
 
 class LocalBlobs:
@@ -97,7 +90,7 @@ class LocalBlobs:
         return io.BufferedReader(raw, _CHUNK)
 
     def put(self, content: bytes, algorithm: str = "sha256") -> Digest:
-        digest = digest_of(content, algorithm)
+        digest = Digest.of(content, algorithm)
         self._lease.name(digest)
         name = self._name(digest)
         with translated(name):
@@ -109,7 +102,7 @@ class LocalBlobs:
 
     def holds(self, content: bytes, algorithm: str = "sha256") -> bool:
         """Whether exactly this is here; then it stays."""
-        digest = digest_of(content, algorithm)
+        digest = Digest.of(content, algorithm)
         self._lease.name(digest)
         name = self._name(digest)
         with translated(name):
@@ -190,7 +183,7 @@ class VerifiedStream(io.RawIOBase):
         self._file = file
         self._digest = digest
         self._on_damage = on_damage
-        self._hash = hasher(digest.algorithm)
+        self._hash = hasher(digest.algorithm, os.fstat(file.fileno()).st_size)
 
     def readable(self) -> bool:
         return True
@@ -207,20 +200,6 @@ class VerifiedStream(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def hasher(algorithm: str) -> Hasher:
-    if algorithm == "blake3":
-        from blake3 import blake3
-
-        return blake3()
-    return hashlib.new(algorithm)
-
-
-def digest_of(content: bytes, algorithm: str) -> Digest:
-    state = hasher(algorithm)
-    state.update(content)
-    return Digest(f"{algorithm}:{state.hexdigest()}")
 
 
 def damaged(digest: Digest) -> DroppedError:

@@ -18,13 +18,13 @@ flock belongs to the open file description, so two threads of a process exclude 
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from buildgraph.digest import Digest
 from buildgraph.store.faults import translated
 
 _FIRST_WAIT = 0.001
@@ -106,7 +106,7 @@ def single_flight(
 
     Whoever waited looks up again what it wanted to make: the one before has most likely made it.
     """
-    name = hashlib.sha256(key.encode()).hexdigest()[:40]
+    name = Digest.sha256(key.encode()).hex[:40]
     path = folder / f"{name}.flight"
     with translated(path):
         fd = _lock_current(path, cancelled or threading.Event())

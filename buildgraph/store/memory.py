@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from buildgraph.digest import ActionKey, Digest, StepKey
 from buildgraph.store.base import ActionResult, BlobStore
-from buildgraph.store.blobs import damaged, digest_of
+from buildgraph.store.blobs import damaged
 
 
 class MemoryBlobs:
@@ -25,7 +25,7 @@ class MemoryBlobs:
 
     def read(self, digest: Digest) -> bytes | None:
         content = self._contents.get(digest)
-        if content is not None and digest_of(content, digest.algorithm) != digest:
+        if content is not None and Digest.of(content, digest.algorithm) != digest:
             del self._contents[digest]
             raise damaged(digest)
         return content
@@ -35,7 +35,7 @@ class MemoryBlobs:
         return None if content is None else io.BytesIO(content)
 
     def put(self, content: bytes, algorithm: str = "sha256") -> Digest:
-        digest = digest_of(content, algorithm)
+        digest = Digest.of(content, algorithm)
         self._contents[digest] = bytes(content)
         return digest
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from buildgraph.digest import Digest
+from buildgraph.digest import Digest, hasher
 from buildgraph.store import reserve
 from buildgraph.store.actions import decode_result
-from buildgraph.store.blobs import ALGORITHMS, hasher, listed
+from buildgraph.store.blobs import ALGORITHMS, listed
 from buildgraph.store.choose import spellings
 from buildgraph.store.layers import decode_facts, decode_forms, encode_forms, parsed
 from buildgraph.store.reach import blob_path, reached
