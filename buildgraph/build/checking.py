@@ -13,6 +13,7 @@ from buildgraph.errors import BuildgraphError, ErrorGroup, Location
 from buildgraph.events import Event, Warned
 from buildgraph.fs.scan import Selection
 from buildgraph.spec import model as m
+from buildgraph.store.reading import reading
 
 
 def check(request: Request) -> list[str]:
@@ -23,7 +24,7 @@ def check(request: Request) -> list[str]:
         if isinstance(event, Warned):
             warnings.append(event.message)
 
-    with open_session(request, keep, want="known") as session:
+    with open_session(request, keep, opener=reading, want="known") as session:
         problems: list[BuildgraphError] = []
         try:
             scan(session, session.workspace.graph.order())

@@ -38,6 +38,7 @@ from buildgraph.oci.config import Config
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.spec import model as m
 from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 from buildgraph.values import dataclass, replace
 
 _FOLDERS = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE, tree.SYMLINK)
@@ -56,7 +57,7 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
     """``file`` None is ``Buildfile.toml`` in the context. Raises UsageError or ErrorGroup ``cannot-convert``."""
     with ExitStack() as undo:
         privilege = enter_private_mounts()
-        store = undo.enter_context(LocalStore.open(request.home, _quiet))
+        store = undo.enter_context(reading(request.home, _quiet))
         store.bind_ids(privilege.mapping)
         given = open_input(request, asked, undo)
         here = given.file is not None and not given.address and asked.context != "-"

@@ -4,10 +4,8 @@ Images of layouts are opened where they lie; what registries have is known as fa
 before. What cannot be opened is left out: a build tells why.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 
 from buildgraph.build.dockerinput import DockerInput
 from buildgraph.build.dockerworkspace import bases_for, context_key
@@ -21,7 +19,7 @@ from buildgraph.fs.fingerprint import StatCache
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.oci.config import Config
 from buildgraph.spec import model as m
-from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 
 
 def known_configs(
@@ -40,8 +38,7 @@ def known_configs(
     if not wanted:
         return {}
     with ExitStack() as undo:
-        home = request.home if here else Path(undo.enter_context(tempfile.TemporaryDirectory()))
-        store = undo.enter_context(LocalStore.open(home))
+        store = undo.enter_context(reading(request.home))
         access = Access(store, request.environ, store.observer, undo)
         cache = StatCache.load(store.stat / context_key(given)[:32], given.root)
         opener = bases_for(request, asked, given, facts, cache, store, access, undo, keep=False)

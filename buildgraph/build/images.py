@@ -17,6 +17,7 @@ from buildgraph.image.source import (
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import INDEXES, Descriptor
 from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 from buildgraph.values import dataclass
 
 
@@ -101,7 +102,7 @@ class StoredImages:
 
 def list_images(home: Path) -> list[ImageEntry]:
     """Sorted by name."""
-    with LocalStore.open(home) as store:
+    with reading(home) as store:
         images = StoredImages(store)
         return [
             _entry(images, tag, descriptor)

@@ -29,7 +29,7 @@ from buildgraph.image.validate import validate as find_problems
 from buildgraph.names import Platform
 from buildgraph.oci.descriptor import INDEXES, Descriptor
 from buildgraph.oci.document import decode
-from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 from buildgraph.values import dataclass
 
 
@@ -46,7 +46,7 @@ class _Look:
     """One command's view of the places of images; what it opens stays open until ``undo`` ends."""
 
     def __init__(self, home: Path, environ: Mapping[str, str], undo: ExitStack) -> None:
-        self._store = undo.enter_context(LocalStore.open(home))
+        self._store = undo.enter_context(reading(home))
         self._access = Access(self._store, environ, self._store.observer, undo)
         self.blobs = Blobs(self._store, self._access)
         self.images = StoredImages(self._store, self.blobs.open)

@@ -4,9 +4,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from buildgraph.build.blobs import Blobs
 from buildgraph.build.choosing import choose
@@ -154,18 +155,28 @@ class Session:
 Pins = Literal["resolved", "written", "left"]
 """What the targets need and the lock lacks is resolved for this session, or written first, or left to the caller."""
 
+StoreOpener = Callable[[Path, Observer], AbstractContextManager[LocalStore]]
+
 
 @contextmanager
 def open_session(
-    request: Request, observer: Observer, *, pins: Pins = "resolved", want: Want = "targets"
+    request: Request,
+    observer: Observer,
+    *,
+    opener: StoreOpener = LocalStore.open,
+    pins: Pins = "resolved",
+    want: Want = "targets",
 ) -> Iterator[Session]:
-    """A session with no target chosen yet. ``want`` says which images of registries are to be known."""
+    """A session with no target chosen yet. ``want`` says which images of registries are to be known.
+
+    ``opener``: what only asks passes :func:`buildgraph.store.reading.reading`.
+    """
     observer = one_at_a_time(observer)
     cancelled = Stop()
 
     with ExitStack() as undo:
         privilege = enter_private_mounts()
-        store = undo.enter_context(LocalStore.open(request.home, observer))
+        store = undo.enter_context(opener(request.home, observer))
         store.bind_ids(privilege.mapping)
         access = Access(store, request.environ, observer, undo, cancelled)
         workspace = open_workspace(
@@ -173,39 +184,14 @@ def open_session(
         )
         if pins == "written":
             workspace = pin_missing(request, workspace, store, observer)
-        snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
-        undo.callback(snapshots.close)
-        beside = undo.enter_context(Threads(_BESIDE, "beside"))
-        bases = BaseLayers(
-            workspace.bases.layers,
-            store,
-            snapshots,
-            workspace.sidecar,
-            fetch=Blobs(store, access).open,
-        )
-        packers = undo.enter_context(Packers())
-        placed = Placements(workspace.graph, store, bases)
-        stacks = Stacks(placed, store, snapshots, bases, packers, beside)
-        context = Context(
-            workspace.root,
-            workspace.cache,
-            workspace.model.workspace.ignore,
-            always_ignored(request, workspace),
-        )
-        contexts = Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
+        layers = undo.enter_context(_open_layers(workspace, store, access))
+        snapshots, stacks = layers.snapshots, layers.stacks
+        context, contexts = _contexts(request, workspace)
         archives = Later(lambda: _archives(store, snapshots, stacks))
         selections = Selections(context, stacks, contexts, archives)
         around = partial(workspace.surroundings, request.environ)
         remotes = Later(
             lambda: _remotes(store, snapshots, stacks, around(), observer, cancelled, undo)
-        )
-        lookups = Lookups(
-            workspace.graph,
-            store,
-            stacks,
-            selections,
-            History(workspace.id),
-            lambda step: remotes().version(step),
         )
         session = Session(
             request,
@@ -214,14 +200,14 @@ def open_session(
             store,
             stacks,
             selections,
-            lookups,
+            _lookups(workspace, store, stacks, selections, remotes),
             snapshots,
             context,
             contexts,
             Conflicts(workspace.graph, stacks, observer),
             cancelled,
-            beside,
-            bases,
+            layers.beside,
+            layers.bases,
             access,
             remotes,
         )
@@ -230,6 +216,59 @@ def open_session(
         finally:
             if session.shared is not None:
                 session.shared.sending.close()
+
+
+class _Layers(NamedTuple):
+    """What keeps and makes the layers of one session."""
+
+    snapshots: Snapshots
+    bases: BaseLayers
+    stacks: Stacks
+    beside: Threads
+
+
+@contextmanager
+def _open_layers(workspace: Workspace, store: LocalStore, access: Access) -> Iterator[_Layers]:
+    snapshots = Snapshots(store.snapshots_dir, store.tmp, store.lease.name, lazy=True)
+    with closing(snapshots), Threads(_BESIDE, "beside") as beside, Packers() as packers:
+        bases = BaseLayers(
+            workspace.bases.layers,
+            store,
+            snapshots,
+            workspace.sidecar,
+            fetch=Blobs(store, access).open,
+        )
+        placed = Placements(workspace.graph, store, bases)
+        stacks = Stacks(placed, store, snapshots, bases, packers, beside)
+        yield _Layers(snapshots, bases, stacks, beside)
+
+
+def _contexts(request: Request, workspace: Workspace) -> tuple[Context, Contexts]:
+    """The folder of the Buildfile, and those that are contexts besides."""
+    context = Context(
+        workspace.root,
+        workspace.cache,
+        workspace.model.workspace.ignore,
+        always_ignored(request, workspace),
+    )
+    return context, Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
+
+
+def _lookups(
+    workspace: Workspace,
+    store: LocalStore,
+    stacks: Stacks,
+    selections: Selections,
+    remotes: "Later[Remotes]",
+) -> Lookups:
+    return Lookups(
+        workspace.graph,
+        store,
+        stacks,
+        selections,
+        History(workspace.id),
+        lambda step: remotes().version(step),
+    )
 
 
 def _archives(store: LocalStore, snapshots: Snapshots, stacks: Stacks) -> "Archives":

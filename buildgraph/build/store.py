@@ -12,6 +12,7 @@ from buildgraph.sandbox.doctor import examine
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.store import gc, usage
 from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 from buildgraph.store.verify import verify
 from buildgraph.values import dataclass
 
@@ -36,8 +37,11 @@ class RecordEntry:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
+    """``dropped``: what is damaged was taken out; a store that takes no writes keeps it."""
+
     checked: int
     damaged: tuple[str, ...]
+    dropped: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,9 @@ class Finding:
 
 
 def cache_info(home: Path) -> Mapping[str, str | int]:
-    with LocalStore.open(home) as store:
+    with reading(home) as store:
         found = usage.info(store)
-    facts: dict[str, str | int] = {"home": str(found.home), "images": found.images}
+    facts: dict[str, str | int] = {"home": str(home), "images": found.images}
     for part in found.parts:
         facts[part.name] = part.count
         facts[f"{part.name}_bytes"] = part.size
@@ -86,7 +90,7 @@ def cache_info(home: Path) -> Mapping[str, str | int]:
 
 def cache_ls(home: Path) -> list[RecordEntry]:
     """The biggest first."""
-    with LocalStore.open(home) as store:
+    with reading(home) as store:
         kept = sorted(usage.ls(store), key=lambda entry: (-entry.size, entry.label))
     return [
         RecordEntry(
@@ -112,10 +116,12 @@ def _workspaces(label: str) -> str:
 
 def cache_verify(home: Path) -> Verified:
     enter_private_mounts()
-    with LocalStore.open(home) as store:
+    with reading(home) as store:
         found = verify(store, differs)
+        dropped = not store.frozen
     checked = found.blobs + found.records + found.snapshots
-    return Verified(checked, tuple(f"{f.sort} {f.name}: {f.problem}" for f in found.findings))
+    damaged = tuple(f"{f.sort} {f.name}: {f.problem}" for f in found.findings)
+    return Verified(checked, damaged, dropped)
 
 
 def cache_gc(home: Path, *, max_size: int | None, max_age: int | None, dry_run: bool) -> Collected:

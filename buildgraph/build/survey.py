@@ -25,6 +25,7 @@ from buildgraph.plan.explain import explain
 from buildgraph.plan.plan import Decision, Execute, Reuse, Wait
 from buildgraph.spec.model import Base, Model, Ref
 from buildgraph.spec.part import inputs
+from buildgraph.store.reading import reading
 from buildgraph.values import dataclass, replace
 
 Question = Literal["deps", "rdeps", "path"]
@@ -60,7 +61,7 @@ def _quiet(_event: Event) -> None:
 def plan(request: Request, observer: Observer = _quiet) -> Mapping[str, Any]:
     """The document of ``plan --json``, schema 1. Frozen, it refuses what the lock lacks; it never pins."""
     pins: Pins = "written" if request.frozen else "resolved"
-    with open_session(request, observer, pins=pins) as session:
+    with open_session(request, observer, opener=reading, pins=pins) as session:
         graph = session.workspace.graph
         targets = choose(graph, request.targets)
         check_rebuild(graph, request.rebuild)
@@ -99,7 +100,7 @@ def why(
 ) -> Mapping[str, Any]:
     """The last decision about a step, or about all steps of a target; ``text`` is for people."""
     request = replace(request, targets=(name,))
-    with open_session(request, observer) as session:
+    with open_session(request, observer, opener=reading) as session:
         graph = session.workspace.graph
         targets = choose(graph, (name,))
         steps = graph.needed(targets, checks=False)
@@ -197,7 +198,7 @@ def _against(
 
 def graph(request: Request) -> GraphView:
     """Nodes in an order in which they can be built."""
-    with open_session(request, _quiet) as session:
+    with open_session(request, _quiet, opener=reading) as session:
         made = session.workspace.graph
         targets = choose(made, request.targets)
         steps = made.needed(targets)
@@ -234,7 +235,7 @@ def query(
     request: Request, question: Question, names: tuple[str, ...], *, direct: bool
 ) -> tuple[str, ...]:
     """``deps``, ``rdeps`` of one name, or the ``path`` between two; names without their kind. Asks no registry."""
-    with open_session(request, _quiet, want="known") as session:
+    with open_session(request, _quiet, opener=reading, want="known") as session:
         model = session.workspace.model
         relations = Relations(
             {str(ref): map(str, below) for ref, below in inputs(model).items()},
@@ -260,7 +261,7 @@ def _node(model: Model, relations: Relations, name: str) -> str:
 
 def list_targets(request: Request) -> list[Target]:
     """Asks no registry: what rests on an image that is not known here is listed all the same."""
-    with open_session(request, _quiet, want="known") as session:
+    with open_session(request, _quiet, opener=reading, want="known") as session:
         model, made = session.workspace.model, session.workspace.graph
         nodes = (*(f"base:{b}" for b in model.bases), *targets_of(made))
         known = [_target(made, model.bases, node) for node in nodes]

@@ -74,9 +74,12 @@ def verify(session: Session, *, as_json: bool) -> None:
         number = f"{len(found.damaged)} of {found.checked} parts"
         raise DifferenceError(
             "store-damaged",
-            f"{number} of the store were damaged and have been dropped",
+            f"{number} of the store are damaged"
+            + (" and have been dropped" if found.dropped else "; it takes no writes, so they stay"),
             detail=found.damaged,
-            hint="build again to make them anew",
+            hint="build again to make them anew"
+            if found.dropped
+            else "run cache verify where the store can be written",
         )
     session.note(f"{found.checked} parts of the store are sound")
 

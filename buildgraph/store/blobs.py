@@ -35,8 +35,12 @@ class LocalBlobs:
         lease: Lease,
         temp: Callable[[], Path],
         on_damage: Callable[[Digest], None],
+        *,
+        frozen: bool = False,
     ) -> None:
-        self._root = str(home / "blobs")
+        """``frozen``: ``blobs/`` takes no writes, and what is new goes to ``made/``."""
+        self._root = str(home / ("made" if frozen else "blobs"))
+        self._below = str(home / "blobs") if frozen else ""
         self._gc_lock = home / "leases" / "gc.lock"
         self._lease = lease
         self._temp = temp
@@ -97,7 +101,7 @@ class LocalBlobs:
             if not _holds(name, content):
                 temp = self._temp()
                 write_synced(temp, content, 0o444)
-                self._rename(temp, name)
+                self._rename(temp, self._own(digest))
         return digest
 
     def holds(self, content: bytes, algorithm: str = "sha256") -> bool:
@@ -131,12 +135,12 @@ class LocalBlobs:
             os.chmod(temp, 0o444)
             sync_file(temp)
             fresh = _size(name) is None
-            self._rename(temp, name)
+            self._rename(temp, self._own(digest))
         return fresh
 
     def delete(self, digest: Digest) -> None:
         with suppress(FileNotFoundError), translated(self._root):
-            os.unlink(self._name(digest))
+            os.unlink(self._own(digest))
 
     def sync(self) -> None:
         """fsync the folders that got new names; before a tag, and at the end of a session."""
@@ -146,6 +150,13 @@ class LocalBlobs:
                 sync_folder(folder)
 
     def _name(self, digest: Digest) -> str:
+        own = self._own(digest)
+        if self._below and not os.path.lexists(own):
+            return self._below + own[len(self._root) :]
+        return own
+
+    def _own(self, digest: Digest) -> str:
+        """Where it goes if it is made now."""
         algorithm, _, hex_ = digest.partition(":")
         if algorithm not in ALGORITHMS or not hex_.isalnum():
             Digest.parse(digest)
@@ -168,6 +179,12 @@ class LocalBlobs:
         self._unsynced.add(folder)
 
     def _damaged(self, digest: Digest) -> ContentError:
+        if self._below and self._name(digest) != self._own(digest):
+            return ContentError(
+                "blob-damaged",
+                f"the stored bytes of {digest} are not what their name says",
+                hint="the store cannot be written here: run buildgraph cache verify where it can",
+            )
         self.delete(digest)
         self._on_damage(digest)
         return damaged(digest)

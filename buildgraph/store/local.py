@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from buildgraph.store.index import RecordIndex
 
 FORMAT: Final = 1
-_FOLDERS: Final = (
+FOLDERS: Final = (
     "blobs/blake3",
     "blobs/sha256",
     "leases",
@@ -50,7 +50,7 @@ _FOLDERS: Final = (
 )
 
 
-def _silent(_event: Event) -> None:
+def silent(_event: Event) -> None:
     """Nobody watches."""
 
 
@@ -63,7 +63,12 @@ class LocalStore:
     """
 
     def __init__(
-        self, home: Path, observer: Observer = _silent, clock: Callable[[], float] = time.time
+        self,
+        home: Path,
+        observer: Observer = silent,
+        clock: Callable[[], float] = time.time,
+        *,
+        frozen: bool = False,
     ) -> None:
         """Use :meth:`open`."""
         self.home = home
@@ -72,7 +77,9 @@ class LocalStore:
         self.session = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.lease = Lease(home / "leases" / f"{self.session}.lease")
         self.trash = Trash(home / "trash", self.lease)
-        self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged)
+        self.frozen = frozen
+        """What was there when it was opened takes no writes: it is another store's (``store.reading``)."""
+        self.blobs = LocalBlobs(home, self.lease, self.temp, self._blob_damaged, frozen=frozen)
         self.records = LocalRecords(self.index, self.blobs, clock)
         self.seen = LocalKnown(home / "seen", self.temp)
         self.origins = LocalOrigins(self.index, self.seen)
@@ -86,18 +93,20 @@ class LocalStore:
     def open(
         cls,
         home: Path,
-        observer: Observer = _silent,
+        observer: Observer = silent,
         clock: Callable[[], float] = time.time,
+        *,
+        frozen: bool = False,
     ) -> Self:
         """Raises :class:`MachineError`: ``store-too-new``, ``store-not-writable``, ``store-unusable``, ``no-space``."""
-        store = cls(home, observer, clock)
+        store = cls(home, observer, clock, frozen=frozen)
         with translated(home):
             try:
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
             except FileNotFoundError as error:  # /proc and the like take no new folders
                 raise unusable(home, error.strerror or str(error)) from error
-            _refuse_strange(home)
-            for folder in _FOLDERS:
+            refuse_strange(home)
+            for folder in FOLDERS:
                 with suppress(FileExistsError):
                     os.makedirs(home / folder, 0o700)
             _check_format(store)
@@ -105,7 +114,8 @@ class LocalStore:
                 store.write(home / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
             if not (home / "generation").exists():
                 store.raise_generation()
-            reserve.make(home / "reserve")
+            if not frozen:
+                reserve.make(home / "reserve")
         return store
 
     def __enter__(self) -> Self:
@@ -253,10 +263,10 @@ class LocalStore:
         self.observer(Warned("blob-damaged", f"dropped the damaged blob {digest}"))
 
 
-def _refuse_strange(home: Path) -> None:
+def refuse_strange(home: Path) -> None:
     """A folder of somebody's own, named by mistake, stays as it is. One that a crash left half made is taken."""
     names = {name for name in os.listdir(home) if ".damaged-" not in name} - {"lost+found"}
-    ours = {folder.partition("/")[0] for folder in _FOLDERS}
+    ours = {folder.partition("/")[0] for folder in FOLDERS}
     if names and not names <= ours and not names & {"store.json", "leases"}:
         raise MachineError(
             "store-unusable",

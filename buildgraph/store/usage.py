@@ -1,7 +1,6 @@
 """What `cache info` and `cache ls` tell: how much there is, and what it is good for."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildgraph.store import reserve
@@ -36,7 +35,6 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    home: Path
     parts: tuple[Part, ...]
     images: int
     garbage: int
@@ -62,7 +60,7 @@ def info(store: "LocalStore") -> Usage:
         folder = store.home / name
         parts.append(Part(name, sum(1 for _ in folder.iterdir()), folder_size(folder)))
     garbage = sum(inventory.things[name].size for name in inventory.loose)
-    return Usage(store.home, tuple(parts), len(store.images.list()), garbage)
+    return Usage(tuple(parts), len(store.images.list()), garbage)
 
 
 def ls(store: "LocalStore") -> Iterable[Kept]:

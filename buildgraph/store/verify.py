@@ -33,7 +33,7 @@ _WORKERS: Final = 2
 
 
 class Finding(NamedTuple):
-    """One damaged thing, already dropped."""
+    """One damaged thing, already dropped unless the store is frozen."""
 
     sort: Sort
     name: str
@@ -88,6 +88,10 @@ class _Verifier:
             self._store.raise_generation()
         self._findings.append(Finding(sort, name, problem))
 
+    def _drop(self, path: Path) -> None:
+        if not self._store.frozen:
+            self._store.trash.remove(path)
+
     def _blobs(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -98,14 +102,14 @@ class _Verifier:
                 self._counts["size"] += max(size or 0, 0)
                 if size is not None and size < 0:
                     self._found("blob", digest, "its bytes are not what its name says")
-                    self._store.trash.remove(path)
+                    self._drop(path)
         for algorithm in ALGORITHMS:
             folder = self._store.home / "blobs" / algorithm
             known = {path.name for digest, path in names if digest.algorithm == algorithm}
             for name in _entries(folder):
                 if name not in known and parsed(f"{algorithm}:{name}") is None:
                     self._found("blob", f"{algorithm}/{name}", "its name is no digest")
-                    self._store.trash.remove(folder / name)
+                    self._drop(folder / name)
 
     def _index(self) -> None:
         index = self._store.index()
@@ -129,7 +133,7 @@ class _Verifier:
             problem = self._check_snapshot(path, tree)
             if problem is not None and path.exists():
                 self._found("snapshot", name, problem)
-                self._store.trash.remove(path)
+                self._drop(path)
                 lost = parsed(spellings(name)[-1])
                 self._bereft |= {lost} if lost else set()
 

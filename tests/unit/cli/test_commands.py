@@ -273,7 +273,9 @@ def test_cache_verify(monkeypatch):
 
 
 def test_a_damaged_store_is_exit_code_5(monkeypatch):
-    Asked().replace(monkeypatch, cache_verify=Row(checked=7, damaged=("blob sha256:x",)))
+    Asked().replace(
+        monkeypatch, cache_verify=Row(checked=7, damaged=("blob sha256:x",), dropped=True)
+    )
     said = run("cache", "verify")
     assert (said.code, "blob sha256:x" in said.err) == (5, True)
     assert json.loads(run("cache", "verify", "--json").out)["damaged"] == ["blob sha256:x"]

@@ -1,0 +1,179 @@
+"""Commands that only ask make nothing and change nothing, and need no store that can be written."""
+
+import json
+import os
+import sqlite3
+import subprocess
+from contextlib import closing
+
+import pytest
+from support.capability import require, require_root
+from support.program import Program, ordinary_user
+
+from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
+
+BUILDFILE = """
+[base.empty]
+scratch = true
+[step.files]
+copy = [{ from = "src", to = "/src" }]
+[image.app]
+on = ["empty", "files"]
+tags = ["app:1"]
+"""
+ASKING = (
+    ("plan", "--json"),
+    ("why", "app"),
+    ("graph",),
+    ("ls",),
+    ("query", "deps", "app"),
+    ("images",),
+    ("cache", "info"),
+    ("cache", "ls", "--json"),
+    ("cache", "verify"),
+)
+OF_IMAGES = (("inspect", "app:1"), ("history", "app:1"), ("validate", "app:1"))
+
+
+@pytest.fixture
+def program(tmp_path):
+    folder = tmp_path / "ws"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/file").write_text("x")
+    (folder / "Buildfile.toml").write_text(f"buildfile = 1\n{BUILDFILE}")
+    return Program(folder, tmp_path / "home")
+
+
+@pytest.fixture
+def temp(tmp_path, monkeypatch):
+    """Where programs put what is theirs for a while."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def store(program, temp):
+    """The store of a build; the program sees it on a file system that takes no writes."""
+    require("mount", "umount")
+    require_root()
+    program.run("build")
+    home, program.home = program.home, program.home.with_name("mounted")
+    program.home.mkdir()
+    subprocess.run(["mount", "--bind", home, program.home], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", program.home], check=True)
+    yield home
+    subprocess.run(["umount", program.home], check=True)
+
+
+def listed(folder):
+    """Every path, and how it looks."""
+    found = {}
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            full = os.path.join(path, name)
+            if name.startswith("cache.db-"):  # SQLite's, of a program that ended at once
+                continue
+            stat = os.lstat(full)
+            found[os.path.relpath(full, folder)] = (stat.st_mode, stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_where_no_store_is_none_is_made(program, temp, words):
+    program.run(*words)
+    assert not program.home.exists()
+    assert os.listdir(temp) == []
+
+
+@pytest.mark.parametrize("words", OF_IMAGES, ids=" ".join)
+def test_where_no_store_is_no_image_is(program, temp, words):
+    assert "error[unknown-image]" in program.run(*words, code=2).stderr
+    assert not program.home.exists()
+
+
+def test_a_folder_that_is_no_store_is_refused(program):
+    program.home.mkdir()
+    (program.home / "mine").touch()
+    assert "error[store-unusable]" in program.run("plan", code=3).stderr
+    assert os.listdir(program.home) == ["mine"]
+
+
+def test_what_asks_changes_nothing(program, temp):
+    program.run("build")
+    before = listed(program.home)
+    for words in (*ASKING, *OF_IMAGES):
+        program.run(*words)
+        assert listed(program.home).keys() == before.keys()
+    assert os.listdir(temp) == []
+
+
+def test_a_read_only_store_answers_as_one_that_can_be_written(program, temp, store):
+    before = listed(store)
+    (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+    assert (plan["id"], plan["decision"]) == ("files", "reuse")
+    entries = json.loads(program.run("cache", "ls", "--json").stdout)["records"]
+    assert "files" in [entry["step"] for entry in entries]
+    assert "app:1" in program.run("images").stdout
+    assert str(program.home) in program.run("cache", "info").stdout
+    for words in (*ASKING, *OF_IMAGES):
+        program.run(*words)
+    assert listed(store) == before
+    assert os.listdir(temp) == []
+
+
+def test_what_changed_is_told_too(program, temp, store):
+    (program.folder / "src/file").write_text("changed")
+    (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+    assert plan["decision"] == "execute"
+    assert "src/file" in plan["reason"]
+    assert "error[store-not-writable]" in program.run("build", code=3).stderr
+
+
+def test_damage_is_told_and_stays(program, temp, store):
+    config = json.loads(program.run("inspect", "app:1").stdout)["manifest"]["config"]["digest"]
+    blob = store / "blobs" / config.replace(":", "/")
+    blob.chmod(0o644)
+    blob.write_bytes(b"damaged")
+    assert "error[blob-damaged]" in program.run("inspect", "app:1", code=1).stderr
+    said = program.run("cache", "verify", code=5).stderr
+    assert config in said
+    assert "takes no writes" in said
+    assert blob.read_bytes() == b"damaged"
+
+
+def test_an_index_that_another_process_writes_is_read(program, store):
+    """Then SQLite has a log beside it, which holds what is new."""
+    with LocalStore.open(store) as other:
+        other.index().set("document:x", b"new")
+        with reading(program.home) as seen:
+            assert seen.index().get("document:x") == b"new"
+        (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+    assert plan["decision"] == "reuse"
+
+
+def test_an_index_that_nobody_has_open_is_read(program, store):
+    with closing(sqlite3.connect(store / "records/cache.db")) as last:
+        last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert not (store / "records/cache.db-wal").exists()
+    (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+    assert plan["decision"] == "reuse"
+
+
+def test_the_folder_of_who_was_killed_goes(program, temp):
+    (temp / "buildgraph-reading-x/store").mkdir(parents=True)
+    (temp / "buildgraph-other").mkdir()
+    program.run("images")
+    assert os.listdir(temp) == ["buildgraph-other"]
+
+
+def test_a_store_without_rights_answers_its_owner():
+    with ordinary_user(BUILDFILE) as program:
+        program.run("build", "app")
+        subprocess.run(["chmod", "-R", "a-w", program.home], check=True)
+        for words in (*ASKING, *OF_IMAGES):
+            program.run(*words)
+        (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+        assert plan["decision"] == "reuse"
