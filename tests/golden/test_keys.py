@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support.golden import check
@@ -11,7 +12,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import Location
 from buildgraph.fs import tree
 from buildgraph.fs.tree import Entry
-from buildgraph.graph.key import SANDBOX_PROFILE, Inputs, document, key
+from buildgraph.graph.key import SANDBOX_PROFILE, Inputs, Keyed, document, key
 from buildgraph.graph.recipe import of_write
 from buildgraph.graph.step import (
     BindFiles,
@@ -19,25 +20,44 @@ from buildgraph.graph.step import (
     ContextFiles,
     CopyPart,
     CopyStep,
+    DockerCopyStep,
+    DockerFiles,
+    FetchStep,
+    GitStep,
     PackagesStep,
     RunStep,
+    ScriptFile,
     SecretFile,
+    SshSocket,
     StackFiles,
     StepId,
     TmpfsDir,
+    WorkdirStep,
     WriteStep,
 )
 from buildgraph.sandbox import profile
-from buildgraph.spec.model import DEFAULT_DISCARD, Mode, Owner, Reuse, WriteItem
+from buildgraph.spec.model import (
+    DEFAULT_DISCARD,
+    InlineFile,
+    Limits,
+    Mode,
+    Owner,
+    Retry,
+    Reuse,
+    WriteItem,
+)
 
 HERE = Location("Buildfile.toml", 1)
 DEBIAN, TOOLS = StepId("base:debian"), StepId("step:tools")
 LISTING = tree.digest((Entry(b"a", tree.FILE, 0o644, size=1, content="0" * 64),))
 FILES = ContextFiles("src", ("**/*.py",), ("**/*_test.py",))
 DIST = StackFiles((DEBIAN, TOOLS), "/dist", name="step:tools")
+WORD = DockerFiles("src/*.py", exclude=("*_test.py",))
+OUT = DockerFiles("/out/./lib", (DEBIAN, TOOLS), parents=True, unpack=True, name="tools")
 INPUTS = Inputs(
     {DEBIAN: ["sha256:" + "d" * 64], TOOLS: "7" * 64},
-    {FILES: LISTING},
+    {FILES: LISTING, WORD: LISTING},
+    "the version",
 )
 
 RUN = RunStep(
@@ -83,17 +103,66 @@ WRITE = WriteStep(
 PACKAGES = PackagesStep(
     StepId("step:os"), ("curl",), "bookworm", "linux/amd64", ("curl:amd64=7.88.1-10",), "", "", HERE
 )
+DOCKER_RUN = replace(
+    RUN,
+    dockerfile=True,
+    hostname="builder",
+    insecure=True,
+    network="default",
+    outputs=None,
+    discard=(),
+    mounts=(
+        ScriptFile("#!/bin/sh\nmake\n", "/dev/pipes/EOF"),
+        CacheDir("m", "/m", "locked", Owner(1, 2), Mode(0o700), FILES, read_only=True, path="sub"),
+        SshSocket("default", "/run/ssh", False, None, None),
+        BindFiles(FILES, "/in", write=True, executable=True),
+    ),
+)
+DOCKER_COPY = DockerCopyStep(
+    StepId("step:add"),
+    (WORD, OUT, InlineFile("EOF", "hello\n")),
+    "/srv/",
+    Owner("www", ""),
+    Mode(symbolic="u+x"),
+    link=True,
+    names=(DEBIAN,),
+    where=HERE,
+)
+WORKDIR = WorkdirStep(StepId("step:workdir"), "/srv/app", "www", (DEBIAN,), HERE)
+URL = "https://example.com/a.tar"
+FETCH = FetchStep(StepId("step:fetch"), URL, "a.tar", "", HERE)
+FETCH_CHECKED = replace(FETCH, checksum="sha256:" + "c" * 64)
+GIT = GitStep(
+    StepId("step:git"), URL, "main", "sub", "", keep_git_dir=False, submodules=False, where=HERE
+)
+GIT_WHOLE = replace(GIT, keep_git_dir=True, submodules=True)
+DOCUMENTS = [
+    ("run", RUN, None),
+    ("copy-from-step", COPY, None),
+    ("copy-settled", COPY, LISTING),
+    ("write", WRITE, of_write(WRITE).digest),
+    ("packages", PACKAGES, None),
+    ("docker-run", DOCKER_RUN, None),
+    ("docker-copy", DOCKER_COPY, None),
+    ("docker-copy-times", replace(DOCKER_COPY, keep_time=True), None),
+    ("docker-copy-settled", DOCKER_COPY, LISTING),
+    ("workdir", WORKDIR, None),
+    ("workdir-settled", WORKDIR, LISTING),
+    ("fetch", FETCH, None),
+    ("fetch-checked", FETCH_CHECKED, None),
+    ("git", GIT, None),
+    ("git-whole", GIT_WHOLE, None),
+]
+
+
+def test_every_kind_of_step_has_a_key_here():
+    assert {type(step) for _, step, _ in DOCUMENTS} == set(get_args(Keyed))
 
 
 @pytest.mark.parametrize(
     ("name", "step", "recipe"),
-    [
-        ("run", RUN, None),
-        ("copy-from-step", COPY, None),
-        ("copy-settled", COPY, LISTING),
-        ("write", WRITE, of_write(WRITE).digest),
-        ("packages", PACKAGES, None),
-    ],
+    DOCUMENTS,
+    ids=[name for name, _, _ in DOCUMENTS],
 )
 def test_key(name, step, recipe):
     made = document(step, INPUTS, recipe)
@@ -111,6 +180,11 @@ def test_key(name, step, recipe):
         {"reuse": Reuse(never=True)},
         {"where": Location("elsewhere", 9)},
         {"merge_strict": True},
+        {"retry": Retry(3, ("network",))},
+        {"proxies": (("http_proxy", "http://p"),)},
+        {"shm_size": 1 << 26},
+        {"ulimits": (("nofile", 1, 2),)},
+        {"limits": Limits(cpu_shares=512)},
         {"id": StepId("step:renamed")},
     ],
 )
@@ -134,6 +208,9 @@ def test_what_cannot_change_a_result_is_not_in_the_key(change):
         {"keep_time": True},
         {"stack": (DEBIAN,)},
         {"tools": (TOOLS,)},
+        {"dockerfile": True},
+        {"dockerfile": True, "hostname": "h"},
+        {"dockerfile": True, "insecure": True},
     ],
 )
 def test_what_can_change_a_result_is_in_the_key(change):
