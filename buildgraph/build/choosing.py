@@ -1,6 +1,7 @@
 """Which targets does a name on the command line mean? In a graph, or in a model before there is one."""
 
 from collections.abc import Iterable
+from fnmatch import filter as matching_names
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -48,6 +49,13 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
             where=graph.off[name],
             hint="--set gives a variable that the condition asks for its value",
         )
+    for target in matching_names(graph.skipped, f"step:{name.removeprefix('step:')}"):
+        raise UsageError(
+            "step-platform",
+            f"the step {target.partition(':')[2]} takes no part in a build for this platform",
+            hint="--platform names another one; groups and the stacks of images leave the step out",
+            where=graph.skipped[target],
+        )
     if name.removeprefix("base:") in graph.bases:
         raise UsageError(
             "not-a-target",
@@ -61,6 +69,7 @@ def check_rebuild(graph: BuildGraph, patterns: Iterable[str]) -> None:
     """Raises UsageError ``unknown-step`` for what is no step of the workspace, needed by the targets or not."""
     steps = [step.partition(":")[2] for step in graph.steps if step.startswith("step:")]
     steps += map(unlabelled, tuple(steps))
+    steps += [target.partition(":")[2] for target in graph.skipped]
     for pattern in patterns:
         name = pattern.removeprefix("step:")
         if not any(fnmatchcase(step, name) for step in steps):

@@ -297,7 +297,7 @@ def _failure(step: RunStep, outcome: Outcome, secrets: Secrets) -> StepFailedErr
     if outcome.exit.timed_out:
         return StepFailedError(
             "step-timeout",
-            f"step {name} ran longer than its timeout of {step.timeout} s",
+            f"step {name} ran longer than its timeout of {step.timeout:g} s",
             hint="raise `timeout`, or find out what it waits for",
             where=_lines_of(step),
             detail=last,

@@ -17,7 +17,8 @@ from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.context import Context, Selected
 from buildgraph.fs.ignore import Globs
-from buildgraph.fs.scan import Selection
+from buildgraph.fs.lay import DIRECTORIES
+from buildgraph.fs.scan import Selection, globs_of_a_file
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.recipe import Found, Listed, Origin, Recipe, of_copy, of_write
 from buildgraph.graph.step import (
@@ -186,6 +187,8 @@ def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
             f"{files.name} has nothing at {files.path}",
             hint=f"there is {near}" if near else "look with `buildgraph build -o type=local`",
         )
+    if keep and root and placed[0][0].kind not in DIRECTORIES:
+        raise globs_of_a_file(files.path)
     out = []
     for entry, layer in placed:
         if entry.path == root and entry.kind == tree.DIRECTORY and not root:

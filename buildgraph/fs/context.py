@@ -87,7 +87,7 @@ class Context:
         """What is selected below ``path`` (relative to the context), sorted; nothing if no pattern matches.
 
         Raises ``source-missing``, ``source-escapes``, ``source-loop``, ``source-ignored``, ``source-special``,
-        ``source-unreadable``, ``source-changed`` or ``bad-glob``.
+        ``globs-of-a-file``, ``source-unreadable``, ``source-changed`` or ``bad-glob``.
         """
         selection = Selection(path, tuple(include), tuple(exclude), follow)
         self._read.discard(selection)

@@ -16,7 +16,8 @@ from buildgraph.fs.tree import Entry, Tree
 from buildgraph.values import dataclass
 
 DIRECTORIES = frozenset((tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE))
-_FOLLOWED = (b"", tree.ENTER, tree.FILL)
+_ALONE = (tree.MODE_ALONE, tree.OWNER_ALONE)
+_FOLLOWED = (b"", *_ALONE, tree.ENTER, tree.FILL)
 _MOST_LINKS = 40
 
 Listing = Mapping[bytes, Entry]
@@ -203,10 +204,24 @@ class Outline:
 def _directory(path: bytes, own: Entry | None, found: Entry | None) -> Entry:
     """With its own attributes if they were given, else those of the stack's, else its own, else 0755 0:0."""
     if own is not None and own.kind == tree.FIXED_DIRECTORY:
-        return own._replace(kind=tree.DIRECTORY, link=b"")
+        return _given(own, found)._replace(kind=tree.DIRECTORY, link=b"")
     if found is not None:
         return Entry(path, tree.DIRECTORY, found.mode, found.uid, found.gid, xattrs=found.xattrs)
     return (own or Entry(path, tree.DIRECTORY, 0o755))._replace(kind=tree.DIRECTORY, link=b"")
+
+
+def _given(own: Entry, found: Entry | None) -> Entry:
+    """A directory with what was given of it; the rest is that of a lower one, if there is one."""
+    if found is not None and found.kind in DIRECTORIES:
+        if own.link == tree.MODE_ALONE:
+            return own._replace(uid=found.uid, gid=found.gid)
+        if own.link == tree.OWNER_ALONE:
+            return own._replace(mode=found.mode)
+    return own
+
+
+def _is_dockers(own: Entry) -> bool:
+    return bool(own.link) and own.link not in _ALONE
 
 
 class _Placing:
@@ -259,7 +274,7 @@ class _Placing:
 
     def _implied(self, path: bytes, own: Entry | None) -> None:
         """Parents of a followed link's target, which lie elsewhere than the recipe says."""
-        made = own._replace(kind=tree.DIRECTORY) if own is not None and own.link else None
+        made = own._replace(kind=tree.DIRECTORY) if own is not None and _is_dockers(own) else None
         for parent in prefixes(path):
             self._keep(parent, made)
 
@@ -267,7 +282,7 @@ class _Placing:
         """Add a directory with its own attributes, those of the stack's, or 0755 0:0, whichever comes first."""
         found = self.below.lookup(path)
         if own is not None and own.kind == tree.FIXED_DIRECTORY:
-            made = own
+            made = _given(own, found)
         elif found is not None and found.kind in DIRECTORIES:
             made = Entry(
                 path, tree.DIRECTORY, found.mode, found.uid, found.gid, xattrs=found.xattrs
@@ -286,7 +301,7 @@ class _Placing:
 def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
     """``near`` is the recipe's directory that is in question: its ``link`` tells a Dockerfile's from a Buildfile's."""
     over_file = what.startswith("a directory")
-    if near is not None and near.link:
+    if near is not None and _is_dockers(near):
         shown = _show(path)
         return UsageError(
             "file-over-directory",

@@ -106,6 +106,8 @@ class Scan:
             )
         found = Found()
         if S_ISREG(row[3]):
+            if selection.include or selection.exclude:
+                raise globs_of_a_file(selection.path)
             found.single = real
         elif S_ISDIR(row[3]):
             folder = self._folder(real)
@@ -267,4 +269,12 @@ def _loops(path: bytes) -> UsageError:
         "source-loop",
         f"the link {show(path)} leads back to itself",
         hint="remove or exclude the link, or select without follow",
+    )
+
+
+def globs_of_a_file(path: str) -> UsageError:
+    return UsageError(
+        "globs-of-a-file",
+        f"{path} is a file, and 'include' and 'exclude' choose among what is in a folder",
+        hint="leave them out, or name the folder that the file is in",
     )

@@ -31,6 +31,11 @@ WHITEOUT: Final = "w"
 OPAQUE: Final = "o"
 """A directory that hides everything below it (only in foreign layers; never made here)."""
 
+MODE_ALONE: Final = b"mode"
+"""In the ``link`` of such a directory: its owner was not given, and is that of a lower one."""
+OWNER_ALONE: Final = b"owner"
+"""In the same place: its mode was not given."""
+
 ENTER: Final = b"enter"
 """How a directory of a Dockerfile's recipe meets what is there (in its ``link``): links that lead on are followed, and
 what is missing is made. Without any of these words a recipe's directory does so, too; it is a Buildfile's then."""

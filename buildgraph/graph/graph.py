@@ -70,6 +70,8 @@ class BuildGraph:
     bases: frozenset[str] = frozenset()
     off: Mapping[str, Location] = field(default_factory=dict)
     """Names that a condition switched off: no part of the graph."""
+    skipped: Mapping[str, Location] = field(default_factory=dict)
+    """Steps that are for other platforms alone, by target, and where that is written: no part of the graph."""
 
     def members(self, target: str) -> tuple[str, ...]:
         """The target itself, or what it stands for on several platforms."""

@@ -13,6 +13,7 @@ from buildgraph.graph.step import (
     BindFiles,
     CacheDir,
     ContextFiles,
+    CopyPart,
     CopyStep,
     DockerCopyStep,
     DockerFiles,
@@ -102,17 +103,16 @@ def key(doc: Mapping[str, Document]) -> str:
     return key_of(doc)
 
 
+def _part(part: CopyPart, inputs: Inputs) -> Document:
+    given: dict[str, Document] = {"owner": _owner(part.owner), "mode": _mode(part.mode)}
+    if (part.owner is None) != (part.mode is None):
+        given["other"] = "below"  # once the other one was not that of a lower directory
+    return {"files": _files(part.files, inputs), "to": part.to, **given}
+
+
 def _copy(step: CopyStep, inputs: Inputs) -> dict[str, Document]:
     return {
-        "parts": [
-            {
-                "files": _files(part.files, inputs),
-                "to": part.to,
-                "owner": _owner(part.owner),
-                "mode": _mode(part.mode),
-            }
-            for part in step.parts
-        ],
+        "parts": [_part(part, inputs) for part in step.parts],
         "names": _stack(step.names, inputs),
         "normalize": [step.keep_mode, step.keep_time],
     }

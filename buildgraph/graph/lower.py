@@ -97,14 +97,21 @@ class _Lowering:
         """Told once, not once more by each that stands on them."""
 
     def graph(self) -> BuildGraph:
+        families = self._families()
+        skipped = self._skipped(families)
+
+        def here(targets: tuple[m.Ref, ...]) -> tuple[str, ...]:
+            return tuple(str(ref) for ref in targets if str(ref) not in skipped)
+
         return BuildGraph(
             steps=self.steps,
             images=self.images,
-            groups={g.name: tuple(map(str, g.targets)) for g in self.model.groups.values()},
-            default=tuple(map(str, self.model.workspace.default)),
+            groups={g.name: here(g.targets) for g in self.model.groups.values()},
+            default=here(self.model.workspace.default),
             descriptions=self._descriptions(),
-            families=self._families(),
+            families=families,
             off=self.model.off,
+            skipped=skipped,
             bases=frozenset(self.model.bases),
         )
 
@@ -118,6 +125,15 @@ class _Lowering:
             if ref.kind != "base" and members:
                 found[str(ref)] = Family(tuple(members), self.common.get(ref.name, ()))
         return found
+
+    def _skipped(self, families: Mapping[str, Family]) -> dict[str, Location]:
+        """By target; what takes part on one of several platforms does."""
+        named = {f"step:{unlabelled(name)}": step for name, step in self.model.steps.items()}
+        return {
+            target: step.fields.get("platforms", step.where)
+            for target, step in named.items()
+            if step.platforms and StepId(target) not in self.steps and target not in families
+        }
 
     def _common_tags(self) -> dict[str, tuple[str, ...]]:
         """The tags that an image has on several platforms; they are none of the single images'."""

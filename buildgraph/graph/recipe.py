@@ -2,7 +2,7 @@
 
 A recipe is a sorted tree of selected entries at their destinations, and where each file's bytes are. Parents that
 were not selected are not in it: :mod:`buildgraph.fs.lay` finds out what the stack below makes of them. A selected
-directory takes the attributes of a lower one unless its part gave a mode or an owner (``FIXED_DIRECTORY``).
+directory takes the attributes of a lower one, except the mode or owner that its part gave (``FIXED_DIRECTORY``).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.printable import printable
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.step import ContextFiles, CopyPart, CopyStep, Stack, StackFiles, WriteStep
-from buildgraph.spec.model import Owner
+from buildgraph.spec.model import Mode, Owner
 from buildgraph.values import dataclass
 
 
@@ -105,16 +105,23 @@ def of_write(step: WriteStep) -> Recipe:
                 entry = Entry(path, tree.FILE, mode, uid, gid, len(data), Digest.blake3(data).hex)
                 laid.add(entry, Origin(data=data), step.where)
             case "dir":
-                fixed = item.mode is not None or item.owner is not None
-                kind = tree.FIXED_DIRECTORY if fixed else tree.DIRECTORY
+                kind, given = _given(item.mode, item.owner)
                 mode = apply_mode(0o755, item.mode, directory=True, given_as_is=True)
-                laid.add(Entry(path, kind, mode, uid, gid), Origin(), step.where)
+                laid.add(Entry(path, kind, mode, uid, gid, link=given), Origin(), step.where)
             case "link":
                 link = item.value.encode()
                 laid.add(
                     Entry(path, tree.SYMLINK, 0o777, uid, gid, link=link), Origin(), step.where
                 )
     return laid.recipe()
+
+
+def _given(mode: Mode | None, owner: Owner | None) -> tuple[str, bytes]:
+    """The kind and ``link`` of a directory that is given these."""
+    if mode is None and owner is None:
+        return tree.DIRECTORY, b""
+    alone = tree.MODE_ALONE if owner is None else tree.OWNER_ALONE if mode is None else b""
+    return tree.FIXED_DIRECTORY, alone
 
 
 class Laid:
@@ -238,7 +245,7 @@ class _Shape:
     ) -> None:
         self._owner = owner_ids(part.owner) if part.owner else None
         self._mode = part.mode
-        self._fixed = part.mode is not None or part.owner is not None
+        self._directory = _given(part.mode, part.owner)
         self._git = step.keep_mode is False
         self._keep_time = step.keep_time
         to = clean(part.to)
@@ -272,8 +279,8 @@ class _Shape:
             if self._git and kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
                 mode = 0o755 if directory or mode & 0o111 else 0o644
             mode = apply_mode(mode, self._mode, directory=directory)
-        if directory and self._fixed and entry.path:  # what is copied from is not selected itself
-            kind = tree.FIXED_DIRECTORY
+        if directory and entry.path:  # what is copied from is not selected itself
+            kind, link = self._directory
         if kind == tree.HARDLINK:
             link = self._above + link
         if not self._keep_time:

@@ -214,7 +214,7 @@ class RunStep:
     keep_time: bool
     where: Location = field(compare=False)
     merge_strict: bool = field(default=False, compare=False)
-    timeout: int | None = field(default=None, compare=False)
+    timeout: float | None = field(default=None, compare=False)
     retry: Retry | None = field(default=None, compare=False)
     reuse: Reuse = field(default=Reuse(), compare=False)
     cpus: float | None = field(default=None, compare=False)

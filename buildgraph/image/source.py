@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from buildgraph.digest import Digest, hasher
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, UsageError
 from buildgraph.names import Platform
 from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import CONFIGS, Descriptor
@@ -90,8 +90,8 @@ def load_image(
 ) -> ImageSource:
     """The image for ``platform`` among ``roots`` (manifests or indexes) of what messages call ``name``.
 
-    ``platform`` None takes the only one there is. Raises ContentError: ``no-platform``, ``several-platforms``,
-    ``not-an-image``, ``bad-image``, ``blob-missing``, ``blob-damaged``, ``bad-document``.
+    ``platform`` None takes the only one there is. Raises UsageError (``no-platform``, ``several-platforms``) and
+    ContentError: ``not-an-image``, ``bad-image``, ``blob-missing``, ``blob-damaged``, ``bad-document``.
     """
     descriptor, content = _find_manifest(open_blob, roots, platform, name)
     manifest = Manifest.parse(content, _known_type(descriptor), f"the manifest of {name}")
@@ -149,7 +149,7 @@ def _choose(choices: Iterable[Descriptor], platform: Platform | None, name: str)
     if not images:
         raise ContentError("not-an-image", f"{name} holds no image")
     known = ", ".join(sorted({str(c.platform) for c in images if c.platform}))
-    raise ContentError(
+    raise UsageError(
         "several-platforms",
         f"{name} is for several platforms: {known or 'they are not named'}",
         hint="say which with platform",
@@ -180,9 +180,9 @@ def _suits(found: Platform, wanted: Platform) -> bool:
     return same and (not wanted.variant or _plain(found).variant == _plain(wanted).variant)
 
 
-def _no_platform(name: str, wanted: Platform, found: Iterable[Platform]) -> ContentError:
+def _no_platform(name: str, wanted: Platform, found: Iterable[Platform]) -> UsageError:
     known = ", ".join(sorted({str(platform) for platform in found}))
-    return ContentError(
+    return UsageError(
         "no-platform",
         f"{name} has no image for {wanted}" + (f", only for {known}" if known else ""),
     )

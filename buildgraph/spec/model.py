@@ -230,7 +230,7 @@ class Run:
     mounts: tuple[Mount, ...] = ()
     outputs: tuple[str, ...] | None = None
     discard: tuple[str, ...] = DEFAULT_DISCARD
-    timeout: int | None = None
+    timeout: float | None = None
     """Seconds."""
     retry: Retry | None = None
     cpus: float | None = None

@@ -24,12 +24,14 @@ _KEYS = {
     "secret": ("target", "env", "required", "owner", "mode"),
     "ssh": ("target", "required", "owner", "mode"),
 }
+_RESERVED = ("/", "/proc", "/sys", "/dev")
+_OWN_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _AGENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.@+-]|/(?![/.]))*")
 
 
 def lower_mounts(source: Source) -> tuple[Mount, ...]:
-    targets: dict[str, int] = {}
+    places: set[str] = set()
     mounts = []
     for at in range(len(source.table.get("mounts", ()))):
         item = source.inside("mounts", at)
@@ -37,12 +39,29 @@ def lower_mounts(source: Source) -> tuple[Mount, ...]:
         if mount is None:
             continue
         mounts.append(mount)
-        target = item.table.get("target")
-        if isinstance(target, str) and target in targets:
-            item.wrong("duplicate-target", f"two mounts have the target {target!r}", "target")
-        elif isinstance(target, str):
-            targets[target] = at
+        place = _place(mount)
+        if place in places:
+            _taken(item, place)
+        elif place:
+            places.add(place)
     return tuple(mounts)
+
+
+def _place(mount: Mount) -> str:
+    """Where the command finds it; a variable's name begins with ``$``."""
+    if isinstance(mount, SecretMount) and mount.env:
+        return f"${mount.env}"
+    return _shown(mount.target) if mount.target else ""
+
+
+def _shown(target: Text) -> str:
+    return target.fill({name: f"${{env.{name}}}" for name in target.names()})
+
+
+def _taken(item: Source, place: str) -> None:
+    key = next(key for key in ("env", "target", *_KEYS) if key in item)
+    what = f"the variable {place[1:]!r}" if place[0] == "$" else f"the target {place!r}"
+    item.wrong("duplicate-target", f"two mounts have {what}", key)
 
 
 def _mount(item: Source) -> Mount | None:
@@ -68,7 +87,7 @@ def _mount(item: Source) -> Mount | None:
     if "target" not in item:
         item.wrong("missing-key", f"a {kind} mount needs a target", hint='add target = "/…"')
         return None
-    target = item.absolute("target", "the target of a mount")
+    target = _target(item)
     if target is None:
         return None
     match kind:
@@ -78,6 +97,26 @@ def _mount(item: Source) -> Mount | None:
             return _cache(item, target)
         case _:
             return _tmpfs(item, target)
+
+
+def _target(item: Source) -> Text | None:
+    """None where it is absent, or wrong and then reported."""
+    target = item.absolute("target", "the target of a mount")
+    plain = _shown(target) if target else ""
+    if plain in _RESERVED or plain.startswith(("/proc/", "/sys/")):
+        item.wrong(
+            "bad-mount-target",
+            f"nothing can be mounted at {plain!r}",
+            "target",
+            hint="/, /dev and all in /proc and /sys are the sandbox's own; choose a folder of your own",
+        )
+    elif plain in _OWN_FILES and ("cache" in item or "tmpfs" in item):
+        item.wrong(
+            "bad-mount-target",
+            f"{plain!r} is a file, which every command gets; a directory cannot be mounted there",
+            "target",
+        )
+    return target
 
 
 def _bind(item: Source, target: Text) -> BindMount | None:
@@ -116,7 +155,7 @@ def _secret(item: Source) -> SecretMount | None:
         message = "a secret is given as a file ('target') or as a variable ('env'), not both"
         item.wrong("bad-mount", message, "env")
         return None
-    target = item.absolute("target", "the target of a mount")
+    target = _target(item)
     if "env" not in item and "target" not in item:
         target = Text((f"/run/secrets/{name}",))
     if not name or (target is None and not env):
@@ -127,7 +166,7 @@ def _secret(item: Source) -> SecretMount | None:
 
 def _ssh(item: Source) -> SshMount | None:
     name = item.get("ssh", _agent)
-    target = item.absolute("target", "the target of a mount")
+    target = _target(item)
     if name is None or ("target" in item and target is None):
         return None
     target = target or Text((f"/run/buildgraph/ssh-{name}.sock",))

@@ -7,7 +7,7 @@ from typing import Any
 from buildgraph.errors import UsageError
 from buildgraph.spec.model import DEFAULT_DISCARD, Mount, Retry, Reuse, Run, Script, Text
 from buildgraph.spec.source import Source
-from buildgraph.spec.values import glob_in_image, seconds, size, variable_name
+from buildgraph.spec.values import SECOND, duration, glob_in_image, seconds, size, variable_name
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -39,13 +39,24 @@ def lower(
         mounts=mounts,
         outputs=source.globs("outputs", glob_in_image) if "outputs" in table else None,
         discard=discard,
-        timeout=source.get("timeout", seconds),
+        timeout=source.get("timeout", _limit),
         retry=_retry(source),
         cpus=source.get("cpus", _cpus),
         memory=source.get("memory", size),
         pool=table.get("pool", ""),
         reuse=_reuse(source),
         hosts=_hosts(source),
+    )
+
+
+def _limit(value: str | int) -> float:
+    found = duration(value)
+    if found:
+        return found / SECOND
+    raise UsageError(
+        "bad-duration",
+        "a timeout of nothing leaves no time to run",
+        hint="leave it out for no limit",
     )
 
 

@@ -125,9 +125,10 @@ def test_keep_going_builds_what_does_not_need_the_failure(shop):
 
 
 def test_a_timeout_ends_the_step(shop):
-    shop.buildfile('[step.slow]\non = ["box"]\ntimeout = "1s"\nrun = "sleep 60"\n')
+    shop.buildfile('[step.slow]\non = ["box"]\ntimeout = "300ms"\nrun = "sleep 60"\n')
     [failure] = shop.attempt("slow").failures
     assert failure.code == "step-timeout"
+    assert "its timeout of 0.3 s" in failure.message
 
 
 def test_retry_tries_again(shop):

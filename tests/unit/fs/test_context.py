@@ -83,7 +83,7 @@ def test_globs(
 
 
 def test_one_file(root: Path) -> None:
-    (found,) = context(root).select("run.sh", ["ignored-for-files"])
+    (found,) = context(root).select("run.sh")
     assert found == (
         b"",
         FILE,
@@ -129,6 +129,12 @@ def test_what_the_workspace_ignores_is_never_selected(root: Path) -> None:
     assert code_of(ctx, "lib/sub").startswith("source-ignored")
     assert code_of(ctx, "run.sh").startswith("source-ignored")
     assert names(context(root, ("*",)).select(".")) == []
+
+
+def test_globs_beside_a_single_file_are_told(root: Path) -> None:
+    ctx = context(root)
+    assert code_of(ctx, "run.sh", ["*.sh"]).startswith("globs-of-a-file: run.sh is a file")
+    assert code_of(ctx, "link", (), ["x"]).startswith("globs-of-a-file: link is a file")
 
 
 def test_a_missing_source_has_near_names(root: Path) -> None:

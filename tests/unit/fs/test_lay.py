@@ -118,6 +118,26 @@ def test_a_deletion_that_meets_nothing_stays_as_it_is():
     assert spare(layer, below([d("opt/d")]), [sibling]) is layer
 
 
+def test_the_one_of_mode_and_owner_that_is_not_given_is_that_of_the_lower_directory():
+    def given(path, alone):
+        return Entry(path.encode(), tree.FIXED_DIRECTORY, 0o750, 7, 8, link=alone)
+
+    recipe = [given("home", tree.MODE_ALONE), given("tmp", tree.OWNER_ALONE)]
+    recipe += [given("new", tree.MODE_ALONE), given("bin", tree.OWNER_ALONE), f("bin/x")]
+    there = [e._replace(mode=0o700) if e.path == b"usr/bin" else e for e in DEBIAN]
+    assert {
+        e.path: (e.mode, e.uid, e.gid) for e in place(tree.sort(recipe), below(there)).tree
+    } == {
+        b"home": (0o750, 5, 5),
+        b"new": (0o750, 7, 8),
+        b"tmp": (0o1777, 7, 8),
+        b"usr": (0o755, 0, 0),
+        b"usr/bin": (0o700, 7, 8),
+        b"usr/bin/x": (0o644, 0, 0),
+    }
+    assert outlined(recipe[:3], DEBIAN) == place(tree.sort(recipe[:3]), below(DEBIAN)).tree
+
+
 # -- what a Dockerfile's recipes say of their directories
 
 

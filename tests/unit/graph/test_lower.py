@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from buildgraph.build.choosing import check_rebuild, choose
 from buildgraph.digest import Digest
-from buildgraph.errors import ErrorGroup
+from buildgraph.errors import ErrorGroup, UsageError
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.graph.lower import lower
 from buildgraph.names import Platform
@@ -125,6 +126,22 @@ def test_a_step_for_another_platform_takes_no_part():
         + '[image.i]\non = ["here"]\n'
     )
     assert "step:there" not in made.steps
+
+
+def test_groups_leave_out_a_step_for_another_platform_and_who_names_it_is_told():
+    made = graph(
+        '[group.all]\ntargets = ["here", "there"]\n'
+        + run("here", "box")
+        + run("there", "here", more='platforms = ["linux/arm64"]\n')
+    )
+    assert choose(made, ["all"]) == ("step:here",)
+    assert made.needed(choose(made, ["all"])) == ("base:box", "step:here")
+    check_rebuild(made, ["there"])
+    for name in ("there", "step:there", "the*"):
+        with pytest.raises(UsageError, match="step there takes no part") as caught:
+            choose(made, [name])
+        assert caught.value.code == "step-platform"
+        assert "arm64" in caught.value.where.excerpt
 
 
 def test_checks_may_stand_on_the_image_that_they_check():

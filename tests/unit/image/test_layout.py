@@ -191,10 +191,10 @@ def test_index_by_platform():
     root = Descriptor(Index(()).media_type, store.add(index), len(index))
     assert load_image(store.open, [root], ARM, "x").config.platform == ARM
     assert load_image(store.open, [root], AMD, "x").config.platform == AMD
-    with pytest.raises(ContentError, match="linux/amd64, linux/arm64") as caught:
+    with pytest.raises(UsageError, match="linux/amd64, linux/arm64") as caught:
         load_image(store.open, [root], Platform("linux", "s390x"), "x")
     assert caught.value.code == "no-platform"
-    with pytest.raises(ContentError, match="several platforms"):
+    with pytest.raises(UsageError, match="several platforms"):
         load_image(store.open, [root], None, "x")
 
 
@@ -212,7 +212,7 @@ def test_a_variant_is_preferred_when_it_fits_exactly():
 def test_an_image_for_another_platform_is_refused():
     source = image(config=Config.empty(ARM))
     bare = replace(source.descriptor, platform=None)
-    with pytest.raises(ContentError, match="no image for linux/amd64, only for linux/arm64"):
+    with pytest.raises(UsageError, match="no image for linux/amd64, only for linux/arm64"):
         load_image(source.open_blob, [bare], AMD, "x")
 
 
