@@ -6,6 +6,7 @@ StepKeys of the inputs it yields the StepKey, known before anything runs; with t
 ActionKey. A copy or write step's content is its *recipe*, so its key is that of the tree which it lays down.
 """
 
+import re
 from collections.abc import Mapping
 
 from buildgraph.digest import Digest, Document, key_of
@@ -122,7 +123,7 @@ def _fetch(step: FetchStep, version: str) -> dict[str, Document]:
     """What is checked is the same wherever it comes from."""
     source: dict[str, Document] = {"checksum": step.checksum}
     if not step.checksum:
-        source = {"url": step.url, "version": version}
+        source = {"url": _public(step.url), "version": version}
     return {"kind": "fetch", "schema": SCHEMAS["fetch"], "name": step.name, **source}
 
 
@@ -132,9 +133,15 @@ def _git(step: GitStep, commit: str) -> dict[str, Document]:
         "schema": SCHEMAS["git"],
         "commit": commit,
         "subdir": step.subdir,
-        "keep": [step.url] if step.keep_git_dir else None,
-        "submodules": step.url if step.submodules else None,
+        "keep": [_public(step.url)] if step.keep_git_dir else None,
+        "submodules": _public(step.url) if step.submodules else None,
     }
+
+
+def _public(url: str) -> str:
+    """Documents are kept and handed on: without a password, and for http without the user, which may be a token."""
+    url = re.sub(r"^(https?://)[^/@\s]*@", r"\1", url)
+    return re.sub(r"^(\w+://[^/@:\s]+):[^/@\s]*@", r"\1@", url)
 
 
 def _docker_copy(step: DockerCopyStep, inputs: Inputs) -> dict[str, Document]:

@@ -236,5 +236,21 @@ def test_a_selection_is_keyed_by_its_files_however_it_was_written():
     assert key(document(one, three)) != key(document(one, inputs))
 
 
+@pytest.mark.parametrize(
+    ("secret", "public"),
+    [
+        ("https://me:s3cret@h.example/a.git", "https://h.example/a.git"),
+        ("https://s3cret@h.example/a.git", "https://h.example/a.git"),
+        ("http://me:s3:cret@h.example:8080/a@b.git", "http://h.example:8080/a@b.git"),
+        ("ssh://git:s3cret@h.example/a.git", "ssh://git@h.example/a.git"),
+    ],
+)
+def test_no_credential_is_in_a_document(secret, public):
+    for step in (GIT_WHOLE, FETCH):
+        made = document(replace(step, url=secret), INPUTS)
+        assert "s3" not in json.dumps(made)
+        assert made == document(replace(step, url=public), INPUTS)
+
+
 def test_commands_that_see_another_machine_have_other_keys():
     assert SANDBOX_PROFILE == profile.VERSION
