@@ -49,13 +49,15 @@ _REMOTE: Final = ("http://", "https://", "git://", "git@", "ssh://")
 
 @dataclass(slots=True)
 class _State:
-    """``whole``: every variable is known, because the base's config is."""
+    """``whole``: every variable is known, because the base's config is; else ``guessed`` are those whose values hang on
+    what is not."""
 
     variables: dict[str, str]
     whole: bool
     declared: set[str] = field(default_factory=set)
     shell: bool = False
     workdir: bool = False
+    guessed: set[str] = field(default_factory=set)
 
 
 class StageCheck:
@@ -98,9 +100,10 @@ class StageCheck:
             return self._states.pop(at)
         base = self._states.get(at)
         if base:
-            self._stages.budget.spend(len(base.variables) + len(base.declared))
+            self._stages.budget.spend(len(base.variables) + len(base.declared) + len(base.guessed))
             variables, declared = dict(base.variables), set(base.declared)
-            return _State(variables, base.whole, declared, base.shell, base.workdir)
+            guessed = set(base.guessed)
+            return _State(variables, base.whole, declared, base.shell, base.workdir, guessed)
         config = self._configs.get(node.base_name)
         variables = {"PATH": DEFAULT_PATH} | (config.environment if config else {})
         whole = config is not None or not node.from_image
@@ -122,7 +125,9 @@ class StageCheck:
             case Env() | Label():
                 self._check_pairs(each, found, words)
                 if isinstance(each, Env):
-                    self._state.variables.update(zip(words[::2], words[1::2], strict=True))
+                    values = [self._is_sure(pair.value or "") for pair in each.pairs]
+                    for name, value, sure in zip(words[::2], words[1::2], values, strict=True):
+                        self._assign(name, value, sure=sure)
             case Arg():
                 self._check_arg(each, found)
             case Cmd(command=command) | Entrypoint(command=command):
@@ -133,21 +138,34 @@ class StageCheck:
                 self._check_once(each)
             case Shell():
                 self._state.shell = True
-            case Workdir():
-                if not self._state.workdir and not words[0].startswith("/"):
+            case Workdir(path=path):
+                relative = not words[0].startswith("/") and self._is_sure(path)
+                if relative and not self._state.workdir:
                     found.tell(rules.WORKDIR_RELATIVE_PATH, words[0])
                 self._state.workdir = True
             case Copy(origin="") | Add():
                 self._check_sources(each, found, words)
             case Expose():
                 self._check_ports(each, found)
-            case Stopsignal():
+            case Stopsignal(signal=signal) if self._is_sure(signal):
                 check_signal(words[0])
             case Run(mounts=mounts):
                 for flag in mounts:
-                    read_mount(flag, self._plain)
+                    if all(self._is_sure(option.value or "") for option in flag.options):
+                        read_mount(flag, self._plain)
             case _:
                 pass
+
+    def _is_sure(self, word: str) -> bool:
+        """Whether it hangs on no variable that only the base's config could tell."""
+        if self._state.whole:
+            return True
+        made = expansion(word, self._state.variables, self._stages.file.escape)
+        return not made.unset and not made.used & self._state.guessed
+
+    def _assign(self, name: str, value: str, *, sure: bool) -> None:
+        self._state.variables[name] = value
+        (self._state.guessed.discard if sure else self._state.guessed.add)(name)
 
     def _word(self, found: "_Told", word: str | Heredoc) -> str:
         escape, variables = self._stages.file.escape, self._state.variables
@@ -175,13 +193,13 @@ class StageCheck:
         given, known = self._stages.options.args, self._stages.arguments
         for pair in arg.pairs:
             _check_secret("ARG", pair.name, found)
-            value = given.get(pair.name)
+            value, sure = given.get(pair.name), True
             if value is None and pair.default is not None:
-                value = self._word(found, pair.default)
+                value, sure = self._word(found, pair.default), self._is_sure(pair.default)
             elif value is None:
                 value = known.get(pair.name)
             if value is not None and pair.name not in NO_VARIABLES:
-                self._state.variables[pair.name] = value
+                self._assign(pair.name, value, sure=sure)
             self._state.declared.add(pair.name)
 
     def _check_once(self, each: Written) -> None:
@@ -199,6 +217,8 @@ class StageCheck:
         for source, word in zip(each.sources, words, strict=False):
             if isinstance(source, Heredoc) or (verb == "Add" and word.startswith(_REMOTE)):
                 continue
+            if not self._is_sure(source):
+                continue
             path = normpath(word or ".").lstrip("/") or "."
             if self._all_ignored if path == "." else self._ignore.matches(path):
                 found.tell(rules.COPY_IGNORED_FILE, verb, path)
@@ -210,7 +230,7 @@ class StageCheck:
 
     def _check_ports(self, each: Expose, found: "_Told") -> None:
         escape, variables = self._stages.file.escape, self._state.variables
-        for word in each.ports:
+        for word in filter(self._is_sure, each.ports):
             ports = [
                 each for made in expansion(word, variables, escape).words for each in made.split()
             ]

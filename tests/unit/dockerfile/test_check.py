@@ -229,10 +229,6 @@ def test_bases_of_another_platform():
     ]
 
 
-def test_without_the_bases_config_no_variable_is_undefined():
-    assert told("FROM box\nCOPY $foo .\n", configs={}) == []
-
-
 def test_descriptions_are_checked_where_asked_for():
     text = (
         "# check=experimental=InvalidDefinitionDescription\n# foo this is the foo\nARG foo=bar\n\n# good comment\n\n"
