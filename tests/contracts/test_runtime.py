@@ -359,8 +359,14 @@ class TestBubblewrap(RuntimeContract):
 
     def test_the_environment_is_in_no_process_list(self, bed: Bed) -> None:
         seen: list[str] = []
-        command = bed.command("sh", "-c", "echo up; sleep 0.2", env={"TOKEN": "hunter2"})
-        bed.runtime.run(command, lambda _: seen.extend(command_lines()), threading.Event())
+        looked = threading.Event()
+
+        def look(_: bytes) -> None:
+            seen.extend(command_lines())
+            looked.set()
+
+        script = f"echo up; sleep 306.{os.getpid()}"
+        bed.runtime.run(bed.command("sh", "-c", script, env={"TOKEN": "hunter2"}), look, looked)
         assert any("bwrap" in line for line in seen)
         assert not any("hunter2" in line for line in seen)
 

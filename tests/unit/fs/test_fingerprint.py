@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -271,14 +272,23 @@ def test_a_file_that_vanishes_is_an_error(root: Path, file: Path) -> None:
     assert "d/b vanished" in caught.value.message
 
 
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """A device that nobody else has."""
+    ends = os.openpty()
+    yield os.ttyname(ends[1])
+    for end in ends:
+        os.close(end)
+
+
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "link"])
-def test_what_is_no_file_is_never_opened(root: Path, file: Path, kind: str) -> None:
+def test_what_is_no_file_is_never_opened(root: Path, file: Path, terminal: str, kind: str) -> None:
     path = root / "special"
     match kind:
         case "fifo":
             os.mkfifo(path)
         case "device":
-            path = Path("/dev/null")
+            path = Path(terminal)
         case "folder":
             path.mkdir()
         case _:
