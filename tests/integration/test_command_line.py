@@ -214,7 +214,7 @@ def test_check_asks_no_registry(place):
 
 
 def test_a_store_where_no_folder_can_be_is_refused(place):
-    said = place.run("--home", "/proc/nowhere", "images", code=3).stderr
+    said = place.run("--home", "/proc/nowhere", "build", code=3).stderr
     assert "error[store-unusable]" in said
     assert "--home" in said
 
