@@ -1,7 +1,7 @@
 """A workspace as a build sees it: its Buildfile read, its bases opened, its graph made, and what all that rests on."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,14 +95,8 @@ def open_workspace(
         return open_docker_workspace(
             request, request.docker, store, access, observer, undo, want=want, keep=not resolve
         )
-    file = find(request.directory, request.file).absolute()
+    file, facts = _found(request)
     root = file.parent
-    facts = Facts(os.fsencode(root))
-    if request.file is None:
-        for candidate in candidates(request.directory):
-            if candidate == file:
-                break
-            facts.missing(os.fsencode(candidate))
     source = Buildfile(request, file, facts, observer)
     first = source.read(request.platforms[0] if request.platforms else None)
     lock = _lock(facts)
@@ -111,22 +105,11 @@ def open_workspace(
     sidecar = Sidecar(root, writable=not resolve and not request.frozen)
     images = BaseImages(store, sidecar, access)
 
-    asked = request.platforms or first.workspace.platforms or (first.workspace.platform,)
-    parts = parts_for(first, request)
-    openers = list[BaseOpener]()
-
     def opener_for(platform: Platform) -> BaseOpener:
         local = LocalBases(root, platform, store, cache, facts, undo)
-        openers.append(BaseOpener(platform, local, images, access))
-        return openers[-1]
+        return BaseOpener(platform, local, images, access)
 
-    def read(platform: Platform) -> Model:
-        model = first if platform == first.workspace.platform else source.read(platform)
-        several = len(asked) > 1 or bool(parts)
-        return source.converted(model, opener_for(platform), lock, want, several=several)
-
-    model = model_for(asked, Platform.of_machine(os.uname().machine), read, parts)
-    opener = openers[0] if len(openers) == 1 else opener_for(asked[0])
+    model, opener = _read(request, source, first, lock, opener_for, want)
     wanted = _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
     graph = graph_of(model, bases, lock)
@@ -144,6 +127,41 @@ def open_workspace(
         cache,
         sidecar,
     )
+
+
+def _found(request: Request) -> tuple[Path, Facts]:
+    """The Buildfile, and that there was none where it was looked for first."""
+    file = find(request.directory, request.file).absolute()
+    facts = Facts(os.fsencode(file.parent))
+    if request.file is None:
+        for candidate in candidates(request.directory):
+            if candidate == file:
+                break
+            facts.missing(os.fsencode(candidate))
+    return file, facts
+
+
+def _read(
+    request: Request,
+    source: Buildfile,
+    first: Model,
+    lock: Lock,
+    opener_for: Callable[[Platform], BaseOpener],
+    want: Want,
+) -> tuple[Model, BaseOpener]:
+    """The model for all platforms that are asked for, and who opens its bases; ``first`` is that of one of them."""
+    asked = request.platforms or first.workspace.platforms or (first.workspace.platform,)
+    parts = parts_for(first, request)
+    several = len(asked) > 1 or bool(parts)
+    openers = list[BaseOpener]()
+
+    def read(platform: Platform) -> Model:
+        model = first if platform == first.workspace.platform else source.read(platform)
+        openers.append(opener_for(platform))
+        return source.converted(model, openers[-1], lock, want, several=several)
+
+    model = model_for(asked, Platform.of_machine(os.uname().machine), read, parts)
+    return model, openers[0] if len(openers) == 1 else opener_for(asked[0])
 
 
 def relocked(workspace: Workspace, lock: Lock) -> Workspace:
