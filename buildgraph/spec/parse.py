@@ -7,7 +7,7 @@ can follow. Time is linear in the size.
 import re
 from typing import Any
 
-from buildgraph.errors import Location, UsageError
+from buildgraph.errors import ErrorGroup, Location, UsageError
 from buildgraph.spec.position import Positions
 
 LARGEST = 16 * 1024 * 1024
@@ -27,7 +27,8 @@ _HINTS = (
     ("Invalid value", 'strings need quotes: key = "value"'),
     ("Invalid statement", "write [table] or key = value"),
     ("Unescaped '\\'", "write '…' for text without escapes, or \\\\ for a backslash"),
-    ("Illegal character", "a string that spans lines is written with three quotes"),
+    ("Illegal character '\\n'", "a string that spans lines is written with three quotes"),
+    ("Illegal character", "take the control character out, or write it as an escape: \\u001b"),
     ("Unclosed array", "the array lacks its ]"),
     ("Unclosed inline table", "the table lacks its }"),
     ("Expected newline or end", "one statement a line; is a quote or a comma missing?"),
@@ -64,6 +65,7 @@ def parse(file: str, content: bytes) -> tuple[dict[str, Any], Positions]:
 
 def _refuse_nul(document: dict[str, Any], positions: Positions) -> None:
     """No path, command or variable can hold a NUL character; what is written into a file can."""
+    found = []
     pending: list[tuple[tuple[str | int, ...], object]] = [((), document)]
     while pending:
         path, value = pending.pop()
@@ -74,12 +76,16 @@ def _refuse_nul(document: dict[str, Any], positions: Positions) -> None:
         written = path[2:3] == ("write",) and path[4:] in ((), ("text",))
         named = bool(path) and isinstance(path[-1], str) and "\0" in path[-1]
         if named or (isinstance(value, str) and "\0" in value and not written):
-            raise UsageError(
+            error = UsageError(
                 "nul-character",
                 "a NUL character can be in no path, command or variable",
                 hint="only the text of a written file may hold one",
                 where=positions.location(path),
             )
+            found.append((positions.location(path).line, error))
+    if found:
+        errors = [error for _, error in sorted(found, key=lambda each: each[0])]
+        raise ErrorGroup(errors) if len(errors) > 1 else errors[0]
 
 
 def _decode(file: str, content: bytes) -> str:

@@ -93,7 +93,7 @@ class Reading:
             problems.add(
                 "no-version", "the file does not say its version", hint="begin with: buildfile = 1"
             )
-        elif version is not VERSION and (version != VERSION or isinstance(version, bool)):
+        elif type(version) is not int or version != VERSION:
             problems.add(
                 "bad-version",
                 f"buildfile = {version!r} is not known",

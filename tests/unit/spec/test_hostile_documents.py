@@ -201,6 +201,25 @@ def test_no_path_command_or_variable_holds_a_nul_character(text):
     assert caught.value.where.line == 2
 
 
+def test_every_nul_character_is_told_in_the_order_of_the_file():
+    text = '[step.s]\nworkdir = "/\\u0000"\nrun = "\\u0000"\nenv = { A = "\\u0000" }'
+    with pytest.raises(ErrorGroup) as caught:
+        parse("Buildfile.toml", text.encode())
+    assert [error.where.line for error in caught.value.errors] == [2, 3, 4]
+
+
+def test_a_character_that_may_not_stand_in_toml_is_no_unclosed_string():
+    with pytest.raises(UsageError) as caught:
+        parse("Buildfile.toml", b'a = "\x1b"')
+    assert "control character" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", ["1.0", "true", '"1"', "2", "[1]"])
+def test_the_version_is_the_number_one(version):
+    [told] = mistakes("", head=f"buildfile = {version}\n")
+    assert told.startswith("bad-version: ")
+
+
 def test_a_written_file_may_hold_one():
     text = b'[step.s]\nwrite = { "/a" = "\\u0000", "/b" = { text = "\\u0000" } }'
     document, _ = parse("Buildfile.toml", text)
