@@ -28,14 +28,13 @@ def shipment(
     wanted = [descriptor.digest for descriptor, _ in content.configs]
     wanted += [layer.digest for layer in content.layers]
     seen = remote.near(repository.name, wanted)
-    blobs = [
-        Blob(descriptor, partial(io.BytesIO, document), seen[descriptor.digest])
-        for descriptor, document in content.configs
-    ]
-    blobs += [
-        Blob(layer, _opener(remote, content, layer), (*paths, *seen[layer.digest]))
-        for layer in content.layers
-    ]
+
+    def blob(of: Descriptor, opener: Callable[[], BinaryIO], *others: str) -> Blob:
+        known = seen[of.digest]
+        return Blob(of, opener, (*known, *others), seen=bool(known))
+
+    blobs = [blob(one, partial(io.BytesIO, document)) for one, document in content.configs]
+    blobs += [blob(one, _opener(remote, content, one), *paths) for one in content.layers]
     return Shipment(
         target, repository, content.root, tuple(content.manifests), tuple(blobs), tuple(tags)
     )

@@ -152,7 +152,7 @@ def _choose(choices: Iterable[Descriptor], platform: Platform | None, name: str)
     raise UsageError(
         "several-platforms",
         f"{name} is for several platforms: {known or 'they are not named'}",
-        hint="say which with platform",
+        hint="say which with --platform, or with platform in the Buildfile",
     )
 
 

@@ -126,7 +126,7 @@ class Endpoints:
         try:
             self._transport.exchange(Request("GET", secure.at("/v2/"), "")).close()
         except CutError as error:
-            return error.untrusted
+            return error.untrusted or error.nameless
         return True
 
 

@@ -31,7 +31,7 @@ class CutError(Exception):
     """No usable answer: the connection was refused, cut, silent, or spoke no HTTP. Told as a RegistryError in the end.
 
     ``permanent``: trying again is useless. ``untrusted``: because of the host's certificate, so it does speak TLS.
-    ``slow``: it cost a whole timeout. ``reached``: not while connecting.
+    ``nameless``: because of ours. ``slow``: it cost a whole timeout. ``reached``: not while connecting.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class CutError(Exception):
         *,
         permanent: bool = False,
         untrusted: bool = False,
+        nameless: bool = False,
         slow: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.permanent = permanent or untrusted
+        self.permanent = permanent or untrusted or nameless
         self.untrusted = untrusted
+        self.nameless = nameless
         self.slow = slow
         self.reached = True
 
@@ -65,6 +67,13 @@ def refusal(
 
 def unreachable(host: str, cut: CutError, *, answered: bool) -> RegistryError:
     """``answered``: the host had answered something before."""
+    if cut.nameless:
+        return RegistryError(
+            "registry-tls",
+            f"{host} refuses the connection: {one_line(cut.reason)}",
+            hint=f"name yours in `client-cert` and `client-key` of "
+            f'[registry."{host}"] in config.toml, or put client.cert and client.key into certs.d/{host}/',
+        )
     if cut.permanent and cut.reached:
         return RegistryError(
             "registry-tls",

@@ -33,11 +33,13 @@ _LOST: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """``near``: other repositories of the same registry that may have it, to be mounted from."""
+    """``near``: other repositories of the same registry that may have it, to be mounted from; the first of them was
+    ``seen`` to have it."""
 
     descriptor: Descriptor
     open: Callable[[], BinaryIO]
     near: tuple[str, ...] = ()
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,13 @@ class Release:
         self._check()
         (one, blob), *others = places
         repository = one.shipment.repository
-        how = repository.upload(blob.descriptor, blob.open, blob.near, unlikely=self._is_new(one))
+        unlikely = blob.seen and self._is_new(one)
+        how = repository.upload(blob.descriptor, blob.open, blob.near, unlikely=unlikely)
         with self._counting:
             one.uploaded += blob.descriptor.size if how == "uploaded" else 0
             one.mounted += blob.descriptor.size if how == "mounted" else 0
         _, _, path = repository.name.partition("/")
-        return (((two, replace(copy, near=(path, *copy.near))),) for two, copy in others)
+        return (((two, replace(copy, near=(path, *copy.near), seen=True)),) for two, copy in others)
 
     def _is_new(self, one: Shipped) -> bool:
         """Whether none of its tags was there: then most likely its repository is new, and has nothing."""

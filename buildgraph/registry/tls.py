@@ -2,12 +2,23 @@
 
 import os
 import ssl
-from typing import cast
+from typing import Final, cast
 
 from buildgraph.errors import UsageError
 from buildgraph.registry.failure import CutError
 from buildgraph.registry.message import Wire
 from buildgraph.registry.settings import HostSettings
+
+_WANTS_CERTIFICATE: Final = frozenset(
+    (
+        "SSLV3_ALERT_BAD_CERTIFICATE",  # what Go's servers say of none
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    )
+)
+"""Alerts of the other side, after this one has found nothing wrong with it."""
 
 
 def trusting(host: HostSettings, authority: str) -> ssl.SSLContext:
@@ -36,6 +47,10 @@ def told(error: OSError) -> CutError:
     match error:
         case ssl.SSLCertVerificationError():
             return CutError(f"its certificate is refused: {error.verify_message}", untrusted=True)
+        case ssl.SSLError(reason=str(reason)) if reason in _WANTS_CERTIFICATE:
+            why = reason.lower().replace("_", " ").partition("alert ")[2]
+            told = f"it wants to know by a certificate who this machine is: {why}"
+            return CutError(told, nameless=True)
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return CutError("it closed the connection")
         case _:

@@ -1,5 +1,6 @@
 """How the client behaves towards odd but honest registries: how long it waits, what it shows, how it goes on."""
 
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -215,6 +216,90 @@ def test_a_registry_of_http_1_0(tmp_path):
     with Old() as old, registries() as client:
         push(client.repository(at(old.host)), IMAGE)
         assert pull(client.repository(at(old.host)))[0] == IMAGE.descriptor.digest
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "POST"])
+def test_a_connection_that_is_closed_as_it_is_used_again_costs_no_try(bad, method):
+    """The race of every kept connection; seen by the client only after it has asked."""
+    asked: dict[tuple[str, int], int] = {}
+
+    def take(exchange, _asked):
+        before = asked.setdefault(exchange.client_address, 0)
+        asked[exchange.client_address] = before + 1
+        if not before or exchange.command != method:
+            return False
+        exchange.cut()
+        return True
+
+    bad.modes.insert(0, take)
+    clock = Clock()
+    with registries(clock=clock) as client:
+        push(client.repository(at(bad.host, "shop/race")), IMAGE)
+        assert pull(client.repository(at(bad.host, "shop/race")))[0] == IMAGE.descriptor.digest
+    assert len(bad.clients) > 1
+    assert clock.slept == []
+
+
+def test_a_manifest_that_is_compressed_on_the_way_is_refused(bad):
+    def take(exchange, asked):
+        if asked.kind != "manifest":
+            return False
+        content = gzip.compress(IMAGE.manifest_bytes)
+        kind = {"Content-Type": IMAGE.descriptor.media_type, "Content-Encoding": "gzip"}
+        exchange.answer(200, content, kind)
+        return True
+
+    bad.modes.insert(0, take)
+    with registries() as client, pytest.raises(ContentError):
+        client.repository(at(bad.host)).manifest("1")
+    assert all(s.headers["Accept-Encoding"] == "identity" for s in bad.seen)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<>; rel=next",
+        "<file:///etc/passwd>; rel=next",
+        "<//other.example/v2/>; rel=next",
+        "<http://[::1/x>; rel=next",
+        "<?n=1>; rel=next, " * 2000,
+        "nonsense",
+    ],
+)
+def test_hostile_links_end_a_list_or_are_refused(bad, link):
+    def take(exchange, asked):
+        exchange.answer(200, b'{"name": "x", "tags": ["a"]}', {"Link": link})
+        return True
+
+    bad.modes.insert(0, take)
+    with registries() as client:
+        try:
+            found = list(client.repository(at(bad.host)).tags())
+        except RegistryError as error:
+            assert error.code in {"registry-location", "registry-pages"}  # noqa: PT017
+        else:
+            assert found == ["a"]
+    assert len(bad.seen) < 5
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"tags": [' + b"[" * 100_000,
+        b'{"tags": ["a"], "n": ' + b"9" * 100_000 + b"}",
+        b'{"tags": [1, {}, null]}',
+        b'{"tags": "' + b"x" * (5 << 20) + b'"}',
+        b"[" + b"0," * 1_000_000 + b"0]",
+    ],
+)
+def test_a_list_of_tags_that_is_a_bomb_is_refused(bad, document):
+    def take(exchange, asked):
+        exchange.answer(200, document)
+        return True
+
+    bad.modes.insert(0, take)
+    with registries() as client, pytest.raises(ContentError):
+        list(client.repository(at(bad.host)).tags())
 
 
 def test_connections_are_kept(bad):
