@@ -147,7 +147,7 @@ class Platform:
         return _UNAMES.get(self.arch, self.arch)
 
 
-_LABEL = re.compile(rf"@(?:{'|'.join(sorted(SYSTEMS))})/[a-z0-9/]+$")
+_LABEL = rf"@(?:{'|'.join(sorted(SYSTEMS))})/[a-z0-9/]+$"
 
 
 def labelled(name: str, platform: Platform) -> str:
@@ -157,4 +157,4 @@ def labelled(name: str, platform: Platform) -> str:
 
 def unlabelled(name: str) -> str:
     """The name as it was written."""
-    return _LABEL.sub("", name)
+    return re.sub(_LABEL, "", name)

@@ -1,8 +1,8 @@
 """Values: classes that are their fields, at a tenth of what the standard library's dataclasses cost a start.
 
 ``dataclasses`` writes and compiles six methods for every class when it is imported, which was a quarter of a whole
-build's own time. Here a class gets its slots and small shared methods at once, and its ``__init__`` when the first
-instance is made; most commands make instances of a tenth of the classes that they import.
+build's own time. Here a class gets its slots and small shared methods at once, and an ``__init__`` of its own once it
+has some instances; most commands make any of a tenth of the classes that they import, and of most of these a few.
 
 What is written means what it means there, and type checkers are told so: ``dataclass`` with ``frozen``, ``slots`` and
 ``order``, ``field`` with ``default``, ``default_factory`` and ``compare``, ``__post_init__``, ``replace``. There is no
@@ -68,7 +68,13 @@ def _made(cls: type, *, frozen: bool, slots: bool, order: bool) -> type:
     if order:
         given |= {f"__{name}__": _compare(key, getattr(operator, name)) for name in _ORDER}
 
+    count = 0
+
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes the class's
+        nonlocal count
+        count += 1
+        if count <= _FEW and _assigned(self, fields, args, kwargs, frozen=frozen):
+            return
         made.__init__ = init = _init(made, fields, frozen=frozen, slots=slots)  # type: ignore[misc]
         init(self, *args, **kwargs)
 
@@ -80,6 +86,39 @@ def _made(cls: type, *, frozen: bool, slots: bool, order: bool) -> type:
             namespace[name] = method
     made = _recreated(cls, namespace, names if slots else None)
     return made
+
+
+_FEW: Final = 16
+"""To compile an ``__init__`` takes as long as to make about so many instances without one of their own."""
+
+
+def _assigned(
+    made: Any,
+    fields: dict[str, _Field],
+    args: tuple[Any, ...],
+    named: dict[str, Any],
+    *,
+    frozen: bool,
+) -> bool:
+    """False, and nothing assigned, for arguments that do not fit: a compiled ``__init__`` says what is wrong."""
+    given = dict(zip(fields, args, strict=False))
+    if len(given) < len(args) or not named.keys() <= fields.keys() - given.keys():
+        return False
+    given |= named
+    for name, described in fields.items():
+        if name not in given:
+            if described.factory is not _ABSENT:
+                given[name] = described.factory()
+            elif described.default is not _ABSENT:
+                given[name] = described.default
+            else:
+                return False
+    assign = object.__setattr__ if frozen else setattr
+    for name, value in given.items():
+        assign(made, name, value)
+    if hasattr(made, "__post_init__"):
+        made.__post_init__()
+    return True
 
 
 def _recreated(cls: type, namespace: dict[str, Any], slots: tuple[str, ...] | None) -> type:

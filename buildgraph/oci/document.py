@@ -21,7 +21,7 @@ LARGEST: Final = 4 << 20
 _DEEPEST: Final = 64
 _LARGEST_NUMBER: Final = (1 << 63) - 1
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # never backtracks, whatever is unclosed
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES: Final = "[\ud800-\udfff]"
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -65,7 +65,7 @@ def encode(value: Json) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return _SURROGATES.sub("\ufffd", text).encode()
+        return re.sub(_SURROGATES, "\ufffd", text).encode()
 
 
 def ordered(value: Mapping[str, Json]) -> dict[str, Json]:

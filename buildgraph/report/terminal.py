@@ -10,7 +10,7 @@ from typing import Literal, TextIO, assert_never
 
 from buildgraph.errors import BuildgraphError, ErrorGroup
 from buildgraph.events import Event
-from buildgraph.report import jsonl, recap, words
+from buildgraph.report import recap, words
 
 Progress = Literal["auto", "tty", "plain", "json", "quiet"]
 
@@ -27,6 +27,8 @@ class Watch:
         self._show(event)
 
     def unchanged(self) -> dict[str, bytes]:
+        from buildgraph.report import jsonl
+
         finished, images, pushed = self.recap.unchanged()
 
         def text(*, styled: bool) -> bytes:
@@ -62,6 +64,8 @@ class Terminal:
 
     def fail(self, error: BuildgraphError, progress: Progress, *, styled: bool) -> None:
         if progress == "json":
+            from buildgraph.report import jsonl
+
             self._write(*jsonl.error_lines(error, time.time()))
         else:
             self._write(render(error, styled=styled))
@@ -89,6 +93,8 @@ class Terminal:
 
                 return contextlib.nullcontext(Plain(self._stream, styled=styled, verbose=verbose))
             case "json":
+                from buildgraph.report import jsonl
+
                 return contextlib.nullcontext(jsonl.Lines(self._stream))
             case "quiet":
                 return contextlib.nullcontext(_ignore)

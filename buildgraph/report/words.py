@@ -8,7 +8,7 @@ WORTH_SHOWING = 1_000_000
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
-_CONTROL = re.compile(
+_CONTROL = (  # compiled by its first use
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI sequences, colours among them
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC sequences (titles, links)
     r"|\x1b[ -/]*[0-~]?"
@@ -47,4 +47,4 @@ def paint(text: str, style: str, *, on: bool) -> str:
 def clean(line: str) -> str:
     """A line of a command's output without what would move the cursor; of a progress bar, its last state."""
     shown = line.rstrip("\r")
-    return _CONTROL.sub("", shown.rpartition("\r")[2]).replace("\t", "    ")
+    return re.sub(_CONTROL, "", shown.rpartition("\r")[2]).replace("\t", "    ")

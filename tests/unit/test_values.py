@@ -87,6 +87,38 @@ def test_a_wrong_number_of_arguments_is_refused_at_the_first_and_at_every_instan
     assert Fresh(1).y == 1
 
 
+@pytest.mark.parametrize(
+    "named", [{"z": 1}, {"x": 1, "z": 1}, {"y": 1}], ids=["unknown", "one unknown", "one missing"]
+)
+def test_wrong_names_are_refused_at_the_first_instance(named: dict[str, int]) -> None:
+    @values.dataclass(frozen=True, slots=True)
+    class Fresh:
+        x: int
+        y: int = 1
+
+    with pytest.raises(TypeError, match=r"Fresh\.__init__"):
+        Fresh(**named)
+    with pytest.raises(TypeError, match=r"Fresh\.__init__.* multiple values for argument 'x'"):
+        Fresh(1, x=1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("slots", [True, False])
+def test_the_many_are_made_as_the_first(*, frozen: bool, slots: bool) -> None:
+    @values.dataclass(frozen=frozen, slots=slots)
+    class Fresh:
+        x: int
+        y: list[int] = values.field(default_factory=list)
+        z: str = "z"
+
+        def __post_init__(self) -> None:
+            self.y.append(self.x)
+
+    many = [Fresh(number) for number in range(50)]
+    assert [(one.x, one.y, one.z) for one in many] == [(n, [n], "z") for n in range(50)]
+    assert [Fresh(7, [], z="z") for _ in range(50)] == [many[7]] * 50
+
+
 def test_a_frozen_value_stays_as_it_is() -> None:
     for value in (Point(1), Open("a")):
         with pytest.raises(dataclasses.FrozenInstanceError):
