@@ -11,7 +11,8 @@ from struct import iter_unpack, pack, unpack_from
 from buildgraph.fs.rows import SIZE, is_racy, moment, prove, row_of, rows, wrap
 
 _BLOCK = 4096
-_WORTH_A_FORK = 16_384
+_WORTH_A_FORK = 4_096
+"""Paths: a second process costs as much as to look at 800."""
 _KILL = 9
 _MOST_PROOFS = 512
 _MOST_BYTES = 1 << 26
