@@ -10,7 +10,8 @@ from struct import iter_unpack, pack, unpack_from
 
 from buildgraph.fs.rows import SIZE, is_racy, moment, prove, row_of, rows, wrap
 
-_BLOCK = 4096
+_BLOCK = 512
+"""Paths: the numbers of so many are made again in the same memory, instead of page after page of new."""
 _WORTH_A_FORK = 4_096
 """Paths: a second process costs as much as to look at 800."""
 _KILL = 9
