@@ -235,6 +235,10 @@ class RunOp:
             )
         if step.outputs == ():  # it is run for what it says, not for what it leaves
             items = ()
+        for secret, files in self._secrets.left_in(step, items):
+            name = step.id.partition(":")[2]
+            said = f"{step.where}: {name} wrote the secret {secret} into its layer: {files}"
+            self._observe(Warned("secret-in-layer", said))
         codec = self._stacks.codecs.get(step.id)
         temp = self._store.blobs.temp() if codec is not None else None
         packed = self._stacks.pack(items, codec=codec, blob=temp)

@@ -160,3 +160,34 @@ def test_another_value_is_no_change_and_a_killed_build_leaves_none(ws, program):
     os.unlink(ws.folder.parent / "two")
     assert program.build("i").ran == set()
     assert "error[secret-missing]" in program.run("build", "i", "--no-cache", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("cp /run/one /etc/token; echo x > /etc/other", "/etc/token"),
+        ("head -c 1048570 /dev/zero > /big; echo $ONE >> /big; cp /big /big2", "/big and 1 more"),
+        ("cp /root/.two /copy", "two into its layer: /copy"),
+        ("ln -s /run/one /link; printf %s $ONE | tr a-z b-za > /turned; mkdir /t", ""),
+        ("cp /run/one /f; rm /f", ""),
+    ],
+)
+def test_a_secret_that_the_command_keeps_is_told(ws, program, command, found):
+    """By its name and the file's, never by its value."""
+    begin, end = BUILDFILE.index("run = "), BUILDFILE.index("[image.i]")
+    ws.buildfile(f"{BUILDFILE[:begin]}run = '''{command}'''\n{BUILDFILE[end:]}")
+    said = program.run("build", "i").stderr
+    assert ("warning[secret-in-layer]" in said) == bool(found)
+    assert found in said
+    assert SECRET not in said
+    assert "first-line" not in said
+    assert "secret-in-layer" not in program.run("build", "i").stderr
+
+
+def test_a_short_secret_is_not_looked_for(ws, program):
+    ws.buildfile(
+        '[secret.one]\nenv = "TOKEN"\n[step.use]\non = ["box"]\n'
+        'mounts = [{ secret = "one", env = "ONE" }]\nrun = "echo $ONE > /kept"\n[image.i]\non = ["use"]\n'
+    )
+    program.environ["TOKEN"] = "1234567"
+    assert "secret-in-layer" not in program.run("build", "i").stderr
