@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final, Literal
 
 from buildgraph.build.dockerbases import DockerBases
 from buildgraph.build.dockerinput import DockerInput, open_input
@@ -23,13 +24,15 @@ from buildgraph.build.request import DockerRequest, Request
 from buildgraph.dockerfile.convert import Converted, Known, convert
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.rewrite.buildfile import Place, buildfile
+from buildgraph.dockerfile.rewrite.folders import Listed
 from buildgraph.dockerfile.rewrite.ignore import read
-from buildgraph.dockerfile.rewrite.place import GIT_MODES, Context, Named
-from buildgraph.errors import UsageError
+from buildgraph.dockerfile.rewrite.place import Context, Inside, Named
+from buildgraph.errors import ContentError, UsageError
 from buildgraph.events import Event
 from buildgraph.execute.archives import is_archive
 from buildgraph.execute.sources import ContextView, named
 from buildgraph.fs import tree
+from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.dockercontext import DockerContext
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
@@ -41,8 +44,11 @@ from buildgraph.store.local import LocalStore
 from buildgraph.store.reading import reading
 from buildgraph.values import dataclass, replace
 
-_FOLDERS = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE, tree.SYMLINK)
-_MANY = 20
+_FOLDERS = (tree.DIRECTORY, tree.FIXED_DIRECTORY, tree.OPAQUE)
+_KINDS: Final[dict[str, Literal["folder", "link"]]] = {
+    tree.DIRECTORY: "folder",
+    tree.SYMLINK: "link",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
             options.args,
             default_network(),
             options.platform,
-            {r: folders for r, k in configs.items() if (folders := _folders(k.config, store))},
+            {r: has for r, k in configs.items() if (has := _listed(k.config, store))},
         )
         return Rewritten(buildfile(text, found, configs, place), file)
 
@@ -107,16 +113,24 @@ def _converted(
         configs |= {ref: Known(opened[ref.name].config) for ref in found.bases}
 
 
-def _folders(config: Config, store: LocalStore) -> frozenset[str] | None:
-    """Those of a base, and links, which may lead to some; None where a layer of it was never looked at."""
-    found: set[str] = set()
+def _listed(config: Config, store: LocalStore) -> Listed | None:
+    """What a base has; None where a layer of it was never looked at."""
+    folders: set[str] = set()
+    links: set[str] = set()
+    owned: set[str] = set()
     for diff_id in config.diff_ids:
         known = store.layers.facts(diff_id)
         listed = store.blobs.read(known.tree) if known is not None else None
         if listed is None:
             return None
-        found |= {f"/{os.fsdecode(e.path)}" for e in tree.decode(listed) if e.kind in _FOLDERS}
-    return frozenset(found)
+        for entry in tree.decode(listed):
+            if entry.kind in _FOLDERS:
+                folders.add(f"/{os.fsdecode(entry.path)}")
+            if (entry.uid, entry.gid) != (0, 0):
+                owned.add(f"/{os.fsdecode(entry.path)}")
+            if entry.kind == tree.SYMLINK:
+                links.add(f"/{os.fsdecode(entry.path)}")
+    return Listed(frozenset(folders), frozenset(links), frozenset(owned))
 
 
 def _context(
@@ -134,31 +148,55 @@ class _Looking:
     def __init__(self, root: Path, context: DockerContext) -> None:
         self._root = os.path.realpath(root)
         self._context = context
+        self._seen: dict[str, tuple[Named, ...] | None] = {}
 
     def __call__(self, pattern: str) -> tuple[Named, ...] | None:
         """What is missing may be there one day."""
+        if pattern not in self._seen:
+            self._seen[pattern] = self._look(pattern)
+        return self._seen[pattern]
+
+    def _look(self, pattern: str) -> tuple[Named, ...] | None:
         try:
             found = named(pattern, ContextView(self._context))
         except UsageError:
             return None
         return tuple(self._named(os.fsdecode(name), os.fsdecode(real)) for name, real in found)
 
-    def _odd(self, folder: bytes) -> tuple[tuple[str, int], ...]:
-        """None where there are many: then nobody meant them."""
-        found = tuple(
-            (os.fsdecode(one.entry.path), one.entry.mode)
-            for one in self._context.below(folder)
-            if one.entry.kind == tree.FILE and one.entry.mode not in GIT_MODES
-        )
-        return found if len(found) <= _MANY else ()
-
     def _named(self, name: str, real: str) -> Named:
         full = os.path.join(self._root, real)
         status = os.lstat(full)
         if stat.S_ISDIR(status.st_mode):
-            return Named(name, real, "folder", odd=self._odd(os.fsencode(real)))
-        archive = False
+            return Named(name, real, "folder", inside=self._inside(os.fsencode(real)))
+        mode = status.st_mode & 0o7777
         if stat.S_ISREG(status.st_mode):
             with open(full, "rb") as stream:
                 archive = is_archive(stream)
-        return Named(name, real, "archive" if archive else "file", status.st_mode & 0o7777)
+            if archive:
+                return Named(name, real, "archive", mode, _held(full))
+        return Named(name, real, "file", mode)
+
+    def _inside(self, folder: bytes) -> tuple[Inside, ...]:
+        return tuple(
+            Inside(os.fsdecode(one.path), _KINDS.get(one.kind, "file"), one.mode)
+            for one, _ in self._context.below(folder)
+            if one.path
+        )
+
+
+def _held(archive: str) -> tuple[Inside, ...]:
+    """What an archive lists; none where it is damaged, which its build will tell."""
+    import tarfile
+
+    found = []
+    try:
+        with (
+            open(archive, "rb") as file,
+            tarfile.open(mode="r|", fileobj=open_decompressor(file)) as tar,
+        ):
+            for member in tar:
+                kind: Literal["folder", "file"] = "folder" if member.isdir() else "file"
+                found.append(Inside(os.path.normpath(member.name), kind, member.mode))
+    except (ContentError, tarfile.TarError):
+        return ()
+    return tuple(found)

@@ -179,7 +179,12 @@ def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
     keep: Callable[[bytes, bool], bool] | None = None
     if files.include or files.exclude:
         keep = Globs.compile(files.include, files.exclude).matches
-    placed = merged.subtree(root, keep)
+    if files.follow:
+        from buildgraph.execute.following import followed
+
+        placed = followed(merged, root, keep)
+    else:
+        placed = [(entry.path, entry, layer) for entry, layer in merged.subtree(root, keep)]
     if not placed and root:
         near = stacks.placed.near(files.stack, root)
         raise UsageError(
@@ -187,13 +192,13 @@ def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
             f"{files.name} has nothing at {files.path}",
             hint=f"there is {near}" if near else "look with `buildgraph build -o type=local`",
         )
-    if keep and root and placed[0][0].kind not in DIRECTORIES:
+    if keep and root and placed[0][1].kind not in DIRECTORIES:
         raise globs_of_a_file(files.path)
     out = []
-    for entry, layer in placed:
-        if entry.path == root and entry.kind == tree.DIRECTORY and not root:
+    for shown, entry, layer in placed:
+        if shown == root and entry.kind == tree.DIRECTORY and not root:
             continue
-        path = entry.path[len(root) :].lstrip(b"/") if root else entry.path
+        path = shown[len(root) :].lstrip(b"/") if root else shown
         link = entry.link
         if entry.kind == tree.HARDLINK:
             link = link[len(root) :].lstrip(b"/") if root else link

@@ -91,7 +91,7 @@ class _Copying:
         entry, origin = match.found[0]
         if self._here:  # two files: what they go to is a folder
             self._into, self._here = True, None
-        elif not self._into:
+        elif not self._into and self._here is None:
             self._here = match.name
         self._made = True
         self._laid.add(self._shape(entry, self._above + match.name), origin, self._step.where)

@@ -108,6 +108,8 @@ def _part(part: CopyPart, inputs: Inputs) -> Document:
     given: dict[str, Document] = {"owner": _owner(part.owner), "mode": _mode(part.mode)}
     if (part.owner is None) != (part.mode is None):
         given["other"] = "below"  # once the other one was not that of a lower directory
+    if part.files.contents:
+        given["contents"] = True  # once the folder that is chosen from brought its own mode
     return {"files": _files(part.files, inputs), "to": part.to, **given}
 
 
@@ -235,12 +237,13 @@ def _files(files: Files, inputs: Inputs) -> Document:
     found = inputs.files.get(files)
     if found is not None or isinstance(files, ContextFiles):
         return found
-    return {
+    chosen: dict[str, Document] = {
         "stack": _stack(files.stack, inputs),
         "path": files.path,
         "include": files.include,
         "exclude": files.exclude,
     }
+    return chosen | ({"follow": True} if files.follow else {})
 
 
 def _stack(stack: Stack, inputs: Inputs) -> Document:

@@ -295,7 +295,8 @@ class _Lowering:
         if source.ref is None:
             return ContextFiles(source.path, source.include, source.exclude, follow, source.context)
         stack = self.step(source.ref).stack
-        return StackFiles(stack, source.path, source.include, source.exclude, str(source.ref))
+        name = str(source.ref)
+        return StackFiles(stack, source.path, source.include, source.exclude, name, follow)
 
     # -- kinds of steps
 

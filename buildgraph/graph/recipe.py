@@ -79,6 +79,12 @@ def of_copy(
     laid = Laid()
     for part in step.parts:
         found, names, above = selected(part.files)
+        if (
+            part.files.contents
+        ):  # the folder itself is no part of it: its copy is a folder like any other
+            found = [
+                one if one.entry.path else one._replace(entry=_new(one.entry)) for one in found
+            ]
         single = (
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
@@ -212,6 +218,12 @@ class Laid:
             todo.append(folder.rpartition(b"/")[0])
 
 
+def _new(entry: Entry) -> Entry:
+    if entry.kind != tree.DIRECTORY:
+        return entry
+    return entry._replace(mode=0o755, uid=0, gid=0, xattrs=(), mtime=None)
+
+
 def _clash(entry: Entry, where: Location) -> UsageError:
     name = printable(entry.path)
     return UsageError(
@@ -248,6 +260,7 @@ class _Shape:
         self._directory = _given(part.mode, part.owner)
         self._git = step.keep_mode is False
         self._keep_time = step.keep_time
+        self._contents = part.files.contents and not single
         to = clean(part.to)
         if single and part.to.endswith("/"):
             name = part.files.path.rstrip("/").rpartition("/")[2]
@@ -275,7 +288,8 @@ class _Shape:
         directory = kind == tree.DIRECTORY
         if self._owner:
             uid, gid = self._owner
-        if kind != tree.SYMLINK and (self._git or self._mode):
+        given = self._git or self._mode
+        if kind != tree.SYMLINK and given and (entry.path or not self._contents):
             if self._git and kind in (tree.FILE, tree.HARDLINK, tree.DIRECTORY):
                 mode = 0o755 if directory or mode & 0o111 else 0o644
             mode = apply_mode(mode, self._mode, directory=directory)

@@ -31,6 +31,11 @@ class ContextFiles:
     follow: bool = False
     context: str = ""
 
+    @property
+    def contents(self) -> bool:
+        """Of a folder of the context it is always its contents that are taken."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class StackFiles:
@@ -41,6 +46,12 @@ class StackFiles:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     name: str = field(default="", compare=False)
+    follow: bool = False
+
+    @property
+    def contents(self) -> bool:
+        """Whether includes choose among what is in a folder; then a copy's destination is no copy of the folder."""
+        return bool(self.include)
 
 
 Files = ContextFiles | StackFiles

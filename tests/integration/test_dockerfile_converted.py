@@ -115,6 +115,44 @@ SAME = {
         ENTRYPOINT ["cat"]
     """,
 }
+SAME |= {
+    "modes of folders and of many files": """
+        FROM box
+        COPY odd /odd/
+        COPY --chmod=g-w odd /less/
+        COPY --parents odd/shared/*.txt /way/
+        RUN --mount=target=/c cp -r /c/odd /bound
+    """,
+    "folders that are there": """
+        FROM box
+        RUN mkdir -p /app/deep && chmod 0700 /app/deep && mkdir -m 0711 /app/kept
+        COPY sub /app
+        COPY --from=box /opt /app
+        COPY empty /new/folder/
+        COPY --exclude=** sub /nothing/left
+    """,
+    "folders of stages": """
+        FROM box AS first
+        RUN mkdir -p /one/two && chmod 0711 /one/two && chown 7:8 /one && echo x > /one/two/x
+        FROM box
+        COPY --from=first /one/ /new
+        COPY --from=first /one/two/ /opt/d
+    """,
+    "links that a wildcard of a stage matches": """
+        FROM box AS first
+        RUN mkdir /w && cd /w && echo 1 > a.so.1 && ln -s a.so.1 a.so && ln -s /etc/passwd b.so
+        FROM scratch
+        COPY --from=first /w/*.so* /lib/
+    """,
+    "working directories of somebody": """
+        FROM box
+        USER 7
+        WORKDIR /opt/d
+        WORKDIR /of/seven
+        USER 7:9
+        WORKDIR /of/seven/more
+    """,
+}
 WHOLE = {
     "parents of an owner": """
         FROM box
@@ -152,7 +190,18 @@ def docker(tmp_path: Path) -> Docker:
     os.symlink("../words.txt", context / "inside/link")
     pack(context / "site.tar.gz", "w:gz", "index.html", "css/main.css")
     pack(context / "packed", "w:xz", "./top", "./new/folder/file")
+    modes_of_their_own(made)
     return made
+
+
+def modes_of_their_own(docker: Docker) -> None:
+    folder = docker.workspace.folder / "ctx"
+    for number in range(30):
+        docker.write(f"odd/shared/{number}.txt", "x", 0o664)
+    docker.write("odd/closed/file", "x", 0o600)
+    for name, mode in (("odd", 0o775), ("odd/shared", 0o2775), ("odd/closed", 0o700)):
+        (folder / name).chmod(mode)
+    (folder / "empty").mkdir()
 
 
 def pack(path: Path, mode: str, *names: str) -> None:
@@ -199,6 +248,37 @@ def test_a_repository_is_copied_and_bound_as_docker_does(docker: Docker) -> None
     docker.write(".git/HEAD", "ref: x\n")
     text = "FROM box\nCOPY . /all/\nCOPY .git /g/\nCOPY .git/HEAD /h\n"
     check(docker, text + "RUN --mount=target=/c cat /c/.git/HEAD > /head\n")
+
+
+REFUSED = {
+    "COPY --from=first /etc/* /x/": "copies what is in each folder there",
+    "COPY --from=first /etc/pass* /x": "becomes that file, or goes into that folder",
+    "ADD --chown=7 site.tar.gz /": "folders over folders",
+    "ADD bin.tar /": "the base has links",
+    "COPY --link words.txt /bin/words": "--link to /bin/words",
+    "COPY --chown=7 words.txt /home/app/": "WORKDIR /home/app",
+    "COPY many /many": "120 files and folders of ctx/many",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_would_become_another_tree_is_refused(docker: Docker, line: str) -> None:
+    context = docker.workspace.folder / "ctx"
+    for number in range(120):
+        docker.write(f"many/{number}", "", 0o607)
+    for number in range(200):
+        docker.write(f"many/usual/{number}", "")
+    for name, folder in (("bin.tar", "bin"), ("site.tar.gz", "css")):
+        with tarfile.open(context / name, "w") as archive:
+            member = tarfile.TarInfo(folder)
+            member.type = tarfile.DIRTYPE
+            archive.addfile(member)
+    docker.write("Dockerfile", f"FROM box AS first\nFROM box\nRUN touch /x\n{line}\n")
+    with pytest.raises(UsageError) as caught:
+        converted(docker)
+    told = caught.value
+    assert (told.code, told.where.line) == ("cannot-convert", 4)
+    assert REFUSED[line] in f"{told.message} {told.hint}"
 
 
 def test_what_cannot_be_said_is_told_at_once(docker: Docker) -> None:

@@ -43,6 +43,13 @@ def converted(docker: Docker) -> Rewritten:
 
 def image(archive: bytes) -> list[str]:
     """What an image runs as, and its layers' trees; a Buildfile's image has no empty ones."""
+    config, layers = opened(archive)
+    shown = [f"{key}: {value}" for key, value in sorted(config.items())]
+    return shown + [line for layer in layers for line in ("layer", *layer)]
+
+
+def opened(archive: bytes) -> tuple[dict[str, object], list[list[str]]]:
+    """The config that commands see, and the trees of layers that are not empty."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
 
         def blob(digest: str) -> bytes:
@@ -53,8 +60,7 @@ def image(archive: bytes) -> list[str]:
         config = json.loads(blob(manifest["config"]["digest"]))["config"]
         config.pop("ArgsEscaped", None)
         layers = [tree(blob(layer["digest"])) for layer in manifest["layers"]]
-        shown = [f"{key}: {value}" for key, value in sorted(config.items())]
-        return shown + [line for layer in layers if layer for line in ("layer", *layer)]
+        return config, [layer for layer in layers if layer]
 
 
 def tree(layer: bytes) -> list[str]:

@@ -46,8 +46,8 @@ class Place:
     args: Mapping[str, str] = field(default_factory=dict)
     network: str = "private"
     platform: Platform = Platform("linux", "amd64")
-    folders: Mapping[m.Ref, frozenset[str]] = field(default_factory=dict)
-    """Those of bases, as far as they are known."""
+    listed: Mapping[m.Ref, stacks.Listed] = field(default_factory=dict)
+    """What bases have, as far as it is known."""
 
 
 def buildfile(
@@ -70,7 +70,7 @@ class _Writer:
         self._named: dict[m.Ref, str] = {}
         self.problems = Problems()
         self._around = Around(place.contexts, self._named, self.problems, self._names.take)
-        self._folders = stacks.Known(found, place.folders)
+        self._folders = stacks.Known(found, place.listed)
         self._configs: dict[m.Ref, Config] = {r: carried(k.config) for r, k in configs.items()}
         """What each reference passes on to what stands on it, in the Buildfile."""
         self._comments = _comments_of(text, place.file)
@@ -198,8 +198,11 @@ class _Writer:
             case m.Workdir():
                 made = [self._workdir(step, step.kind)]
             case m.DockerCopy():
-                made = copies.bodies(step, step.kind, self._around, self._folders.under(ref))
-                self._folders.made(ref, [body.folder for body in made])
+                under = self._folders.under(ref)
+                made = copies.bodies(step, step.kind, self._around, self._folders, under)
+                folders = [folder for body in made for folder in body.folders]
+                owned = any(body.owned for body in made)
+                self._folders.made(ref, folders if made else None, owned=owned)
             case _:
                 raise AssertionError(step.kind)
         tables: list[Table] = []
@@ -219,9 +222,11 @@ class _Writer:
         return [f"{self._place.file}:{step.where.line}: {comment}" for comment in body.comments]
 
     def _workdir(self, step: m.Step, workdir: m.Workdir) -> Body:
+        under = self._folders.under(m.Ref("step", step.name))
+        dirs = copies.workdir(workdir, under)
+        if dirs is not None:
+            return dirs
         user, _, group = workdir.user.partition(":")
-        if user in ("", "root", "0"):
-            return Body({"dirs": {workdir.path: {}}})
         owner = workdir.user
         if user.isdecimal() and not group:  # a command of that user would have another group
             owner = f"{user}:{user}"

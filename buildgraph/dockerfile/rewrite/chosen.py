@@ -3,11 +3,15 @@
 from posixpath import normpath
 
 from buildgraph.dockerfile.rewrite.ignore import Chosen, Rule, below, parts_of, selections
-from buildgraph.dockerfile.rewrite.place import Around, Context
+from buildgraph.dockerfile.rewrite.place import Around, Context, mode_text, owner_text
 from buildgraph.dockerfile.rewrite.toml import Value
 from buildgraph.errors import Location, UsageError
+from buildgraph.spec import model as m
 
 Item = dict[str, Value]
+
+_AS_IT_IS = "u=u"
+"""A mode that changes none, yet holds for folders that are there."""
 
 
 def narrowed(context: Context, folder: str, include: tuple[str, ...] = ()) -> list[Chosen]:
@@ -84,3 +88,21 @@ def unsayable(pattern: str) -> UsageError:
         f"{pattern} has wildcards in its folders, and docker copies what matches without them",
         hint="name the folders, one COPY each",
     )
+
+
+def both(given: Item) -> None:
+    """A folder that is there takes what is given of it, so both are."""
+    given.setdefault("owner", "0:0")
+    given.setdefault("mode", _AS_IT_IS)
+
+
+def attributes(copy: m.DockerCopy, *, file: bool = False) -> Item:
+    """``file``: no folder gets the mode, of which docker's holds for folders as it is written."""
+    found = Item()
+    if copy.owner is not None:
+        found["owner"] = owner_text(copy.owner)
+    if copy.mode is not None:
+        octal = copy.mode.octal
+        plain = file or octal is None or octal | (octal & 0o444) >> 2 == octal
+        found["mode"] = mode_text(copy.mode) if plain else symbolic(octal or 0)
+    return found

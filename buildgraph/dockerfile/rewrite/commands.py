@@ -7,10 +7,13 @@ from posixpath import basename
 from buildgraph.dockerfile.options import DEFAULT_PATH
 from buildgraph.dockerfile.rewrite.chosen import Item, narrow, narrowed
 from buildgraph.dockerfile.rewrite.copies import Body
+from buildgraph.dockerfile.rewrite.modes import MOST_ODD, Modes, many, told
+from buildgraph.dockerfile.rewrite.modes import items as odd_items
 from buildgraph.dockerfile.rewrite.names import slug
 from buildgraph.dockerfile.rewrite.place import (
     Around,
     Context,
+    Inside,
     fixed,
     mode_text,
     owner_text,
@@ -20,6 +23,7 @@ from buildgraph.dockerfile.rewrite.shell import broken
 from buildgraph.dockerfile.rewrite.toml import Table, Template, Value
 from buildgraph.dockerfile.state import DEFAULT_SHELL
 from buildgraph.errors import Location
+from buildgraph.fs.gomatch import escaped
 from buildgraph.oci.config import Config
 from buildgraph.spec import model as m
 
@@ -186,27 +190,43 @@ def _bind(step: m.Step, mount: m.BindMount, around: Around, found: Body) -> list
         context = around.context(source.context, step.where)
         if context is None:
             return []
-        made = _of_context(context, source.path, around, found)
+        made = _of_context(step, context, source.path, around, found)
     made["target"] = fixed(mount.target)
     if mount.write:
         made["write"] = True
     return [made]
 
 
-def _of_context(context: Context, path: str, around: Around, found: Body) -> Item:
-    """A bind takes one selection; where an ignore file means several, they are copied for it."""
+def _of_context(step: m.Step, context: Context, path: str, around: Around, found: Body) -> Item:
+    """A bind takes one selection, with git's modes; what an ignore file or modes make several is copied for it."""
     folder = "" if path.strip("/") in ("", ".") else path.strip("/")
-    chosen = narrowed(context, folder)
-    if len(chosen) == 1:
-        return narrow({"bind": context.at(folder or ".")}, chosen[0])
+    chosen, place = narrowed(context, folder), context.at(folder or ".")
+    named = next(iter(context.look(escaped(folder or "/")) or ()), None)
+    if named is not None and named.kind != "folder":
+        file = Inside(basename(folder), "file", named.mode)
+        if not any(told((file,), None, "")):
+            return {"bind": place}
+        items: list[Item] = [{"from": place, "to": "/file", "mode": f"{named.mode:04o}"}]
+        return _copied_for(items, "/file", around, found)
+    modes = told(named.inside, None, "") if named is not None else Modes("", ())
+    if len(chosen) == 1 and not any(modes):
+        return narrow({"bind": place}, chosen[0])
+    if len(modes.odd) > MOST_ODD:
+        around.problems.add(step.where, *many(modes.odd, place))
+        return {"bind": place}
+    mode: Item = {"mode": modes.clause} if modes.clause else {}
+    items = [narrow({"from": place}, one) | {"to": "/"} | mode for one in chosen]
+    return _copied_for([*items, *odd_items(modes.odd, place, "/", {})], "", around, found)
+
+
+def _copied_for(items: list[Item], path: str, around: Around, found: Body) -> Item:
     name = around.take("context")
-    items: list[Value] = [
-        narrow({"from": context.at(folder or ".")}, one) | {"to": "/"} for one in chosen
-    ]
+    values: list[Value] = [*items]
     found.tables.append(
-        Table(("step", name), {"copy": items}, ["what a command sees of the context"])
+        Table(("step", name), {"copy": values}, ["what a command sees of the context"])
     )
-    return {"bind": f"step:{name}"}
+    made: Item = {"bind": f"step:{name}"}
+    return made | {"path": path} if path else made
 
 
 def _cache(

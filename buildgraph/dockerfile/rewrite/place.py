@@ -12,21 +12,25 @@ from buildgraph.values import dataclass, field
 _HINT = "change it in the Buildfile by hand, or keep the image there with dockerfile = …"
 
 
+class Inside(NamedTuple):
+    """What lies below a folder that is copied, by its path from there; a link has no mode."""
+
+    path: str
+    kind: Literal["file", "folder", "link"]
+    mode: int = 0o777
+
+
 class Named(NamedTuple):
     """What a name of a context means now: ``path`` is where it leads, with every link followed.
 
-    ``odd`` are the files in a folder that have none of git's modes, from it, with these.
+    ``inside`` is what a folder or an archive holds.
     """
 
     name: str
     path: str
     kind: Literal["file", "folder", "archive"]
     mode: int = 0o644
-    odd: tuple[tuple[str, int], ...] = ()
-
-
-GIT_MODES = frozenset({0o644, 0o755, 0o664, 0o775})
-"""What a checkout's files have, by any umask that is about."""
+    inside: tuple[Inside, ...] = ()
 
 
 def _unknown(_pattern: str) -> tuple[Named, ...] | None:
