@@ -38,11 +38,6 @@ def ws(tmp_path):
     return workspace
 
 
-@pytest.fixture
-def program(ws):
-    return Program.of(ws)
-
-
 def built(program, processes, metadata):
     """What each of the processes did, once all of them have ended."""
     found = []

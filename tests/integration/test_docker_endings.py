@@ -1,14 +1,13 @@
 """How builds of Dockerfiles end: exit codes, whose fault it was, what a signal leaves."""
 
 import json
-import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.dockerbuilds import Docker
-from support.program import Program, end, marked
+from support.program import Program, end
 from support.webserver import Exchange, Web
 
 BOX = "box=oci-layout://box:latest"
@@ -34,8 +33,7 @@ def docker(tmp_path: Path) -> Docker:
 
 @pytest.fixture
 def program(docker: Docker) -> Iterator[Program]:
-    mark = f"mark-{random.randrange(10**9)}"
-    program = Program(docker.workspace.folder, docker.workspace.home, {"MARK": mark})
+    program = Program.of(docker.workspace)
     yield program
     program.end()
 
@@ -97,7 +95,7 @@ def test_a_signal_stops_all_that_runs(
     assert code == 128 + number
     assert said.count('"cancelled"') == 2
     assert program.left_over() == []
-    assert marked(program.environ["MARK"]) == []
+    assert program.running() == []
     assert not out.exists()
 
 

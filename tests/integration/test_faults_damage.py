@@ -41,11 +41,6 @@ def ws(tmp_path):
     return workspace
 
 
-@pytest.fixture
-def program(ws):
-    return Program.of(ws)
-
-
 def flip(path):
     """One bit of the file, in place: size, mode and times stay as they are."""
     found = path.stat()

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.program import Program
 from support.workspace import Workspace
 
 from buildgraph.execute.lines import Lines
@@ -51,10 +50,9 @@ def ws(tmp_path):
 
 
 @pytest.fixture
-def program(ws):
-    made = Program(ws.folder, ws.home, {"TOKEN": SECRET})
-    yield made
-    made.end()
+def program(program):
+    program.environ["TOKEN"] = SECRET
+    return program
 
 
 def release(home: Path) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 import pytest
-from support.program import Program, end, marked
+from support.program import Program, end
 from support.workspace import Workspace
 
 ROUNDS = 5
@@ -47,9 +47,9 @@ def change(workspace, text):
 
 
 @pytest.fixture
-def program(ws, tmp_path):
-    mark = f"mark-{tmp_path.name}-{random.randrange(10**9)}"
-    return Program(ws.folder, ws.home, {"SECRET": "s3cr3t", "MARK": mark})
+def program(program):
+    program.environ["SECRET"] = "s3cr3t"
+    return program
 
 
 def seconds(program):
@@ -89,7 +89,7 @@ def test_a_signal_at_any_moment_leaves_nothing_and_loses_nothing(ws, program, nu
         assert "error[" not in said
         program.run("cache", "info")
         assert program.left_over() == []
-        assert marked(program.environ["MARK"]) == []
+        assert program.running() == []
     after = program.build()
     program.sound()
     fresh = Program(ws.folder, ws.home.with_name("fresh"), program.environ)
@@ -114,7 +114,7 @@ def test_an_interrupted_build_says_so_and_ends_what_runs(ws, program, number):
     assert "interrupted" in said
     assert "Traceback" not in said
     assert program.left_over() == []
-    assert marked(program.environ["MARK"]) == []
+    assert program.running() == []
 
 
 def test_killed_builds_at_once_harm_nobody_else(ws, program):

@@ -16,12 +16,6 @@ CONTENT = random.Random(0).randbytes(40 * MB)
 BLOB = Descriptor(LAYER, Digest.sha256(CONTENT), len(CONTENT))
 
 
-@pytest.fixture
-def bad():
-    with BadRegistry() as registry:
-        yield registry
-
-
 def upload(registry: BadRegistry, clock: Clock | None = None) -> str:
     with registries(clock=clock) as client:
         return client.repository(at(registry.host)).upload(BLOB, lambda: io.BytesIO(CONTENT))

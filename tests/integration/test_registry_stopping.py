@@ -5,7 +5,6 @@ import os
 import signal
 
 import pytest
-from support.badregistry import BadRegistry
 from support.program import Program
 from support.registry import running
 from support.silence import Silence, stopped
@@ -38,24 +37,11 @@ on = ["two", "src"]
 
 
 @pytest.fixture
-def bad():
-    with BadRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def ws(tmp_path):
     ws = Workspace.make(tmp_path)
     (ws.folder / "src").mkdir()
     (ws.folder / "src" / "big").write_bytes(os.urandom(24 << 20))
     return ws
-
-
-@pytest.fixture
-def program(ws):
-    program = Program.of(ws)
-    yield program
-    program.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.badregistry import BadRegistry
 from support.machines import Machines, runs
 from support.program import Program
 from support.silence import Silence, stopped
@@ -29,23 +28,10 @@ on = ["box", "a", "b"]
 
 
 @pytest.fixture
-def bad():
-    with BadRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def ws(tmp_path):
     ws = Workspace.make(tmp_path).base()
     ws.buildfile(TWO)
     return ws
-
-
-@pytest.fixture
-def program(ws):
-    program = Program.of(ws)
-    yield program
-    program.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,32 +9,16 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
-from properties.test_planned_equals_rebuild import (
-    edits,
-    files,
-    layout,
-    outcome,
-    steps,
-    workspace,
-    write,
-)
-from support.workspace import Workspace, digests
+from support.edits import edits, files, outcome, steps, walk, workspace
+from support.workspace import Workspace
 
-from buildgraph.errors import BuildgraphError, ErrorGroup
 from buildgraph.spec.cacheurl import CacheURL
-
-__all__ = ["layout"]
 
 
 def shared(ws: Workspace, home: Path, cache: CacheURL) -> tuple[object, Workspace]:
     """What a build at ``home`` makes of it with the cache."""
     there = Workspace(ws.folder, home)
-    try:
-        return digests(there.build(jobs=2, caches=(cache,))), there
-    except ErrorGroup as group:
-        return sorted(error.code for error in group.errors), there
-    except BuildgraphError as error:
-        return [error.code], there
+    return outcome(there, (cache,)), there
 
 
 def harm(cache: CacheURL, every: int) -> None:
@@ -81,17 +65,5 @@ def check(ws: Workspace, turn: int, cache: CacheURL, harmed: int) -> None:
 def test_a_shared_cache_makes_what_a_rebuild_makes(layout, chosen, tree, changes, kept, harmed):
     with workspace() as ws:
         cache = CacheURL("file", str(ws.folder.parent / "cache"), steps=kept)
-        (ws.folder / "src/deep").mkdir(parents=True)
-        write(ws, layout, chosen, tree)
-        check(ws, 0, cache, harmed)
-        for turn, (sort, which, what) in enumerate(changes, 1):
-            match sort:
-                case "file" if what is None:
-                    tree.pop(which, None)
-                case "file":
-                    tree[which] = what
-                case _:
-                    chosen[which % len(chosen)] = what
-            note(f"{sort} {which}: {what}")
-            write(ws, layout, chosen, tree)
+        for turn in walk(ws, layout, chosen, tree, changes):
             check(ws, turn, cache, harmed)

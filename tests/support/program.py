@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from support.capability import lack, require, require_root
 from support.workspace import Workspace
@@ -21,13 +22,17 @@ _NOBODY = 65534
 
 @dataclass
 class Program:
-    """``environ`` comes on top of this process's; ``prefix`` is what starts the program (``unshare``, ``env`` …)."""
+    """``environ`` comes on top of this process's; ``prefix`` is what starts the program (``unshare``, ``env`` …).
+
+    Every child inherits ``mark``, a variable, unless it clears its environment.
+    """
 
     folder: Path
     home: Path
     environ: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     started: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    mark: str = field(default_factory=lambda: f"mark-{uuid4().hex}")
 
     @classmethod
     def of(cls, workspace: Workspace) -> "Program":
@@ -37,7 +42,13 @@ class Program:
         process = subprocess.Popen(
             [*self.prefix, sys.executable, *_MAIN, *map(str, words)],
             cwd=self.folder,
-            env={**os.environ, "BUILDGRAPH_HOME": str(self.home), "COLUMNS": "200"} | self.environ,
+            env={
+                **os.environ,
+                "BUILDGRAPH_HOME": str(self.home),
+                "COLUMNS": "200",
+                "MARK": self.mark,
+                **self.environ,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,6 +85,18 @@ class Program:
 
     def digests_of(self, *targets: str) -> dict[str, str]:
         return self.build(*targets).digests
+
+    def running(self) -> list[int]:
+        """The processes that it and its children have left."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and int(folder.name) != os.getpid():
+                try:
+                    if self.mark.encode() in (folder / "environ").read_bytes():
+                        found.append(int(folder.name))
+                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                    continue
+        return found
 
     def sound(self) -> None:
         """The store is whole, and holds no left-over of a process that is gone."""
@@ -152,19 +175,6 @@ def processes(word: str) -> list[tuple[int, str]]:
             continue
         if any(word in place for place in places):
             found.append((int(folder.name), line))
-    return found
-
-
-def marked(word: str) -> list[int]:
-    """Processes with ``word`` in their environment, which every child inherits unless it is cleared."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if word.encode() in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
     return found
 
 
