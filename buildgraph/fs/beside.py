@@ -241,22 +241,11 @@ def _serve(task: _Task, far: "_Far") -> NoReturn:
     """The child, which does nothing else and cannot return; it says no more when something went wrong."""
     try:
         for start in task.starts:
-            packing = _Finding(_nearer(task.items(start, start + _SEGMENT)), far, task)
+            packing = _Finding(task.items(start, start + _SEGMENT), far, task)
             packing.run()
             far.end(packing.left, pack_rows(packing.rows) + b"".join(packing.hashes))
     finally:
         os._exit(0)
-
-
-def _nearer(items: Iterable[Item]) -> Iterator[Item]:
-    """Each file by its name alone, from the folder that it is in: short paths are found faster."""
-    here = b""
-    for item in items:
-        folder, slash, name = item.source.rpartition(b"/")
-        if slash and folder != here:
-            os.chdir(folder + slash)
-            here = folder
-        yield Item(item.entry, name)
 
 
 class _Finding(Packing):
@@ -265,6 +254,7 @@ class _Finding(Packing):
     def __init__(self, items: Iterable[Item], far: "_Far", task: _Task) -> None:
         super().__init__(items, far, folders=task.folders)
         self._since = task.since
+        self._here = b"."
         self.rows: list[Row] = []
         self.hashes: list[bytes] = []
 
@@ -274,13 +264,21 @@ class _Finding(Packing):
         return self._at
 
     def _file(self, item: Item) -> Entry:
-        fd = os.open(item.source, OPEN)
+        fd = os.open(self._nearer(item.source), OPEN)
         try:
             row = self._at_once(item.entry, fd) or self._in_parts(item, fd)
         finally:
             os.close(fd)
         self.rows.append(row)
         return item.entry
+
+    def _nearer(self, source: bytes) -> bytes:
+        """A file by its name alone, from the folder that it is in: short paths are found faster."""
+        folder, slash, name = source.rpartition(b"/")
+        if folder != self._here:
+            os.chdir(folder + slash)
+            self._here = folder
+        return name
 
     def _at_once(self, entry: Entry, fd: int) -> Row | None:
         """The fast way for a file that fits the chunk: one read puts it behind the place of its header.
