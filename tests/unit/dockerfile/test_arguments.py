@@ -75,6 +75,7 @@ def test_an_argument_holds_from_its_line_on_and_in_its_stage() -> None:
 def test_env_wins_over_arg_and_what_is_given_for_it() -> None:
     text = "FROM box\nARG A=1\nENV A=2 B=${A}\nENV C=$A\nRUN 1\n"
     assert run_env(text, A="given") == {"A": "2", "B": "given", "C": "2"}
+    assert Asked(text, {"box:latest": BASE}).history[-1] == "RUN |1 A=2 /bin/sh -c 1 # buildkit"
 
 
 def test_the_later_of_env_and_arg_holds_as_in_buildkit() -> None:

@@ -14,6 +14,7 @@ from buildgraph.spec.model import (
     RemoteFile,
     SecretMount,
     Selection,
+    SshMount,
     Text,
     TmpfsMount,
     Workdir,
@@ -170,6 +171,18 @@ def test_memory_and_secrets() -> None:
     )
     both = one("RUN --mount=type=secret,id=t,env=T,target=/f x\n", "run").mounts
     assert [(mount.env, mount.target) for mount in both] == [("T", None), ("", Text(("/f",)))]
+
+
+def test_agents() -> None:
+    text = "RUN --mount=type=ssh --mount=type=ssh,id=k,target=/s,mode=0666,uid=7,gid=8,required x\n"
+    first, second = one(text, "run").mounts
+    assert (first.id, first.required, first.mode, first.owner) == (
+        "default",
+        False,
+        Mode(0o600),
+        Owner(0, 0),
+    )
+    assert second == SshMount("k", Text(("/s",)), True, Owner(7, 8), Mode(0o666))
 
 
 def test_mounts_expand_the_stage_s_variables() -> None:

@@ -153,6 +153,11 @@ def test_named_contexts_replace_images_and_stages() -> None:
     assert made.found.contexts["alpine"].root == "/files"
 
 
+def test_scratch_and_the_context_are_replaced_by_nothing() -> None:
+    contexts = {"scratch": RegistryImage("other:1"), "context": RegistryImage("other:1")}
+    assert Asked("FROM scratch\nFROM scratch AS context\n", contexts=contexts).asked == []
+
+
 def test_a_named_context_for_one_platform_and_one_from_a_layout() -> None:
     contexts = {
         "x::linux/arm64": LayoutImage("dir", "tag"),

@@ -3,7 +3,7 @@
 import pytest
 from support.dockerfiles import Asked
 
-from buildgraph.dockerfile.options import Folder, RegistryImage
+from buildgraph.dockerfile.options import Folder, NamedContext, RegistryImage
 from buildgraph.errors import UsageError
 from buildgraph.oci.config import Config
 from buildgraph.spec.model import CacheMount, DockerSource, Ref
@@ -89,6 +89,15 @@ def test_one_that_needs_an_image_with_triggers_of_its_own() -> None:
     made = Asked(text, bases)
     assert made.asked == ["base:y:latest", "base:x:latest"]
     assert list(made.found.bases) == ["x:latest", "deep:1", "y:latest"]
+
+
+def test_those_of_a_stage_that_a_named_context_stands_for_do_not_fire() -> None:
+    text = "FROM x AS a\nONBUILD RUN written\nFROM a\nRUN own\n"
+    images: dict[str, NamedContext] = {"a": RegistryImage("x")}
+    made = Asked(text, {"a": base("RUN of image")["x:latest"]}, contexts=images)
+    assert [made.argv(step)[-1] for step in made.steps] == ["own"]
+    made = Asked(text, contexts={"a": Folder("f")})
+    assert [made.argv(step)[-1] for step in made.steps if "run" in step] == ["own"]
 
 
 @pytest.mark.parametrize(
