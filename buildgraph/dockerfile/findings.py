@@ -6,7 +6,7 @@ from typing import Final
 
 from buildgraph.dockerfile.instructions import Dockerfile, Written
 from buildgraph.dockerfile.rules import Control, Rule
-from buildgraph.dockerfile.source import Lines
+from buildgraph.dockerfile.source import Lines, visible
 from buildgraph.errors import Location
 from buildgraph.values import dataclass
 
@@ -42,7 +42,7 @@ class Findings:
             self._add(rule, where, values)
 
     def _add(self, rule: Rule, where: Lines, values: Iterable[str]) -> None:
-        message = rule.message.format(*values)
+        message = visible(rule.message.format(*values))
         key = (rule.name, message, where)
         if key not in self._found:
             location = self._dockerfile.location(where)

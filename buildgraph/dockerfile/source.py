@@ -73,12 +73,24 @@ class Source:
         line = self.lines[number - 1].rstrip("\r\n")
         if len(line) > _WIDTH:
             line = line[: _WIDTH - 1] + "…"
-        return f"{number:4} | {'>>>' if marked else '   '} {line}".rstrip()
+        return f"{number:4} | {'>>>' if marked else '   '} {visible(line)}".rstrip()
 
 
 def shortened(text: str) -> str:
     """What an error says of a value of any length."""
+    text = visible(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """A terminal shows it and does nothing else: what would move its cursor is escaped, and so are odd blanks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def decode(text: str | bytes) -> str:

@@ -9,7 +9,7 @@ from buildgraph.dockerfile.fragment import Fragment
 from buildgraph.dockerfile.options import EPOCH_ARG, Options
 from buildgraph.dockerfile.origins import Origin
 from buildgraph.dockerfile.ports import exposed_ports
-from buildgraph.dockerfile.source import Lines
+from buildgraph.dockerfile.source import Lines, visible
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import StageState
 from buildgraph.oci.config import Healthcheck
@@ -179,7 +179,7 @@ class Walk:
             text += f" ({_summary(each.command.heredocs[0].content)})"
         if len(text) > _LONGEST:
             text = text[: _LONGEST - 1] + "…"
-        return f"[{label}{self.count:{width}}/{self.total}] {onbuild}{text}"
+        return f"[{label}{self.count:{width}}/{self.total}] {onbuild}{visible(text)}"
 
 
 _WITH_LAYER = (i.Run, i.Copy, i.Add, i.Workdir)
