@@ -11,7 +11,13 @@ from itertools import pairwise
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.graph.configure import configure
 from buildgraph.graph.graph import BaseFacts, BuildGraph, Family, ImageTarget
-from buildgraph.graph.lowerdocker import docker_copy, docker_names, remote_steps, user_names
+from buildgraph.graph.lowerdocker import (
+    docker_config,
+    docker_copy,
+    docker_names,
+    remote_steps,
+    user_names,
+)
 from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering
 from buildgraph.graph.step import (
     BaseStep,
@@ -220,7 +226,7 @@ class _Lowering:
         shared = self.common.get(unlabelled(image.name), ())
         config = configure(inherited, image.config, image.fields)
         if image.docker is not None:
-            config = image.docker.config
+            config = docker_config(image.docker)
         elif image.platform is not None:
             _check_platform(image, image.platform, config.platform)
         self.done[ref] = lowered = _Lowered(stack, config)

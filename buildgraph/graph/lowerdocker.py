@@ -13,7 +13,9 @@ from buildgraph.graph.step import (
     Stack,
     StepId,
 )
+from buildgraph.oci.config import Config
 from buildgraph.spec import model as m
+from buildgraph.values import replace
 
 
 def docker_copy(
@@ -34,6 +36,17 @@ def docker_copy(
         names,
         step.where,
         step.normalize.time == "keep",
+    )
+
+
+def docker_config(image: m.DockerImage) -> Config:
+    """As BuildKit writes it: ``CMD []`` takes away what a base has, and is no empty list."""
+    config = image.config
+    return replace(
+        config,
+        entrypoint=config.entrypoint or None,
+        cmd=config.cmd or None,
+        shell=config.shell or None,
     )
 
 

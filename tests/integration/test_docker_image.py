@@ -57,6 +57,11 @@ def test_history_follows_the_instructions_and_empty_layers_stay(docker):
     assert config["rootfs"]["diff_ids"][1] == config["rootfs"]["diff_ids"][3]
 
 
+def test_lists_that_are_empty_are_left_out(docker):
+    docker.docker = m.DockerImage(Config("amd64", "linux", entrypoint=(), cmd=()), ())
+    assert config_of(docker, docker.build(run("true")))["config"] == {}
+
+
 def test_a_stage_on_a_stage_and_a_base_without_layers(docker):
     docker.write("a")
     docker.stage("below", run("echo 1 > /one"))

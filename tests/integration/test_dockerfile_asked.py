@@ -55,6 +55,16 @@ def test_a_plan_says_what_a_build_does(docker: Docker) -> None:
     assert again["targets"] == ["ctx"]
 
 
+def test_times_that_are_kept_are_planned_with(docker: Docker) -> None:
+    docker.build(keep_times=True)
+    assert set(decisions(docker, keep_times=True).values()) == {"reuse"}
+    (docker.workspace.folder / "ctx/c").touch()
+    planned = decisions(docker, keep_times=True)
+    assert [name for name, what in planned.items() if what != "reuse"] == ["ctx/stage-1/3-copy"]
+    docker.build(keep_times=True)
+    assert docker.workspace.ran() == {"ctx/stage-1/3-copy"}
+
+
 def test_options_count_as_for_a_build(docker: Docker) -> None:
     docker.build()
     assert decisions(docker, args={"V": "2"})["ctx/build/3-run"] == "execute"

@@ -21,7 +21,7 @@ _EVERYWHERE = """
 _MADE = re.compile(r"\bmkdir\b([^;&|\n]*)")
 _PATH = re.compile(r"(?<![\w.$}/])/[\w.@+-]+(?:/[\w.@+-]+)*")
 _OWNED = re.compile(
-    r"\b(?:ch(?:mod|own|grp)|umask|(?:bsd)?tar|cpio|unzip|rsync|install\s+-\w*[dmog]|cp\s+-\w*[ap]"
+    r"\b(?:ch(?:mod|own|grp)|umask|(?:bsd)?tar|cpio|unzip|rsync|install\s+-\w*[dmog]|cp\s+-"
     r"|(?:user|group)add|adduser|mkdir\s+-\w*m|mkdir\s+--mode)\b"
 )
 _LINKS = frozenset(["/bin", "/sbin", "/lib", "/lib64", "/var/run", "/var/lock"])
