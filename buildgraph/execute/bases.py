@@ -6,6 +6,7 @@ the layer once. A layer that this build will mount anyway is then unpacked in th
 the base's config says are refused.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -91,6 +92,8 @@ class BaseLayers:
     def __post_init__(self) -> None:
         every = [(step, layer) for step, layers in self.layers.items() for layer in layers]
         self._by_step = {(step, layer.diff_id): layer for step, layer in every}
+        self._decoding = threading.Lock()
+        self._decoded: dict[Digest, Tree] = {}
         self._any = {layer.diff_id: layer for _, layer in every}
 
     # -- what is known of a layer
@@ -123,12 +126,16 @@ class BaseLayers:
         return self.tree(diff_id)
 
     def _kept_dirs(self, diff_id: Digest) -> Tree | None:
-        kept = self.indexes.dirs(diff_id)
-        content = self.store.layers.dirs(diff_id) if kept is None else None
-        if content is not None:
-            with suppress(ContentError):
-                return dirs.decode(diff_id, content)
-        return kept
+        """Decoded once, by whoever asks first."""
+        with self._decoding:
+            kept = self._decoded.get(diff_id) or self.indexes.dirs(diff_id)
+            content = self.store.layers.dirs(diff_id) if kept is None else None
+            if content is not None:
+                with suppress(ContentError):
+                    kept = dirs.decode(diff_id, content)
+            if kept is not None:
+                self._decoded[diff_id] = kept
+            return kept
 
     def has_dirs(self, diff_id: Digest) -> bool:
         """Whether :meth:`dirs` is answered without the layer's bytes."""

@@ -8,6 +8,7 @@ from support.remotebase import base, fetched, push
 from support.workspace import Workspace
 
 from buildgraph.digest import Digest
+from buildgraph.fs import dirs
 from buildgraph.names import Reference
 from buildgraph.oci.descriptor import MANIFEST, Descriptor
 from buildgraph.registry.client import Registries
@@ -124,3 +125,15 @@ def test_an_index_that_is_none_costs_a_warning_and_is_replaced(
     third = elsewhere(ws, tmp_path, "third")
     third.build(caches=(cache,))
     assert third.warnings() == []
+
+
+def test_an_index_is_taken_apart_once_to_check_it_and_once_to_use_it(
+    ws, registry, image, tmp_path, monkeypatch
+):
+    cache = url(f"file://{tmp_path}/cache")
+    ws.build(caches=(cache,))
+    decoded = []
+    decode = dirs.decode
+    monkeypatch.setattr(dirs, "decode", lambda *of: decoded.append(of[0]) or decode(*of))
+    elsewhere(ws, tmp_path, "fresh").build(caches=(cache,))
+    assert sorted(decoded) == sorted(2 * image.source.config.diff_ids)
