@@ -5,6 +5,7 @@ walk that packs it; it is compressed in the same pass when an image of this buil
 """
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -39,6 +40,8 @@ from buildgraph.store.faults import is_full, no_space
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass, replace
 
+_BECOMES = re.compile(r"(?<![\w.-])(?:doas|gosu|pkexec|runuser|setpriv|su|su-exec|sudo)(?![\w.-])")
+"""What a command of root starts others' commands with, who then may want setuid programs."""
 _KEPT_LINES = 20
 _LONGEST = 200
 _NETWORK_SIGNS = (
@@ -169,7 +172,7 @@ class RunOp:
                 lowers.append(layer[0])
                 below = below.under(layer[1])
             active = undo.enter_context(self._snapshots.prepare(lowers, view=False))
-        command = _command(step, active, user, mounted)
+        command = self._as_docker(step, _command(step, active, user, mounted))
         last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         lines = Lines(lambda line: self._say(step, line, last), self._secrets.split)
         exited = self._runtimes.run(command, lines.feed, self._cancelled, self._meanwhile)
@@ -178,6 +181,13 @@ class RunOp:
             self._open_shell(step, command)
         full = not exited.ok and is_full(active.upper)
         return Outcome(exited, tuple(last), full), active, below
+
+    def _as_docker(self, step: RunStep, command: Command) -> Command:
+        """Docker never sets no_new_privs; where only a slower runtime leaves it out, root's commands keep it."""
+        if step.dockerfile and command.no_new_privs and _BECOMES.search(" ".join(step.argv)):
+            free = replace(command, no_new_privs=False)
+            return free if self._runtimes.can(free) else command
+        return command
 
     def _no_space(self, failure: StepFailedError) -> MachineError:
         """A command that filled the disk does not always say so in words of its own."""

@@ -108,6 +108,10 @@ class Runtimes:
             return None
         return ended
 
+    def can(self, command: Command) -> bool:
+        """Whether any runtime of this machine does."""
+        return any(not (r.refuses(command) or self.probe(r).reason) for r in self._candidates)
+
     def choose(self, command: Command) -> Runtime:
         """Raises MachineError ``no-runtime`` with each runtime's reason."""
         reasons = []

@@ -90,6 +90,24 @@ def test_a_user_may_become_another_by_setuid(docker):
     assert said(docker, USERS, see)[0].split()[1] == "0"
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("su app -c 'sudo x' || true", "0"),
+        ("/usr/bin/sudo -u app x || true", "0"),
+        ("echo pseudo sum ./su.sh su-do", "1"),
+    ],
+)
+def test_root_may_start_a_user_s_command_that_becomes_another(docker, command, flag):
+    see = run(f"grep NoNewPrivs /proc/self/status; {command}")
+    assert said(docker, see)[0].split()[1] == flag
+
+
+def test_where_no_runtime_gives_privileges_root_s_commands_run_all_the_same(docker, monkeypatch):
+    monkeypatch.setattr("buildgraph.sandbox.runtime.Runtimes.can", lambda *_: False)
+    assert said(docker, run("echo sudo")) == ["sudo"]
+
+
 def test_the_working_directory_is_made_for_the_user(docker):
     found = docker.tree(
         USERS, run("pwd > here", user=text("app"), workdir=text("/a/b")), m.Workdir("/c/d", "app")
