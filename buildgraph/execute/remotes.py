@@ -5,12 +5,11 @@ long as it stays what it is. What it gives becomes a snapshot and a tree like an
 """
 
 import os
-import shutil
 import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -24,6 +23,7 @@ from buildgraph.execute.repository import Repository
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.pack import Item
+from buildgraph.fs.remove import remove_tree
 from buildgraph.fs.tree import Entry
 from buildgraph.graph.step import FetchStep, GitStep, RemoteStep, StepId, kind_of
 from buildgraph.registry.stopping import Stop
@@ -100,7 +100,8 @@ class Remotes:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(folder)
 
     def _fetched(self, step: FetchStep, scratch: Path) -> list[Item]:
         file = scratch / "file"

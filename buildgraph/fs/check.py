@@ -8,7 +8,7 @@ from buildgraph.errors import ContentError
 from buildgraph.fs import tree
 from buildgraph.fs.printable import printable
 from buildgraph.fs.rows import prove
-from buildgraph.fs.tree import Entry
+from buildgraph.fs.tree import Entry, Tree
 
 _KINDS = {
     tree.DIRECTORY: stat.S_IFDIR,
@@ -31,7 +31,18 @@ def differs(snapshot: Path, content: bytes) -> str | None:
         listed = tree.decode(content)
     except ContentError as error:
         return error.message
-    root = os.fsencode(snapshot)
+    # A layer's paths may be as long as the kernel takes them, so the folder's own must be short.
+    try:
+        fd = os.open(snapshot, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return "the folder is missing"
+    try:
+        return _differs(b"/proc/self/fd/%d" % fd, listed)
+    finally:
+        os.close(fd)
+
+
+def _differs(root: bytes, listed: Tree) -> str | None:
     expected: set[bytes] = set()
     for entry in listed:
         parent = entry.path
@@ -41,12 +52,16 @@ def differs(snapshot: Path, content: bytes) -> str | None:
         problem = _entry_differs(root, entry)
         if problem:
             return f"{_shown(entry.path)} {problem}"
-    for folder, names, files in os.walk(root):
-        prefix = folder[len(root) + 1 :]
-        for name in (*names, *files):
-            path = prefix + b"/" + name if prefix else name
-            if path not in expected:
-                return f"{_shown(path)} does not belong there"
+    pending = [b""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for found in entries:
+                path = os.path.join(folder, found.name)
+                if path not in expected:
+                    return f"{_shown(path)} does not belong there"
+                if found.is_dir(follow_symlinks=False):
+                    pending.append(path)
     return None
 
 

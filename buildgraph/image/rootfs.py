@@ -18,6 +18,7 @@ from buildgraph.fs import tree
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.merge import merge, show
 from buildgraph.fs.pack import Item, pack
+from buildgraph.fs.remove import remove_tree
 from buildgraph.fs.tree import Tree
 from buildgraph.image.output import is_stream, reporting
 
@@ -98,7 +99,8 @@ def write_local(path: Path, stack: Stack) -> None:
             _check(os.fsencode(temp), os.fsencode(path))
             _lay(os.fsencode(temp), os.fsencode(path), attributes=made)
         except BaseException:
-            shutil.rmtree(temp, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(temp)
             if made:
                 with suppress(OSError):
                     path.rmdir()
@@ -107,44 +109,51 @@ def write_local(path: Path, stack: Stack) -> None:
 
 def _check(new: bytes, old: bytes) -> None:
     """Find every conflict before anything is moved."""
-    for entry in list(os.scandir(new)):
-        place = old + b"/" + entry.name
-        try:
-            below = os.lstat(place).st_mode
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISDIR(below):
-            continue
-        if not entry.is_dir(follow_symlinks=False):
-            raise UsageError(
-                "output-conflict",
-                f"{show(place)[1:]} is a folder, but the image has a file there",
-                hint="remove it, or choose an empty folder with dest=",
-            )
-        _check(entry.path, place)
+    pending = [(new, old)]
+    while pending:
+        new, old = pending.pop()
+        for entry in list(os.scandir(new)):
+            place = old + b"/" + entry.name
+            if not _is_folder(place):
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                raise UsageError(
+                    "output-conflict",
+                    f"{show(place)[1:]} is a folder, but the image has a file there",
+                    hint="remove it, or choose an empty folder with dest=",
+                )
+            pending.append((entry.path, place))
 
 
 def _lay(new: bytes, old: bytes, *, attributes: bool) -> None:
     """Move what is in ``new`` to ``old``, a folder; ``attributes``: and give it those of ``new``."""
-    found = os.stat(new)
-    for entry in list(os.scandir(new)):
-        place = old + b"/" + entry.name
-        folder = entry.is_dir(follow_symlinks=False)
-        if folder and _is_folder(place):
-            _lay(entry.path, place, attributes=True)
-            continue
-        if folder:
-            with suppress(FileNotFoundError):
-                os.unlink(place)
-        os.rename(entry.path, place)
-    if attributes:
-        os.chown(old, found.st_uid, found.st_gid)
-        shutil.copystat(new, old)
-    os.rmdir(new)
-    if (
-        attributes
-    ):  # last, because moving out of ``new``, which may lie in ``old``, changed both times
-        os.utime(old, ns=(found.st_atime_ns, found.st_mtime_ns))
+    pending = [(new, old)]
+    emptied = []
+    while pending:
+        new, old = pending.pop()
+        emptied.append((new, old, os.stat(new)))
+        for entry in list(os.scandir(new)):
+            place = old + b"/" + entry.name
+            folder = entry.is_dir(follow_symlinks=False)
+            if folder and _is_folder(place):
+                pending.append((entry.path, place))
+                continue
+            if folder:
+                with suppress(FileNotFoundError):
+                    os.unlink(place)
+            os.rename(entry.path, place)
+    top = emptied[0]
+    for each in reversed(emptied):
+        new, old, found = each
+        keep = attributes or each is not top
+        if keep:
+            os.chown(old, found.st_uid, found.st_gid)
+            shutil.copystat(new, old)
+        os.rmdir(new)
+        if (
+            keep
+        ):  # last, because moving out of ``new``, which may lie in ``old``, changed both times
+            os.utime(old, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _is_folder(path: bytes) -> bool:

@@ -11,6 +11,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from buildgraph.fs.remove import remove_tree
+
 _MARKS = ("trusted.overlay.", "user.overlay.")
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 
@@ -80,7 +82,7 @@ def _link(source: bytes, target: bytes) -> None:
 def _remove(path: bytes) -> None:
     kind = _kind(path)
     if kind == stat.S_IFDIR:
-        shutil.rmtree(path)
+        remove_tree(path)
     elif kind is not None:
         os.unlink(path)
 

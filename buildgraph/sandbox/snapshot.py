@@ -17,13 +17,13 @@ kernel has written nearly everything anyway.
 """
 
 import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from buildgraph.fs.remove import remove_tree
 from buildgraph.sandbox import syscalls
 from buildgraph.sandbox.flatten import flatten
 from buildgraph.sandbox.mounts import Bind, Overlay, attached, detach, most_lowers
@@ -348,4 +348,5 @@ def _delete(path: Path) -> None:
     try:
         os.rmdir(path)
     except OSError:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(path)
