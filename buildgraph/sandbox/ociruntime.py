@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from errno import ENOENT
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +63,10 @@ class OciRuntime:
         cancelled: threading.Event,
         meanwhile: Callable[[], object] = nothing,
     ) -> Exit:
+        if (
+            shutil.which(self.binary, path=_BARE["PATH"]) is None
+        ):  # unshare would say so as the command
+            raise FileNotFoundError(ENOENT, "not installed", self.binary)
         whole_mounts()
         sweep()
         if command.network == "private":

@@ -7,7 +7,7 @@ import pytest
 
 from buildgraph.errors import MachineError
 from buildgraph.sandbox.command import Command, Exit
-from buildgraph.sandbox.runtime import Probe, Runtimes
+from buildgraph.sandbox.runtime import OciRuntime, Probe, Runtimes
 
 COMMAND = Command(Path("/"), ("work",))
 
@@ -102,3 +102,11 @@ def test_without_any_all_reasons_are_told(played):
         run(played(one, two))
     assert caught.value.code == "no-runtime"
     assert list(caught.value.detail) == ["one: one does not work here", "two: it cannot do that"]
+
+
+def test_a_program_that_is_not_there_says_nothing_as_the_command(tmp_path):
+    said = []
+    runtime = OciRuntime("no-such-runtime", tmp_path)
+    with pytest.raises(FileNotFoundError, match="not installed"):
+        runtime.run(COMMAND, said.append, threading.Event())
+    assert said == []
