@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from buildgraph.errors import MachineError
 from buildgraph.events import Observer
 from buildgraph.store.faults import translated
 from buildgraph.store.local import FOLDERS, LocalStore, refuse_strange, silent
@@ -44,9 +45,9 @@ def reading(home: Path, observer: Observer = silent) -> Iterator[LocalStore]:
         return
     with _own_folder() as folder:
         view = folder / "store"
-        view.mkdir(0o700)
-        if not missing:
-            with translated(home):
+        with translated(view):
+            view.mkdir(0o700)
+            if not missing:
                 _mirror(home, view)
         with LocalStore.open(view, observer, frozen=True) as store:
             yield store
@@ -100,10 +101,16 @@ def _own_folder() -> Iterator[Path]:
     import shutil
     from tempfile import gettempdir
 
-    parent = Path(gettempdir())
-    with translated(parent):
+    try:
+        parent = Path(gettempdir())
         _sweep(parent)
         folder, fd = _locked_folder(parent)
+    except OSError as error:
+        raise MachineError(
+            "no-temporary-folder",
+            f"cannot make a temporary folder: {error}",
+            hint="free some space there, or name another folder with TMPDIR",
+        ) from error
     try:
         yield folder
     finally:

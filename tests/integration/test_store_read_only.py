@@ -4,12 +4,14 @@ import json
 import os
 import sqlite3
 import subprocess
+import tempfile
 from contextlib import closing
 
 import pytest
 from support.capability import require, require_root
 from support.program import Program, ordinary_user
 
+from buildgraph.errors import MachineError
 from buildgraph.store.local import LocalStore
 from buildgraph.store.reading import reading
 
@@ -177,3 +179,11 @@ def test_a_store_without_rights_answers_its_owner():
             program.run(*words)
         (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
         assert plan["decision"] == "reuse"
+
+
+def test_where_no_temporary_folder_can_be_it_is_said(program, temp, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(temp / "none"))
+    with pytest.raises(MachineError) as caught, reading(program.home):
+        pass
+    assert caught.value.code == "no-temporary-folder"
+    assert caught.value.hint
