@@ -190,7 +190,7 @@ def _of_stack(files: StackFiles, stacks: Stacks) -> tuple[Found, ...]:
         raise UsageError(
             "source-missing",
             f"{files.name} has nothing at {files.path}",
-            hint=f"there is {near}" if near else "look with `buildgraph build -o type=local`",
+            hint=f"there is {near}" if near else "",
         )
     if keep and root and placed[0][1].kind not in DIRECTORIES:
         raise globs_of_a_file(files.path)

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import NamedTuple, Self
 
 from buildgraph.digest import Digest
-from buildgraph.errors import Location, UsageError
+from buildgraph.errors import Location, UsageError, blaming
 from buildgraph.fs import tree
 from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.printable import printable
@@ -78,7 +78,8 @@ def of_copy(
     """Later parts win over earlier ones at the same path; a file against a directory is an error."""
     laid = Laid()
     for part in step.parts:
-        found, names, above = selected(part.files)
+        with blaming(part.where):
+            found, names, above = selected(part.files)
         if (
             part.files.contents
         ):  # the folder itself is no part of it: its copy is a folder like any other

@@ -153,11 +153,12 @@ def test_results_on_stdout_and_messages_on_stderr(place):
     assert "copy src" in place.run("history", "shop/api:latest").stdout
 
 
-def test_an_error_says_which_table_is_to_blame(place):
+def test_an_error_says_which_copy_is_to_blame(place):
     text = BUILDFILE.replace('"src", to', '"base:none", path = "/no", to')
     (place.ws / "Buildfile.toml").write_text(text)
     said = place.run("build", code=2).stderr
-    assert "Buildfile.toml:8:\n    [step.src]\nerror[source-missing]" in said
+    line = '    copy = [{ from = "base:none", path = "/no", to = "/app/" }]'
+    assert f"Buildfile.toml:9:\n{line}\nerror[source-missing]" in said
 
 
 def test_a_folder_of_somebody_elses_is_no_store(place):
