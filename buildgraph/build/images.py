@@ -118,7 +118,7 @@ def _entry(images: StoredImages, tag: str, descriptor: Descriptor) -> ImageEntry
     """Of an index without an image for this machine, its first one."""
     try:
         source = images.of(descriptor, tag)
-    except ContentError:
+    except (ContentError, UsageError):
         first = images.first(descriptor, tag)
         if first is None:
             return ImageEntry(tag, descriptor.digest, 0, "damaged")

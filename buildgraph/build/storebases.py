@@ -12,7 +12,7 @@ from buildgraph.build.blobs import Blobs
 from buildgraph.build.localbases import OpenBase
 from buildgraph.build.registries import Access
 from buildgraph.digest import Digest
-from buildgraph.errors import ContentError
+from buildgraph.errors import ContentError, UsageError
 from buildgraph.execute.bases import BaseLayer
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.image.source import load_image, stored
@@ -45,8 +45,8 @@ class StoreBases:
             return None
         try:
             source = load_image(stored(self.store.blobs), (found,), platform, reference)
-        except ContentError:  # of another platform, or damaged: the registry may have it
-            return None
+        except (ContentError, UsageError):
+            return None  # damaged, or of another platform: the registry may have it
         pairs = zip(source.config.diff_ids, source.manifest.layers, strict=True)
         return OpenBase(
             BaseFacts(source.config.diff_ids, source.config),

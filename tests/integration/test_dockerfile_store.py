@@ -1,5 +1,6 @@
 """Dockerfiles that begin with images of the store: those win over registries, as docker's own do."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from support.registry import Registry, running
 from support.remotebase import base, push
 
 from buildgraph.errors import BuildgraphError
+from buildgraph.names import Platform
 from buildgraph.store.local import LocalStore
 
 BASE = "FROM box\nENV KIND=local\nRUN echo {} > /made\n"
@@ -87,3 +89,15 @@ def test_an_answer_is_not_remembered_when_such_a_name_appears_or_moves(
         program.build(*below, "-t", name, "ctx")
         assert len(program.build(*words).ran) == 1
         assert program.build(*words).ran == set()
+
+
+def test_an_image_for_other_platforms_is_not_meant(docker: Docker) -> None:
+    here = Platform.of_machine(os.uname().machine)
+    other = "linux/s390x" if here.arch != "s390x" else "linux/arm64"
+    docker.write("f", "f")
+    docker.build(
+        "FROM scratch\nCOPY f /\n", platform=f"{other},linux/386", tags=("127.0.0.1:1/app:1",)
+    )
+    with pytest.raises(BuildgraphError) as caught:
+        docker.build("FROM 127.0.0.1:1/app:1\nCOPY f /g\n")
+    assert caught.value.code == "registry-unreachable"
