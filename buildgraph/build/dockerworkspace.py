@@ -18,7 +18,7 @@ from buildgraph.build.dockerinput import REMOTE, DockerInput, known, open_input
 from buildgraph.build.dockeroptions import codec_of, lines_for, named_context
 from buildgraph.build.localbases import LocalBases
 from buildgraph.build.observing import told_once
-from buildgraph.build.platforms import model_for
+from buildgraph.build.platforms import MULTI_PLATFORM, TRUE, as_index, model_for
 from buildgraph.build.registries import Access
 from buildgraph.build.request import DockerRequest, Request, Want
 from buildgraph.build.sidecar import Sidecar
@@ -69,7 +69,8 @@ def open_docker_workspace(
     told = m.Workspace(called, (m.Ref("image", called),), options.platform)
     told = with_authority(told, request.environ)
     access.ca = authority_file(told, root)
-    if len(request.platforms) < 2 and any(each.place != "manifest" for each in asked.placed):
+    several = len(request.platforms) > 1 or options.args.get(MULTI_PLATFORM) in TRUE
+    if not several and any(each.place != "manifest" for each in asked.placed):
         raise UsageError(
             "no-index",
             "an annotation is for an index, and the image is for one platform",
@@ -83,6 +84,7 @@ def open_docker_workspace(
         return _model(here, asked, given, facts, bases, codec, observer, workspace, asks=asks)
 
     model = model_for(platforms_of(request), options.build_platform, converted)
+    model = as_index(model, called, options.args)
     opened = bases.open(model, wanted=asks)
     timed = isinstance(options.time_of, SourceTimes) and options.time_of.asked
     graph = graph_of(model, opened, bases.lock)

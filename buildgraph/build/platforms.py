@@ -4,8 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from buildgraph.build.request import Request
 from buildgraph.errors import UsageError
-from buildgraph.names import Platform
-from buildgraph.spec.model import Model
+from buildgraph.names import Platform, labelled
+from buildgraph.spec.model import Model, Ref
+from buildgraph.values import replace
+
+MULTI_PLATFORM = "BUILDKIT_MULTI_PLATFORM"
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 Parts = Mapping[str, tuple[Platform, ...]]
 
@@ -50,6 +55,38 @@ def model_for(
     if machine not in models and any(_for_machine(model) for model in models.values()):
         models[machine] = read(machine)
     return joined(models, asked, machine, parts)
+
+
+def as_index(model: Model, name: str, args: Mapping[str, str]) -> Model:
+    """With ``BUILDKIT_MULTI_PLATFORM`` an image is an index of one, also for one platform.
+
+    Raises UsageError ``bad-build-arg``.
+    """
+    given = args.get(MULTI_PLATFORM, "")
+    if given not in ("", *TRUE, *_FALSE):
+        raise UsageError(
+            "bad-build-arg",
+            f"{MULTI_PLATFORM}={given} is neither true nor false",
+            hint=f"write {MULTI_PLATFORM}=1, or leave it out",
+        )
+    ref = Ref("image", name)
+    if given in _FALSE and ref in model.variants:
+        raise UsageError(
+            "bad-build-arg",
+            f"{MULTI_PLATFORM}={given}, and the image is for several platforms",
+            hint="leave one of them out",
+        )
+    if given not in TRUE or ref in model.variants or name not in model.images:
+        return model
+    platform = model.workspace.platform
+    own = Ref("image", labelled(name, platform))
+    images = {
+        own.name if key == name else key: replace(one, name=own.name) if key == name else one
+        for key, one in model.images.items()
+    }
+    variants = {**model.variants, ref: ((platform, own),)}
+    workspace = replace(model.workspace, platforms=(platform,))
+    return replace(model, workspace=workspace, images=images, variants=variants)
 
 
 def _mixed(model: Model, machine: Platform) -> bool:

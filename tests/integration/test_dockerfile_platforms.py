@@ -78,6 +78,26 @@ def test_annotations_go_where_they_say(docker: Docker) -> None:
     assert caught.value.code == "no-index"
 
 
+def test_an_index_for_one_platform(docker: Docker, tmp_path: Path) -> None:
+    alone = docker.build(CROSS).images[0].digest
+    out, files = tmp_path / "one", tmp_path / "files"
+    outputs = (OutputSpec("oci", str(out)), OutputSpec("local", str(files)))
+    told = (Annotation("index", "", "whole", "2"),)
+    args = {"BUILDKIT_MULTI_PLATFORM": "true"}
+    docker.build(args=args, outputs=outputs, placed=told)
+    [listed] = json.loads((out / "index.json").read_bytes())["manifests"]
+    index = read(out, listed["digest"])
+    assert index["annotations"] == {"whole": "2"}
+    assert [one["digest"] for one in index["manifests"]] == [alone]
+    assert [path.name for path in files.iterdir()] == NAMES[:1]
+    assert docker.workspace.ran() == set()
+    docker.build(args={"BUILDKIT_MULTI_PLATFORM": "0"})
+    for value, platform in (("0", BOTH), ("many", str(HERE))):
+        with pytest.raises(UsageError) as caught:
+            docker.build(args={"BUILDKIT_MULTI_PLATFORM": value}, platform=platform)
+        assert caught.value.code == "bad-build-arg"
+
+
 def test_what_is_equal_is_made_once(docker: Docker) -> None:
     docker.build(CROSS, platform=BOTH)
     ran = docker.workspace.ran()
