@@ -87,7 +87,7 @@ class StoredImages:
         try:
             platforms = self.platforms(descriptor, name)
             return self.of(descriptor, name, platforms[0]) if platforms else None
-        except ContentError:
+        except (ContentError, UsageError):  # its image may be for another platform than it says
             return None
 
     def name_of(self, ref: str) -> str:

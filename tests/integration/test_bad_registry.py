@@ -24,7 +24,7 @@ from support.distribution import (
 )
 from support.images import blobs_of
 
-from buildgraph.errors import BuildgraphError, ContentError, RemoteError
+from buildgraph.errors import BuildgraphError, ContentError, RemoteError, UsageError
 from buildgraph.registry.client import Repository
 
 ME = f"{badauth.USER}:{badauth.PASSWORD}"
@@ -154,8 +154,9 @@ def bounded(bad: BadRegistry, clock: Clock) -> Iterator[None]:
 def failed(error: BuildgraphError, code: str) -> None:
     """As a user would be told: the class decides the exit code, and nothing secret is in the text."""
     assert error.code == code, error.render()
-    assert isinstance(error, RemoteError if code.startswith("registry-") else ContentError)
-    assert error.exit_code == (4 if code.startswith("registry-") else 1)
+    kind = UsageError if code == "no-platform" else ContentError
+    assert isinstance(error, RemoteError if code.startswith("registry-") else kind)
+    assert error.exit_code == (4 if code.startswith("registry-") else kind.exit_code)
     assert "pass:word" not in error.render()
     assert ME not in error.render()
 
