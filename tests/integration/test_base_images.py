@@ -1,7 +1,6 @@
 """Bases in a registry: what is pinned, what is downloaded and when, and that nothing is asked twice."""
 
 import pytest
-from support.registry import running
 from support.remotebase import HERE, OTHER, base, fetched, push
 from support.workspace import Workspace
 
@@ -28,20 +27,6 @@ RUNS = COPIES.replace(
     '[image.app]\non = ["os", "src", "note"]',
     '[step.made]\non = ["os", "src"]\nrun = "cat /opt/app/version > /made"\n[image.app]\non = ["made"]',
 )
-
-
-@pytest.fixture
-def registry(tmp_path):
-    with running(tmp_path / "registry") as registry:
-        yield registry
-
-
-@pytest.fixture
-def image(tmp_path, registry):
-    made = base(tmp_path / "base")
-    push(registry, "base/os", "1", made)
-    registry.forget()
-    return made
 
 
 @pytest.fixture

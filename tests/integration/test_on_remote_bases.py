@@ -34,20 +34,6 @@ tags = ["{host}/{name}:1"]
 
 
 @pytest.fixture
-def registry(tmp_path):
-    with running(tmp_path / "registry") as registry:
-        yield registry
-
-
-@pytest.fixture
-def image(tmp_path, registry):
-    made = base(tmp_path / "base")
-    push(registry, "base/os", "1", made)
-    registry.forget()
-    return made
-
-
-@pytest.fixture
 def ws(tmp_path, registry, image):
     made = Workspace.make(tmp_path)
     made.write("src/a", "a\n")

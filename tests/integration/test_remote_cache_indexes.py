@@ -3,8 +3,7 @@
 import io
 
 import pytest
-from support.registry import running
-from support.remotebase import base, fetched, push
+from support.remotebase import fetched
 from support.workspace import Workspace
 
 from buildgraph.digest import Digest
@@ -30,19 +29,6 @@ copy = [{{ from = "src", to = "/opt/app/" }}]
 on = ["os", "src"]
 tags = ["{host}/shop/app:1"]
 """
-
-
-@pytest.fixture
-def registry(tmp_path):
-    with running(tmp_path / "registry") as registry:
-        yield registry
-
-
-@pytest.fixture
-def image(tmp_path, registry):
-    made = base(tmp_path / "base")
-    push(registry, "base/os", "1", made)
-    return made
 
 
 @pytest.fixture
