@@ -1,7 +1,8 @@
 """``cache export``, ``cache import``: all records of the store into a remote cache, or all of a cache into the store.
 
-The same records as builds write and read (docs/technical/remote-cache.md), without a build. What is there already is
-not moved again; one record that cannot be moved does not keep others from it.
+The same records as builds write and read (docs/technical/remote-cache.md), without a build: results of steps, and the
+dirs indexes of bases in registries. What is there already is not moved again; one record that cannot be moved does not
+keep others from it.
 """
 
 import io
@@ -21,14 +22,15 @@ from buildgraph.errors import ContentError
 from buildgraph.events import Observer
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.keeping import keep
-from buildgraph.fs import tree
+from buildgraph.fs import dirs, tree
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.pack import Item, pack
+from buildgraph.oci.config import Config
 from buildgraph.oci.descriptor import Descriptor
 from buildgraph.registry.stopping import Stop
 from buildgraph.remote.caches import Caches, Member
 from buildgraph.remote.folder import Folder
-from buildgraph.remote.record import TREE, Record, SharedLayer, parse, step_name
+from buildgraph.remote.record import DIRS, TREE, Record, SharedLayer, dirs_name, parse, step_name
 from buildgraph.remote.repository import RegistryCache
 from buildgraph.sandbox.namespace import enter_private_mounts
 from buildgraph.spec.cacheurl import CacheURL
@@ -58,7 +60,9 @@ def export_cache(
     """Raises RemoteError when the cache cannot be used at all."""
     enter_private_mounts()
     with _open(home, url, environ, observer) as exchange:
-        return exchange.each(exchange.export, dict(exchange.recorded()))
+        moves = {name: partial(exchange.export, name, made) for name, made in exchange.recorded()}
+        moves |= {dirs_name(d): partial(exchange.export_dirs, d) for d in exchange.indexed()}
+        return exchange.each(moves)
 
 
 def import_cache(
@@ -66,9 +70,10 @@ def import_cache(
 ) -> Exchanged:
     """The same the other way, with the bytes of all layers."""
     with _open(home, url, environ, observer) as exchange:
-        cache = exchange.member.cache
-        names = (name for name in cache.names() if name.startswith("step-"))
-        return exchange.each(exchange.adopt, dict.fromkeys(names))
+        sorts = {"step": exchange.adopt, "dirs": exchange.adopt_dirs}
+        names = list(exchange.member.cache.names())
+        found = ((name, sorts.get(name.partition("-")[0])) for name in names)
+        return exchange.each({name: partial(adopt, name) for name, adopt in found if adopt})
 
 
 @contextmanager
@@ -99,16 +104,15 @@ class _Exchange:
         self._caches = Caches([member], observer)
         self.member = member
 
-    def each(
-        self,
-        move: "Callable[[str, ActionResult | None], bool]",
-        names: Mapping[str, ActionResult | None],
-    ) -> Exchanged:
-        def attempt(item: tuple[str, ActionResult | None]) -> bool | None:
-            return self._caches.attempt(self.member, lambda: move(*item), item[0])
+    def each(self, moves: Mapping[str, Callable[[], bool]]) -> Exchanged:
+        """By the names of records; False from one that had nothing to move."""
+
+        def attempt(item: tuple[str, Callable[[], bool]]) -> bool | None:
+            name, move = item
+            return self._caches.attempt(self.member, move, name)
 
         with ThreadPoolExecutor(_AT_ONCE, "exchange") as pool:
-            done = list(pool.map(attempt, names.items()))
+            done = list(pool.map(attempt, moves.items()))
         return Exchanged(done.count(True), done.count(False), done.count(None))
 
     # -- out
@@ -128,8 +132,31 @@ class _Exchange:
             if isinstance(alias, str) and alias in results:
                 yield step_name(key[5:]), results[alias]
 
-    def export(self, name: str, result: ActionResult | None) -> bool:
-        assert result is not None
+    def indexed(self) -> set[Digest]:
+        """The layers of bases in registries whose directories and links are known."""
+        index, layers = self._store.index(), self._store.layers
+        found = {Digest(key[5:]) for key in index.keys() if key.startswith("dirs:")}  # noqa: SIM118
+        for config in self._store.origins.configs():
+            if content := self._store.blobs.read(config):
+                diff_ids = Config.parse(content, f"the config {config}").diff_ids
+                found.update(one for one in diff_ids if layers.facts(one))
+        return found
+
+    def export_dirs(self, diff_id: Digest) -> bool:
+        cache, layers, name = self.member.cache, self._store.layers, dirs_name(diff_id)
+        if cache.has(name):
+            return False
+        facts = layers.facts(diff_id)
+        made = self._store.blobs.read(facts.tree) if facts else None
+        content = dirs.encode(diff_id, tree.decode(made)) if made else layers.dirs(diff_id)
+        if content is None:
+            raise ContentError("blob-missing", f"the store lacks the tree of {diff_id}")
+        blob = Descriptor(DIRS, Digest.sha256(content), len(content))
+        cache.put_blob(blob, partial(io.BytesIO, content))
+        cache.put(name, Record(dirs=blob).to_bytes())
+        return True
+
+    def export(self, name: str, result: ActionResult) -> bool:
         cache = self.member.cache
         if cache.has(name):
             return False
@@ -177,9 +204,29 @@ class _Exchange:
 
     # -- in
 
-    def adopt(self, name: str, _result: ActionResult | None) -> bool:
+    def _record(self, name: str) -> Record:
         content = self.member.cache.get(name)
-        record = parse(content, name) if content is not None else Record()
+        return parse(content, name) if content is not None else Record()
+
+    def adopt_dirs(self, name: str) -> bool:
+        blob, layers = self._record(name).dirs, self._store.layers
+        if blob is None:
+            return False
+        if blob.size > dirs.LARGEST:
+            raise ContentError("bad-record", f"the record {name} has too big an index")
+        with self.member.cache.open_blob(blob) as stream:
+            content = stream.read(blob.size + 1)
+        diff_id = dirs.layer_of(content)
+        dirs.decode(diff_id, content)
+        if name != dirs_name(diff_id):
+            raise ContentError("bad-record", f"the record {name} has the index of another layer")
+        if layers.facts(diff_id) or layers.dirs(diff_id):
+            return False
+        layers.put_dirs(diff_id, content)
+        return True
+
+    def adopt(self, name: str) -> bool:
+        record = self._record(name)
         result, store = record.result, self._store
         if result is None or record.tree is None:
             return False  # what a build makes itself

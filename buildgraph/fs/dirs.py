@@ -16,6 +16,7 @@ sorted by path::
 
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
@@ -68,6 +69,15 @@ def _shared(one: bytes, two: bytes) -> int:
         if a != b:
             return at
     return min(len(one), len(two))
+
+
+def layer_of(content: bytes) -> Digest:
+    """The diff ID that an index claims; to decode it for that layer is to check it. Raises ContentError."""
+    head = b""
+    with suppress(zlib.error):
+        head = zlib.decompressobj().decompress(content, len(_MAGIC) + 256)
+    claimed = head.removeprefix(_MAGIC).partition(b"\0")[0]
+    return Digest.parse(claimed.decode("ascii", "replace"))
 
 
 def decode(diff_id: Digest, content: bytes) -> Tree:

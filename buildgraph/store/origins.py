@@ -11,10 +11,12 @@ is its ``file://`` URL. What is said here was once
 true; whoever relies on it must cope with a registry that no longer has the blob.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
 from buildgraph.store.base import Compressed
 from buildgraph.store.remotes import LocalKnown
 
@@ -83,6 +85,14 @@ class LocalOrigins:
         """Two blobs that belong together although no image of the store consists of them."""
         if self._index().get(f"pinned:{manifest}") != config:
             self._index().set(f"pinned:{manifest}", config)
+
+    def configs(self) -> Iterator[Digest]:
+        """Of all images that were kept so."""
+        index = self._index()
+        for key in index.keys():  # noqa: SIM118 - no mapping
+            if key.startswith("pinned:"):
+                with suppress(ContentError):
+                    yield Digest.parse(index.get(key))
 
 
 def encode_origin(origin: Origin) -> "Value":

@@ -6,7 +6,9 @@ import pytest
 from support.remotebase import fetched
 from support.workspace import Workspace
 
+from buildgraph.build.exchange import Exchanged, export_cache, import_cache
 from buildgraph.digest import Digest
+from buildgraph.events import Event, Warned
 from buildgraph.fs import dirs
 from buildgraph.names import Reference
 from buildgraph.oci.descriptor import MANIFEST, Descriptor
@@ -79,6 +81,40 @@ def test_what_a_machine_knew_before_it_had_a_cache_goes_there(ws, registry, imag
     registry.forget()
     elsewhere(ws, tmp_path, "fresh").build(caches=(cache,))
     assert fetched(registry, layers(image)) == []
+
+
+def test_they_are_exported_and_imported_without_a_build(ws, registry, image, cache, tmp_path):
+    events: list[Event] = []
+    first = ws.build()
+    exported = export_cache(ws.home, cache, {}, events.append)
+    assert export_cache(ws.home, cache, {}, events.append) == Exchanged(0, exported.moved, 0)
+    fresh = elsewhere(ws, tmp_path, "fresh")
+    import_cache(fresh.home, cache, {}, events.append)
+    assert import_cache(fresh.home, cache, {}, events.append).moved == 0
+    registry.forget()
+    assert fresh.build(push="all").images[0].digest == first.images[0].digest
+    assert fetched(registry, layers(image)) == []
+    third = elsewhere(ws, tmp_path, "third")
+    onwards = url(f"file://{tmp_path}/onwards")
+    export_cache(fresh.home, onwards, {}, events.append)
+    import_cache(third.home, onwards, {}, events.append)
+    third.build()
+    assert fetched(registry, layers(image)) == []
+    assert [one for one in events if isinstance(one, Warned)] == []
+
+
+def test_an_index_of_another_layer_is_not_imported(ws, registry, image, tmp_path):
+    folder = tmp_path / "cache"
+    ws.build(caches=(url(f"file://{folder}"),))
+    one, two = (folder / "records" / dirs_name(d) for d in image.source.config.diff_ids[:2])
+    two.write_bytes(one.read_bytes())
+    events: list[Event] = []
+    found = import_cache(tmp_path / "fresh", url(f"file://{folder}"), {}, events.append)
+    assert found.failed == 1
+    assert [e.code for e in events if isinstance(e, Warned)] == ["cache-damaged"]
+    with LocalStore.open(tmp_path / "fresh") as store:
+        known = [store.layers.dirs(one) is not None for one in image.source.config.diff_ids]
+    assert known == [True, False, True]
 
 
 def test_a_cache_that_is_only_read_gets_none(ws, registry, image, tmp_path):

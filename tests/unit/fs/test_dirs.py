@@ -65,6 +65,25 @@ def test_a_copy_is_placed_alike_on_the_index_and_on_the_layer() -> None:
     assert place(recipe, Below([listing(known)])) == place(recipe, Below([listing(LAYER)]))
 
 
+def test_an_index_says_of_which_layer_it_is() -> None:
+    assert dirs.layer_of(dirs.encode(DIFF_ID, LAYER * 1000)) == DIFF_ID
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no stream",
+        zlib.compress(b"buildgraph-dirs 2\0" + DIFF_ID.encode() + b"\0"),
+        zlib.compress(b"buildgraph-dirs 1\0sha256:x\0"),
+        zlib.compress(b"buildgraph-dirs 1\0" + b"\xff" * 2000),
+    ],
+)
+def test_of_anything_else_nobody_knows(content: bytes) -> None:
+    with pytest.raises(ContentError):
+        dirs.layer_of(content)
+
+
 def plain(content: bytes) -> bytes:
     return zlib.compress(b"buildgraph-dirs 1\0" + DIFF_ID.encode() + b"\0" + content)
 
