@@ -70,7 +70,7 @@ def open_docker_workspace(
     told = with_authority(told, request.environ)
     access.ca = authority_file(told, root)
     several = len(request.platforms) > 1 or options.args.get(MULTI_PLATFORM) in TRUE
-    if not several and any(each.place != "manifest" for each in asked.placed):
+    if not several and any(each.place.startswith("index") for each in asked.placed):
         raise UsageError(
             "no-index",
             "an annotation is for an index, and the image is for one platform",
@@ -156,7 +156,7 @@ def _model(
         name,
         (),
         Location(given.shown),
-        annotations={**asked.annotations, **placed(asked, "manifest", options.platform)},
+        annotations={**asked.annotations, **asked.placed_at("manifest", options.platform)},
         compression=codec.name,
         level=codec.level,
     )
@@ -177,16 +177,6 @@ def _model(
     return Dockerfiles(
         model, {name: recipe}, bases.open, observer, (name,) if asks else ()
     ).converted()
-
-
-def placed(asked: DockerRequest, place: str, platform: Platform | None = None) -> dict[str, str]:
-    """Annotations for that place; where it has a platform, those for that platform."""
-    return {
-        each.name: each.value
-        for each in asked.placed
-        if each.place == place
-        and (not each.platform or platform is None or Platform.parse(each.platform) == platform)
-    }
 
 
 def platforms_of(request: Request) -> tuple[Platform, ...]:

@@ -5,6 +5,7 @@ An index lists its images in the order in which the platforms were asked for. It
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from buildgraph.build.request import Place
 from buildgraph.build.session import Session
 from buildgraph.digest import Digest, key_of
 from buildgraph.execute.ops_image import BuiltImage
@@ -14,7 +15,7 @@ from buildgraph.image.content import Content
 from buildgraph.image.source import ImageSource, OpenBlob
 from buildgraph.names import Platform, Reference, unlabelled
 from buildgraph.oci.descriptor import INDEX, Descriptor
-from buildgraph.values import dataclass, replace
+from buildgraph.values import dataclass, field, replace
 
 KEY = "${key}"
 
@@ -33,6 +34,8 @@ class Product:
     tags: tuple[str, ...]
     own_tags: tuple[tuple[str, Descriptor], ...] = ()
     index: bytes = b""
+    listed: Mapping[str, str] = field(default_factory=dict)
+    """What a layout is told of the whole, beside its names."""
 
     @property
     def image(self) -> BuiltImage:
@@ -64,11 +67,13 @@ class Product:
     def content(self, open_blob: OpenBlob) -> Content:
         sources = [ImageSource.of(p.assembled, open_blob, self.target) for p in self.parts]
         if not self.index:
-            return Content.of(sources[0])
+            return replace(Content.of(sources[0]), annotations=self.listed)
         documents = {d.digest: (d, text) for one in sources for d, text in one.documents()}
         layers = {layer.digest: layer for one in sources for layer in one.manifest.layers}
         listed = (*documents.values(), (self.root, self.index))
-        return Content(self.target, self.root, listed, tuple(layers.values()), open_blob)
+        return Content(
+            self.target, self.root, listed, tuple(layers.values()), open_blob, self.listed
+        )
 
     def names(self) -> Iterator[tuple[str, Descriptor]]:
         """All that the store is to call it, and each image of it."""
@@ -99,7 +104,8 @@ def _product(
     family = session.workspace.graph.families.get(target)
     if family is None:
         made = parts[0].assembled
-        return Product(name, parts, (made.config.platform,), made.descriptor, tags)
+        told = _placed(session, "manifest-descriptor", made.config.platform)
+        return Product(name, parts, (made.config.platform,), made.descriptor, tags, listed=told)
     index = _index(session, [part.assembled.descriptor for part in parts])
     session.store.blobs.put(index)
     return Product(
@@ -114,21 +120,22 @@ def _product(
             for tag in _filled(session, image.tags, (image,))
         ),
         index,
+        _placed(session, "index-descriptor"),
     )
 
 
 def _index(session: Session, images: Sequence[Descriptor]) -> bytes:
     """With what ``--annotation`` puts there."""
-    asked = session.request.docker
-    if asked is None or not asked.placed:
-        return index_of(images)
-    from buildgraph.build.dockerworkspace import placed
-
     told = [
-        replace(one, annotations=placed(asked, "manifest-descriptor", one.platform))
+        replace(one, annotations=_placed(session, "manifest-descriptor", one.platform))
         for one in images
     ]
-    return index_of(told, placed(asked, "index"))
+    return index_of(told, _placed(session, "index"))
+
+
+def _placed(session: Session, place: Place, platform: Platform | None = None) -> dict[str, str]:
+    asked = session.request.docker
+    return {} if asked is None else asked.placed_at(place, platform)
 
 
 def tags_of(session: Session, target: str) -> tuple[str, ...]:

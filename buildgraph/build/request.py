@@ -40,7 +40,8 @@ class SecretSpec:
     env: str = ""
 
 
-Place = Literal["manifest", "index", "manifest-descriptor"]
+Place = Literal["manifest", "index", "manifest-descriptor", "index-descriptor"]
+"""A descriptor is what names a document: an index for a manifest, else ``index.json`` of a layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ class DockerRequest:
     keep_times: bool = False
     """Files in layers keep the times that they have, instead of one for all."""
     stdin: BinaryIO | None = field(default=None, compare=False)
+
+    def placed_at(self, place: Place, platform: Platform | None = None) -> dict[str, str]:
+        """Annotations for that place; where it has a platform, those for that platform."""
+        return {
+            each.name: each.value
+            for each in self.placed
+            if each.place == place
+            and (not each.platform or platform is None or Platform.parse(each.platform) == platform)
+        }
 
 
 @dataclass(frozen=True, slots=True)

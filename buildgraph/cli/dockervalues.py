@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from buildgraph.spec.docker import Limits
 
 _PLACED = re.compile(r"([a-z,-]+)(?:\[([A-Za-z0-9_/-]+)\])?:(\S+)")
-_PLACES = ("manifest", "index", "manifest-descriptor")
+_PLACES = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
 class Exported(NamedTuple):

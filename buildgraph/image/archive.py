@@ -83,7 +83,7 @@ def _stream(
     listed = tuple(
         entry
         for image, names in images
-        for entry in (entries(image.root, names) if names or docker is None else (image.root,))
+        for entry in (entries(image, names) if names or docker is None else (image.root,))
     )
     _put(file, "oci-layout", LAYOUT_FILE)
     _put(file, "index.json", Index(listed).to_bytes())

@@ -5,7 +5,7 @@ Documents are read whole and checked (at most 4 MiB each); layers are only named
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final
 
 from buildgraph.digest import Digest
@@ -15,7 +15,7 @@ from buildgraph.names import Platform
 from buildgraph.oci.descriptor import INDEXES, MANIFESTS, Descriptor
 from buildgraph.oci.document import LARGEST
 from buildgraph.oci.manifest import Manifest, parse
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, field
 
 _DEEPEST: Final = 4
 _MOST: Final = 10_000
@@ -25,7 +25,8 @@ _MOST: Final = 10_000
 class Content:
     """``documents`` are configs, manifests and indexes with their bytes, none before what it names; the root is last.
 
-    ``layers`` are all other blobs, each once, in the order in which they are named.
+    ``layers`` are all other blobs, each once, in the order in which they are named. ``annotations`` are for what names
+    the root: the entries of a layout.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Content:
     documents: tuple[tuple[Descriptor, bytes], ...]
     layers: tuple[Descriptor, ...]
     open_blob: OpenBlob
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: ImageSource) -> "Content":

@@ -159,7 +159,7 @@ def write_layout(path: Path, source: ImageSource | Content, names: Sequence[str]
         with _locked(path):
             index = Layout(path).index() if (path / "index.json").exists() else Index(())
             with appearing(path / "index.json") as file:
-                file.write(_moved(index, content.root, names).to_bytes())
+                file.write(_moved(index, content, names).to_bytes())
 
 
 def copy(stream: BinaryIO, file: BinaryIO) -> None:
@@ -200,9 +200,9 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _moved(index: Index, descriptor: Descriptor, names: Sequence[str]) -> Index:
-    """``index`` with ``names`` moved to ``descriptor``; other entries stay, in their order."""
-    new = entries(descriptor, names)
+def _moved(index: Index, content: Content, names: Sequence[str]) -> Index:
+    """``index`` with ``names`` moved to ``content``; other entries stay, in their order."""
+    new = entries(content, names)
     kept = tuple(old for old in index.manifests if not any(_same_name(old, entry) for entry in new))
     return replace(index, manifests=kept + new)
 
@@ -213,19 +213,19 @@ def _same_name(one: Descriptor, two: Descriptor) -> bool:
     return one.annotations.get(REF_NAME) == two.annotations.get(REF_NAME) and len(full) < 2
 
 
-def entries(descriptor: Descriptor, names: Sequence[str]) -> tuple[Descriptor, ...]:
+def entries(content: Content, names: Sequence[str]) -> tuple[Descriptor, ...]:
     """What an index says of an image: one descriptor per name; ``latest`` alone without a name.
 
     ``:tag`` is a tag that belongs to no reference.
     """
-    if not names:
-        return (replace(descriptor, annotations={REF_NAME: "latest"}),)
-    out = []
-    for name in names:
-        if name.startswith(":"):
-            out.append(replace(descriptor, annotations={REF_NAME: name[1:]}))
-            continue
-        full = Reference.parse(name).familiar
-        tag = Reference.parse(full).tag or "latest"
-        out.append(replace(descriptor, annotations={FULL_NAME: full, REF_NAME: tag}))
-    return tuple(out)
+    return tuple(
+        replace(content.root, annotations={**content.annotations, **_called(name)})
+        for name in names or (":latest",)
+    )
+
+
+def _called(name: str) -> dict[str, str]:
+    if name.startswith(":"):
+        return {REF_NAME: name[1:]}
+    full = Reference.parse(name).familiar
+    return {FULL_NAME: full, REF_NAME: Reference.parse(full).tag or "latest"}

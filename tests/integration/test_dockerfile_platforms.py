@@ -67,15 +67,34 @@ def test_annotations_go_where_they_say(docker: Docker) -> None:
         Annotation("manifest", str(OTHER), "one", "1"),
         Annotation("index", "", "whole", "2"),
         Annotation("manifest-descriptor", "", "listed", "3"),
+        Annotation("index-descriptor", "", "named", "4"),
     )
     place, index = layout_of(docker, CROSS, annotations={"all": "0"}, placed=told)
     assert index["annotations"] == {"whole": "2"}
+    [named] = json.loads((place / "index.json").read_bytes())["manifests"]
+    assert (named["annotations"]["named"], "listed" in named["annotations"]) == ("4", False)
     assert [one["annotations"] for one in index["manifests"]] == [{"listed": "3"}] * 2
     here, other = (read(place, one["digest"])["annotations"] for one in index["manifests"])
     assert (here["all"], other["all"], other["one"], "one" in here) == ("0", "0", "1", False)
-    with pytest.raises(UsageError) as caught:
-        docker.build(placed=told[1:])
-    assert caught.value.code == "no-index"
+    for each in (told[1], told[3]):
+        with pytest.raises(UsageError) as caught:
+            docker.build(placed=(each,))
+        assert caught.value.code == "no-index"
+
+
+def test_the_descriptor_of_an_only_image_is_annotated(docker: Docker, tmp_path: Path) -> None:
+    told = (
+        Annotation("manifest-descriptor", "", "listed", "3"),
+        Annotation("manifest-descriptor", str(OTHER), "elsewhere", "4"),
+    )
+    for kind in ("oci", "oci-archive"):
+        docker.build(CROSS, placed=told, outputs=(OutputSpec(kind, str(tmp_path / kind)),))
+    with tarfile.open(tmp_path / "oci-archive") as archive:
+        packed = archive.extractfile("index.json").read()
+    assert packed == (tmp_path / "oci/index.json").read_bytes()
+    [entry] = json.loads(packed)["manifests"]
+    assert (entry["annotations"]["listed"], "elsewhere" in entry["annotations"]) == ("3", False)
+    assert read(tmp_path / "oci", entry["digest"]).get("annotations", {}) == {}
 
 
 def test_an_index_for_one_platform(docker: Docker, tmp_path: Path) -> None:

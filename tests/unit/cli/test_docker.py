@@ -219,11 +219,13 @@ def test_annotations_have_places(asked):
         asked,
         *("-f", "D", "--annotation", "a=b", "--annotation", "manifest:com.x/c=d=e"),
         *("--annotation", "index,manifest[linux/arm64]:f=g", "--annotation", "org.x:y=z"),
+        *("--annotation", "index-descriptor:h=i"),
     )
     assert found.annotations == {"a": "b", "com.x/c": "d=e", "org.x:y": "z"}
     assert found.placed == (
         Annotation("index", "linux/arm64", "f", "g"),
         Annotation("manifest", "linux/arm64", "f", "g"),
+        Annotation("index-descriptor", "", "h", "i"),
     )
 
 

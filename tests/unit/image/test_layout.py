@@ -8,6 +8,7 @@ from support.images import AMD, blobs_of, image
 
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
+from buildgraph.image.content import Content
 from buildgraph.image.layout import (
     FULL_NAME,
     REF_NAME,
@@ -71,11 +72,20 @@ def test_a_name_moves_and_other_names_stay(tmp_path):
 
 
 def test_without_names_it_is_latest():
-    descriptor = image().descriptor
-    assert entries(descriptor, ())[0].annotations == {REF_NAME: "latest"}
-    assert [e.annotations for e in entries(descriptor, ["a/b", "c:1"])] == [
+    content = Content.of(image())
+    assert entries(content, ())[0].annotations == {REF_NAME: "latest"}
+    assert [e.annotations for e in entries(content, ["a/b", "c:1"])] == [
         {FULL_NAME: "a/b:latest", REF_NAME: "latest"},
         {FULL_NAME: "c:1", REF_NAME: "1"},
+    ]
+
+
+def test_what_names_an_image_has_its_annotations(tmp_path):
+    told = replace(Content.of(image()), annotations={"a": "b", REF_NAME: "not this"})
+    for name in ("x:1", "x:1", "x:2"):
+        write_layout(tmp_path, told, [name])
+    assert [entry.annotations for entry in Layout(tmp_path).index().manifests] == [
+        {"a": "b", FULL_NAME: name, REF_NAME: name[2:]} for name in ("x:1", "x:2")
     ]
 
 
