@@ -4,7 +4,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 from buildgraph.build.ahead import pack_ahead, sync_ahead
@@ -17,6 +16,7 @@ from buildgraph.build.nodes import Nodes
 from buildgraph.build.products import Product, products
 from buildgraph.build.publish import metadata_of, publish, write_documents
 from buildgraph.build.request import ImageResult, Pushed, Request, Summary
+from buildgraph.build.resting import facts_of, kept_of
 from buildgraph.build.session import Session, open_session
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, DroppedError, LayerLostError
@@ -25,19 +25,14 @@ from buildgraph.execute.admission import Claim, Node
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Scheduler
-from buildgraph.fs.facts import Facts
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
-    CopyStep,
-    DockerCopyStep,
-    RemoteStep,
     RunStep,
     StepId,
     files_of,
     inputs_of,
-    is_pinned,
 )
 from buildgraph.registry.stopping import StoppedError
 
@@ -237,7 +232,8 @@ def _finish(
         session.snapshots.settle()
     write_documents(session, metadata, () if errors else results)
     session.observer(BuildFinished(not errors, seconds, steps, errors[0].message if errors else ""))
-    return Summary(not errors, metadata, results, errors, _facts(session), pushed)
+    facts, kept = facts_of(session), kept_of(session, ready)
+    return Summary(not errors, metadata, results, errors, facts, kept, pushed)
 
 
 def _settled(session: Session, targets: Sequence[str], ready: Sequence[Product]) -> list[str]:
@@ -270,34 +266,3 @@ def _checked(session: Session, image: ImageTarget) -> bool:
     if session.request.no_checks:
         return True
     return all(check in session.stacks.placed.settled for check in image.checks)
-
-
-def _facts(session: Session) -> Facts | None:
-    """What an unchanged answer rests on; None where the next build must look at more than files."""
-    request = session.request
-    asks = (
-        request.no_cache
-        or request.rebuild
-        or (request.docker and (request.docker.pull or request.docker.no_cache_filter))
-        or request.secrets
-        or any(output.type != "store" for output in request.outputs)
-    )
-    steps = session.workspace.graph.steps.values()
-    ages = any(isinstance(s, RunStep) and (s.reuse.never or s.reuse.max_age) for s in steps)
-    ages = ages or any(isinstance(s, CopyStep | DockerCopyStep) and s.keep_time for s in steps)
-    ages = ages or any(isinstance(s, RemoteStep) and not is_pinned(s) for s in steps)
-    if asks or ages or not session.workspace.repeatable:
-        return None
-    if session.shared is not None and session.shared.caches.troubled:
-        return None
-    facts = session.workspace.facts
-    for marker in session.shared.markers() if session.shared is not None else ():
-        with suppress(FileNotFoundError):
-            facts.read(os.fsencode(marker))
-    facts.include(session.context.facts())
-    for one in session.contexts.facts():
-        facts.include(one)
-    generation = session.store.home / "generation"
-    with suppress(FileNotFoundError):
-        facts.read(os.fsencode(generation))
-    return facts

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.facts import Facts
 from buildgraph.names import Platform
@@ -174,5 +175,7 @@ class Summary:
     failures: tuple[BuildgraphError, ...] = ()
     facts: Facts | None = None
     """What the answer rests on; None where the same command must not be answered from memory."""
+    kept: Mapping[Digest, int] = field(default_factory=dict)
+    """With ``facts``: the answer rests on these blobs of the store, too, and on their sizes."""
     pushed: Pushed | None = None
     """With ``facts``: the answer rests on these tags, too."""

@@ -3,10 +3,14 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from buildgraph.digest import Digest
+from buildgraph.errors import ContentError
+from buildgraph.events import Observer
 from buildgraph.fs.check import differs
 from buildgraph.sandbox.doctor import examine
 from buildgraph.sandbox.namespace import enter_private_mounts
@@ -133,6 +137,13 @@ def cache_gc(home: Path, *, max_size: int | None, max_age: int | None, dry_run: 
         for several in (found.evicted, found.staying)
     )
     return Collected(found.freed, found.kept, found.excess, gone, stays)
+
+
+def mend(home: Path, lost: Sequence[str], observer: Observer) -> None:
+    """Tell of each of these blobs that it is gone or of the wrong size, and drop what is left of it."""
+    with suppress(ContentError), LocalStore.open(home, observer) as store:
+        for digest in map(Digest.parse, lost):
+            store.miss(digest)
 
 
 def doctor(home: Path) -> Sequence[Finding]:

@@ -1,23 +1,21 @@
-"""``build``: make targets, show how it goes, remember the answer when nothing would be left to do."""
+"""``build``: make targets, show how it goes."""
 
-import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from buildgraph.cli import docker, dockervalues, engine, options, remotecache, warm
+from buildgraph.cli import docker, dockervalues, engine, options, remembering, remotecache
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
-from buildgraph.cli.session import Session, Watcher, stdout
+from buildgraph.cli.session import Session, stdout
 from buildgraph.errors import UsageError
 from buildgraph.values import replace
 
 if TYPE_CHECKING:
-    from buildgraph.build.request import Pushed, Request, Summary
+    from buildgraph.build.request import Request, Summary
 
 
 @command(
@@ -177,11 +175,12 @@ def build(
 
 def _carry_out(session: Session, request: "Request") -> "Summary":
     with session.watch() as watcher:
+        remembering.mend(session, watcher)
         summary = engine.build(request, watcher)
     for failure in summary.failures:
         session.fail(failure)
     if summary.ok:
-        _remember(session, request, summary, watcher)
+        remembering.remember(session, request, summary, watcher)
     else:
         codes = [failure.exit_code for failure in summary.failures]
         raise click.exceptions.Exit(codes[0] if codes else 1)
@@ -201,50 +200,3 @@ def _with_terminal(session: Session) -> Session:
 
 def _path(text: str | None) -> Path | None:
     return Path(os.path.abspath(text)) if text else None
-
-
-def _remember(session: Session, request: "Request", summary: "Summary", watcher: Watcher) -> None:
-    """Keep a warm answer for exactly this command, where the build says what such an answer rests on."""
-    file = session.plan_file
-    if file is None or summary.facts is None or file.parent.parent != session.home:
-        return
-    from buildgraph.build.publish import iids
-    from buildgraph.fs import facts
-
-    summary.facts.variable("BUILDGRAPH_CACHE")
-    sections = {
-        "progress": session.progress.encode(),
-        "color": session.color.encode(),
-        **watcher.unchanged(),
-    }
-    if request.metadata_file is not None:
-        document = unchanged_metadata(summary.metadata)
-        sections[f"file:{request.metadata_file}"] = document
-    if request.iidfile is not None:
-        sections[f"file:{request.iidfile}"] = iids(summary.images).encode()
-    if summary.pushed is not None:
-        sections |= _tags(summary.pushed)
-    facts.save(os.fspath(file), summary.facts, warm.encode(sections))
-
-
-def _tags(pushed: "Pushed") -> warm.Sections:
-    ca = {"ca": os.fsencode(pushed.ca)} if pushed.ca else {}
-    lines = (f"{name} {digest}" for name, digest in pushed.named)
-    return {"tags": "\n".join(lines).encode(), **ca}
-
-
-def unchanged_metadata(metadata: Mapping[str, object]) -> bytes:
-    """The metadata of the same build with nothing left to do; ``@SECONDS@`` stands for its time."""
-    steps = metadata.get("steps")
-    counts = dict(steps) if isinstance(steps, dict) else {}
-    done = sum(counts.get(name, 0) for name in ("executed", "reused", "cutoff"))
-    quiet = dict.fromkeys(counts, 0) | {"reused": done}
-    moved = metadata.get("bytes")
-    document = {
-        **metadata,
-        "steps": quiet,
-        "bytes": dict.fromkeys(moved, 0) if isinstance(moved, dict) else {},
-        "seconds": "@SECONDS@",
-    }
-    text = json.dumps(document, indent=2).replace('"@SECONDS@"', "@SECONDS@")
-    return text.encode() + b"\n"

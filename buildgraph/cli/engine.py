@@ -240,6 +240,13 @@ def cache_import(
     return exchange.import_cache(home, url, environ, observer)
 
 
+def mend(home: Path, lost: Sequence[str], observer: "Observer") -> None:
+    """Blobs that are gone or of the wrong size are told, and dropped."""
+    from buildgraph.build import store
+
+    store.mend(home, lost, observer)
+
+
 def doctor(home: Path) -> "Sequence[Finding]":
     from buildgraph.build import store
 

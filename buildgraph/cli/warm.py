@@ -12,6 +12,8 @@ An answer is a row of named sections, each ``name NUL length NUL content``:
     file:PATH            the new content of a file (``--metadata-file``, ``--iidfile``)
     tags                 lines ``REFERENCE DIGEST``: what registries must still say for ``--push``
     ca                   the workspace's bundle of authorities, trusted while they are asked
+    generation           the store's, of that moment
+    kept                 lines ``DIGEST SIZE``: blobs that the store must still have, of that size
 
 Loaded by every command before anything else: only modules that the interpreter has at its start, or light ones.
 """
@@ -66,19 +68,39 @@ def plan_file(arguments: list[str], home: str) -> str:
 def answer(arguments: list[str], began: float) -> bool:
     """Repeat the remembered answer, if there is one and it holds. ``began`` is a ``time.monotonic()``."""
     try:
-        file = plan_file(arguments, home_of(arguments, os.environ))
+        home = home_of(arguments, os.environ)
+        file = plan_file(arguments, home)
         if not os.path.exists(file):
             return False
         from buildgraph.fs import facts
 
         payload = facts.check(file)
         sections = decode(payload) if payload is not None else None
-        if sections is None or not _pushed(sections):
+        if sections is None or lost(sections, home) or not _pushed(sections):
             return False
         _repeat(sections, began)
     except OSError:
         return False  # whatever is wrong, the long way finds it and says so
     return True
+
+
+def lost(sections: Sections, home: str) -> list[str]:
+    """The digests of blobs that are gone or of another size, although nothing was to be taken out; and ``index.json``.
+
+    Bytes that rot in their place show when somebody reads them.
+    """
+    lines = sections.get("kept", b"").decode().splitlines()
+    found = [] if not lines or os.path.exists(os.path.join(home, "index.json")) else ["index.json"]
+    blobs = os.path.join(home, "blobs", "")
+    for line in lines:
+        digest, _, size = line.partition(" ")
+        try:
+            there = os.stat(blobs + digest.replace(":", "/", 1)).st_size
+        except FileNotFoundError:
+            there = -1
+        if there != int(size):
+            found.append(digest)
+    return found
 
 
 def _pushed(sections: Sections) -> bool:

@@ -191,10 +191,10 @@ class BaseLayers:
         if layer.place:
             self.store.origins.add([layer.blob], layer.place)
             return layer.blob
-        digest = layer.blob.digest
-        if not self.store.blobs.has(digest):
+        digest, wanted = layer.blob.digest, {layer.blob.digest: layer.blob.size}
+        if not self.store.blobs.whole(wanted):
             with self.store.single_flight(f"blob-{digest}"):
-                if not self.store.blobs.has(digest):
+                if not self.store.blobs.whole(wanted):
                     with layer.source.open_blob(digest) as stream, keep(self.store, digest) as kept:
                         kept.follow(stream).drain()
         return layer.blob

@@ -220,6 +220,23 @@ def _write(file: bytes, parts: list[bytes]) -> None:
         raise
 
 
+def payload(file: str | os.PathLike[str]) -> bytes | None:
+    """The payload whether or not the facts hold; its bytes are not checked."""
+    start = len(_MAGIC) + 8
+    try:
+        with open(file, "rb", buffering=0) as source:
+            head = source.read(start + 8 * _PARTS)
+            lengths = (
+                unpack_from(f"{_PARTS}q", head, start) if len(head) == start + 8 * _PARTS else ()
+            )
+            if not lengths or len(head) + sum(lengths) != os.fstat(source.fileno()).st_size:
+                return None
+            source.seek(-lengths[-1], os.SEEK_END)
+            return source.read()
+    except OSError:
+        return None
+
+
 def check(file: str | os.PathLike[str], strings: tuple[bytes, ...] = ()) -> bytes | None:
     """The payload, if every fact of ``file`` still holds and its strings are ``strings``; else None.
 

@@ -8,7 +8,7 @@ reported (``blob-damaged``), so that they are made again and never used.
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -64,6 +64,15 @@ class LocalBlobs:
         wanted = tuple(digests)
         self._lease.name(*wanted)
         return frozenset(digest for digest in wanted if self.size(digest) is not None)
+
+    def whole(self, sizes: Mapping[Digest, int]) -> frozenset[Digest]:
+        """Those that are here, of these sizes. One of another size is damaged: it is dropped and told."""
+        here = self.has_all(sizes)
+        for digest in tuple(here):
+            if self.size(digest) != sizes[digest]:
+                here -= {digest}
+                self._damaged(digest)
+        return here
 
     def size(self, digest: Digest) -> int | None:
         self._lease.name(digest)

@@ -56,13 +56,13 @@ class LocalLayers:
     def forms(self, diff_id: Digest) -> Mapping[str, Compressed]:
         """Every compressed form that is here, by codec identity."""
         known = decode_forms(self._index().get(f"compressed:{diff_id}"))
-        alive = self._blobs.has_all(form.digest for form in known.values())
+        alive = self._blobs.whole({form.digest: form.size for form in known.values()})
         return {codec: form for codec, form in known.items() if form.digest in alive}
 
     def known(self, diff_id: Digest) -> Mapping[str, Compressed]:
         """Every form that is here or that can be fetched; those that are here come first."""
         known = decode_forms(self._index().get(f"compressed:{diff_id}"))
-        alive = self._blobs.has_all(form.digest for form in known.values())
+        alive = self._blobs.whole({form.digest: form.size for form in known.values()})
         here = {codec: form for codec, form in known.items() if form.digest in alive}
         away = {codec: form for codec, form in known.items() if form.digest not in alive}
         return here | {c: form for c, form in away.items() if self._origins.places(form.digest)}

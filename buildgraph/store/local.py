@@ -258,6 +258,14 @@ class LocalStore:
         with translated(path):
             replace(path, content, self.temp())
 
+    def miss(self, digest: Digest) -> None:
+        """Somebody relied on this blob and found it gone, or of another size: what is left of it goes."""
+        if self.blobs.has(digest):
+            self.blobs.delete(digest)
+            self._blob_damaged(digest)
+        else:
+            self.observer(Warned("blob-missing", f"the blob {digest} is gone from the store"))
+
     def _blob_damaged(self, digest: Digest) -> None:
         self.raise_generation()
         self.observer(Warned("blob-damaged", f"dropped the damaged blob {digest}"))

@@ -12,11 +12,13 @@ from support.packed import PackedImage, file
 from support.program import Program
 from support.registry import running
 from support.remotebase import HERE, base, fetched, push
+from support.screen import run
 from support.workspace import Workspace, base_items
 
 from buildgraph.build.images import list_images
 from buildgraph.build.looking import validate
 from buildgraph.build.request import OutputSpec
+from buildgraph.cli import warm
 from buildgraph.oci.config import Config
 from buildgraph.store.gc import collect
 from buildgraph.store.local import LocalStore
@@ -248,3 +250,15 @@ def test_a_build_that_ends_while_it_downloads_leaves_nothing(tmp_path, registry,
     assert process.returncode == (130 if number == signal.SIGINT else -9)
     program.run("build")
     program.sound()
+
+
+def test_an_answer_does_not_miss_layers_that_only_the_registry_has(ws, image, monkeypatch, capfd):
+    monkeypatch.chdir(ws.folder)
+    monkeypatch.setenv("BUILDGRAPH_HOME", str(ws.home))
+    for _ in range(2):
+        assert run("build").code == 0
+    assert not any(
+        (ws.home / "blobs/sha256" / layer.digest.hex).exists() for layer in layers(image)
+    )
+    assert warm.answer(["build"], 0.0)
+    assert "up to date" in capfd.readouterr().err

@@ -8,7 +8,7 @@ from support.story import DIGEST, STORY
 
 from buildgraph.build.request import ImageResult, OutputSpec, SecretSpec, Summary
 from buildgraph.cli import warm
-from buildgraph.cli.build import unchanged_metadata
+from buildgraph.cli.remembering import unchanged_metadata
 from buildgraph.errors import DifferenceError, StepFailedError
 from buildgraph.spec.cacheurl import CacheURL
 
@@ -139,6 +139,7 @@ class SummaryWithFacts:
     metadata: dict = field(default_factory=lambda: METADATA)
     failures: tuple = ()
     facts: object = None
+    kept: object = None
     pushed: object = None
     images: tuple = (ImageResult("api", "sha256:m", "sha256:abc", (), 1, 1),)
 

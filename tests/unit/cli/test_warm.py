@@ -129,3 +129,28 @@ def test_colour(monkeypatch, choice, environ, expected):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert warm.colored(choice) is expected
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "listed", "lost"),
+    [
+        (b"hello", True, []),
+        (b"hell", True, ["sha256:ab"]),
+        (None, True, ["sha256:ab"]),
+        (b"hello", False, ["index.json"]),
+    ],
+)
+def test_an_answer_is_not_repeated_where_its_blobs_are_not(
+    tmp_path, words, capfd, bytes_, listed, lost
+):
+    folder = tmp_path / "blobs/sha256"
+    folder.mkdir(parents=True)
+    if bytes_ is not None:
+        (folder / "ab").write_bytes(bytes_)
+    if listed:
+        (tmp_path / "index.json").touch()
+    sections = {"kept": b"sha256:ab 5", "plain": b"up to date"}
+    remember(tmp_path, words, **sections)
+    assert warm.lost(sections, str(tmp_path)) == lost
+    assert warm.answer(words, 0.0) is not bool(lost)
+    assert capfd.readouterr().err == ("" if lost else "up to date")

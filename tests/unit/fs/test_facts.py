@@ -292,3 +292,14 @@ def test_a_path_is_written_once_and_below_the_root(root: Path, plan: Path) -> No
     found.add_many([name], [row], ["00" * 32])  # what is told in two ways holds as neither
     facts.save(plan, found, b"x")
     assert facts.check(plan) is None
+
+
+def test_the_payload_alone_needs_no_facts_that_hold(root: Path, plan: Path) -> None:
+    assert facts.payload(plan) is None
+    facts.save(plan, look(root), b"payload\0\n")
+    (root / "a.txt").write_text("other")
+    assert facts.payload(plan) == b"payload\0\n"
+    content = plan.read_bytes()
+    for damaged in (b"", content[:10], content[:100], content[:-1], b"x" + content):
+        plan.write_bytes(damaged)
+        assert facts.payload(plan) is None

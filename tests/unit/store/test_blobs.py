@@ -110,3 +110,18 @@ def test_what_the_disk_refuses_is_said_and_leaves_nothing(store, monkeypatch, nu
 def test_a_missing_blob_folder_is_made_again(store):
     (store.home / "blobs" / "sha256").rmdir()
     assert store.blobs.read(store.blobs.put(b"x")) == b"x"
+
+
+def test_a_blob_of_another_size_is_damaged_unread(tmp_path):
+    seen = []
+    with LocalStore.open(tmp_path / "home", seen.append) as store:
+        whole, cut, gone = (store.blobs.put(content) for content in (b"one", b"two", b"three"))
+        overwrite(store.blobs.path(cut), b"tw")
+        store.blobs.delete(gone)
+        assert store.blobs.whole({whole: 3, cut: 3, gone: 5}) == {whole}
+        assert not store.blobs.has(cut)
+        assert [event.code for event in seen] == ["blob-damaged"]
+        store.miss(gone)
+        assert cut in seen[0].message
+        assert seen[1].code == "blob-missing"
+        assert gone in seen[1].message
