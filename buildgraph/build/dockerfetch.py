@@ -77,13 +77,13 @@ def _checked_out(tree: GitTree, around: Surroundings, undo: ExitStack, *, keep: 
     repository = Repository(tree.url, around, top)
     folder = top / "clone"
     folder.mkdir()
-    commit = repository.commit(tree.ref, tree.checksum)
-    repository.check_out(tree.ref, commit, folder, submodules=tree.submodules, keep=keep)
+    found = repository.find(tree.ref, tree.checksum)
+    repository.check_out(tree.ref, found, folder, submodules=tree.submodules, keep=keep)
     time = repository.time(folder)
     root = (folder / tree.subdir).resolve()
     if not root.is_relative_to(folder.resolve()) or not root.is_dir():
         raise UsageError(
-            "no-context", f"{repository.shown} has no folder {tree.subdir} at {commit[:12]}"
+            "no-context", f"{repository.shown} has no folder {tree.subdir} at {found.commit[:12]}"
         )
     if not keep:
         for each in (*root.rglob(".git"), root / ".git"):

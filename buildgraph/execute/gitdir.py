@@ -3,12 +3,13 @@
     HEAD, shallow     the commit; ``shallow`` where it has parents, which are not here
     config            as git writes it, without passwords
     index             every entry with empty stat data, which git fills in when it is asked for the first time
-    objects/pack      one pack of the commit, its trees and its files, in the order of their names, without deltas and
-                      not compressed: no version of git or zlib has a say in it
-    refs              empty folders, without which it is no repository
+    objects/pack      one pack of the commit, its trees, its files and its tag's object, in the order of their names,
+                      without deltas and not compressed: no version of git or zlib has a say in it
+    refs              the branch or the tag that was asked for by its name; else empty folders, without which it is no
+                      repository
     modules           of submodules, each the same
 
-No hooks, logs, descriptions, refs, times or names of temporary files are left.
+No hooks, logs, descriptions, other refs, times or names of temporary files are left.
 """
 
 import hashlib
@@ -27,26 +28,28 @@ Git = Callable[..., str]
 """Runs git in a folder with words; gives what it printed."""
 
 _KEPT: Final = frozenset({"HEAD", "config", "modules", "objects", "shallow"})
-_KINDS: Final = {b"commit": 1, b"tree": 2, b"blob": 3}
+_KINDS: Final = {b"commit": 1, b"tree": 2, b"blob": 3, b"tag": 4}
 _STORED: Final = 0xFFFF
 """The most bytes that a stored block of deflate holds (RFC 1951, 3.2.4)."""
 
 
-def settle(folder: Path, git: Git, env: Mapping[str, str]) -> None:
-    """``folder`` is checked out, with its submodules."""
+def settle(folder: Path, name: str, named: str, git: Git, env: Mapping[str, str]) -> None:
+    """``folder`` is checked out, with its submodules; ``name`` is a ref of its own, or empty, for ``named``."""
     for place in sorted(each.parent for each in folder.rglob(".git")):
-        _settle(place, git, env)
+        own = place == folder
+        _settle(place, named if own else "", git, env)
+        if own and name:
+            git(place, "-c", "core.logAllRefUpdates=false", "update-ref", name, named)
 
 
-def _settle(place: Path, git: Git, env: Mapping[str, str]) -> None:
+def _settle(place: Path, named: str, git: Git, env: Mapping[str, str]) -> None:
     commit = git(place, "rev-parse", "HEAD").strip()
     home = Path(git(place, "rev-parse", "--absolute-git-dir").strip())
     parents = git(place, "rev-list", "--parents", "-n1", commit).split()[1:]
     if parents:
         (home / "shallow").write_text(f"{commit}\n")
-    names = [
-        line.partition(" ")[0] for line in git(place, "rev-list", "--objects", commit).split("\n")
-    ]
+    listed = git(place, "rev-list", "--objects", named or commit)
+    names = [line.partition(" ")[0] for line in listed.split("\n")]
     pack = home / "whole.pack"
     with pack.open("w+b") as file:
         seal = _pack(file, _objects(place, sorted(filter(None, names)), env), len(commit))

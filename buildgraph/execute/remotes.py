@@ -19,7 +19,7 @@ from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.archive import Surroundings
 from buildgraph.execute.fetching import Fetching
 from buildgraph.execute.placement import PlacedLayer
-from buildgraph.execute.repository import Repository
+from buildgraph.execute.repository import Found, Repository
 from buildgraph.execute.stacks import Stacks
 from buildgraph.fs import tree
 from buildgraph.fs.pack import Item
@@ -69,7 +69,8 @@ class Remotes:
             case FetchStep():
                 return step.checksum or self._fetching.version(step.url)
             case GitStep():
-                return self._repository(step).commit(step.ref, step.checksum)
+                found = self._repository(step).find(step.ref, step.checksum)
+                return found.text if step.keep_git_dir else found.commit  # refs are kept with it
 
     def execute(self, step: RemoteStep, key: ActionKey, now: int) -> ActionResult:
         """Raises RemoteError, ContentError, MachineError of what it fetches."""
@@ -124,16 +125,19 @@ class Remotes:
     def _cloned(self, step: GitStep, scratch: Path) -> list[Item]:
         folder = scratch / "clone"
         folder.mkdir()
-        commit = self.version(step)
+        found = Found(*self.version(step).split())
         repository = self._repository(step)
-        self._observe(StepOutput(step.id.partition(":")[2], f"{repository.shown} at {commit}"))
+        self._observe(
+            StepOutput(step.id.partition(":")[2], f"{repository.shown} at {found.commit}")
+        )
         repository.check_out(
-            step.ref, commit, folder, submodules=step.submodules, keep=step.keep_git_dir
+            step.ref, found, folder, submodules=step.submodules, keep=step.keep_git_dir
         )
         root = folder / step.subdir if step.subdir else folder
         if not root.resolve().is_relative_to(folder.resolve()) or not root.is_dir():
             raise UsageError(
-                "source-missing", f"{repository.shown} has no folder {step.subdir} at {commit[:12]}"
+                "source-missing",
+                f"{repository.shown} has no folder {step.subdir} at {found.commit[:12]}",
             )
         return [] if root.is_symlink() else list(_items(os.fsencode(root), keep=step.keep_git_dir))
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from buildgraph.errors import ContentError, MachineError, RemoteError, UsageError
 from buildgraph.execute.archive import Surroundings
@@ -26,6 +26,19 @@ _ALONE: Final = (
 )
 
 
+class Found(NamedTuple):
+    """A commit; the branch or tag that led there, and what that names: a tag's own object, or the commit."""
+
+    commit: str
+    name: str = ""
+    object: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its words, for ``Found(*text.split())``."""
+        return " ".join(filter(None, self))
+
+
 class Repository:
     """``url`` as git takes it; ``shown`` without a password."""
 
@@ -34,8 +47,8 @@ class Repository:
         self.shown = re.sub(r"//[^/@]*@", "//", url)
         self._env = _environment(around, scratch)
 
-    def resolve(self, ref: str) -> str:
-        """The commit that ``ref`` is now; empty is HEAD. Raises UsageError ``git-ref-missing``."""
+    def resolve(self, ref: str) -> Found:
+        """What ``ref`` is now; empty is HEAD. Raises UsageError ``git-ref-missing``."""
         if ref.startswith("-"):
             raise UsageError("git-ref-missing", f"{ref!r} is no ref")
         names = [ref or "HEAD"]
@@ -47,51 +60,59 @@ class Repository:
         }
         for name in names[1:] + names[:1]:  # a branch before a tag before anything of that name
             if f"{name}^{{}}" in found or name in found:
-                return found.get(f"{name}^{{}}") or found[name]
+                commit = found.get(f"{name}^{{}}") or found[name]
+                named = name.startswith("refs/")
+                return Found(commit, name, found.get(name, commit)) if named else Found(commit)
         raise UsageError(
             "git-ref-missing",
             f"{self.shown} has no {ref or 'HEAD'}",
             hint="name a branch, a tag, or a whole commit",
         )
 
-    def commit(self, ref: str, checksum: str) -> str:
-        """The commit that is meant by both together; ``checksum`` is one, the beginning of one, or empty.
+    def find(self, ref: str, checksum: str) -> Found:
+        """What is meant by both together; ``checksum`` is a commit, the beginning of one, or empty.
 
         Raises ContentError ``checksum-mismatch``.
         """
         if is_commit(checksum) and (not ref or is_commit(ref)):
-            commit = ref or checksum
+            found = Found(ref or checksum)
         elif is_commit(ref):
-            commit = ref
+            found = Found(ref)
         else:
-            commit = self.resolve("" if ref == checksum else ref)
-        if not commit.startswith(checksum):
+            found = self.resolve("" if ref == checksum else ref)
+        if not found.commit.startswith(checksum):
             raise ContentError(
                 "checksum-mismatch",
-                f"{ref or 'HEAD'} is the commit {commit}, and {checksum} was asked for",
+                f"{ref or 'HEAD'} is the commit {found.commit}, and {checksum} was asked for",
                 hint="somebody moved it, or the checksum is that of another commit",
             )
-        return commit
+        return found
 
     def time(self, folder: Path) -> int:
         """When what is checked out was committed, in seconds since 1970."""
         return int(self._git(folder, "show", "-s", "--format=%ct", "HEAD"))
 
     def check_out(
-        self, ref: str, commit: str, folder: Path, *, submodules: bool, keep: bool = False
+        self, ref: str, found: Found, folder: Path, *, submodules: bool, keep: bool = False
     ) -> None:
-        """Exactly ``commit`` in ``folder``, which is empty. ``keep``: ``.git`` is wanted, the same for every clone."""
+        """Exactly that commit in ``folder``, which is empty. ``keep``: ``.git`` is wanted, the same for every clone."""
+        commit, _, kept = found
         kind = ("--object-format=sha256",) if len(commit) == 64 else ()
         self._git(folder, "init", "--quiet", *kind)
         self._git(folder, "remote", "add", "--", "origin", self.url)
         wanted = ref if ref and not is_commit(ref) else commit
         fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", "--", "origin")
-        if not (self._tries(folder, *fetch, commit) or self._tries(folder, *fetch, wanted)):
+        tag = keep and kept not in ("", commit)  # a tag's object does not come with the commit
+        if not (
+            (not tag and self._tries(folder, *fetch, commit)) or self._tries(folder, *fetch, wanted)
+        ):
             self._git(
                 folder, "fetch", "--quiet", "--tags", "origin", "+refs/*:refs/remotes/origin/*"
             )
         try:
             self._git(folder, "checkout", "--quiet", "--force", "--detach", commit)
+            if keep and kept:
+                self._git(folder, "cat-file", "-e", kept)
         except RemoteError as error:
             raise ContentError(
                 "git-changed",
@@ -105,7 +126,7 @@ class Repository:
         if keep:
             from buildgraph.execute.gitdir import settle
 
-            settle(folder, self._git, self._env)
+            settle(folder, found.name, kept, self._git, self._env)
 
     def _tries(self, folder: Path, *words: str) -> bool:
         try:

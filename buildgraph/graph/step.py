@@ -293,7 +293,9 @@ def is_pinned(step: RemoteStep) -> bool:
     """Whether it can be nothing else than it was, whatever is out there now."""
     if isinstance(step, FetchStep):
         return bool(step.checksum)
-    return any(len(text) in (40, 64) and set(text) <= _HEX for text in (step.ref, step.checksum))
+    commits = [len(text) in (40, 64) and set(text) <= _HEX for text in (step.ref, step.checksum)]
+    named = step.keep_git_dir and step.ref and not commits[0]  # a tag's own object may be another
+    return any(commits) and not named
 
 
 def kind_of(step: Step) -> str:

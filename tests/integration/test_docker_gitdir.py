@@ -1,6 +1,7 @@
 """``--keep-git-dir``: what is kept is a repository, and the same for every clone."""
 
 import os
+import shutil
 import subprocess
 from functools import partial
 
@@ -18,6 +19,11 @@ SAFE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONF
 def web():
     with Files() as web:
         yield web
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    return Dockered.make(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -57,3 +63,45 @@ def test_a_repository_s_own_folder_is_the_same_for_every_clone(tmp_path, monkeyp
     assert "secret" not in "".join(p.read_text() for p in out.rglob("config"))
     names = {p.name for p in (out / ".git").iterdir()}
     assert names == {"HEAD", "config", "index", "modules", "objects", "refs", "shallow"}
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_the_branch_or_tag_that_was_asked_for_is_kept(tmp_path, docker, web, repo, annotated):
+    commit = repo.commit(a="1")
+    repo.git("tag", *(("-a", "-m", "the first") if annotated else ()), "v1")
+    repo.git("tag", "unasked")
+    repo.serve()
+
+    def kept(ref: str) -> list[str]:
+        tree = m.GitTree(f"{web.url}/r.git", ref, keep_git_dir=True)
+        docker.build(add(tree, to="/n"), outputs=(OutputSpec("local", f"{tmp_path}/out"),))
+        told = partial(
+            subprocess.check_output, text=True, cwd=tmp_path / "out/n", env={**os.environ, **SAFE}
+        )
+        assert told(["git", "rev-parse", "HEAD"]).strip() == commit
+        assert told(["git", "fsck", "--full", "--strict", "--no-dangling"]) == ""
+        assert not (tmp_path / "out/n/.git/logs").exists()
+        lines = told(["git", "for-each-ref", "--format=%(refname) %(objecttype) %(*objectname)"])
+        shutil.rmtree(tmp_path / "out")
+        return lines.split()
+
+    tag = ["refs/tags/v1", "tag", commit] if annotated else ["refs/tags/v1", "commit"]
+    assert kept("v1") == kept("refs/tags/v1") == tag
+    assert kept("main") == ["refs/heads/main", "commit"]
+    assert kept("") == kept(commit) == []
+    repo.git("tag", "-f", "-a", "-m", "the second", "v1")
+    repo.serve()
+    assert kept("v1") == ["refs/tags/v1", "tag", commit]
+
+
+def test_another_object_of_a_tag_is_another_step(docker, web, repo):
+    commit = repo.commit(a="1")
+    made = []
+    for message in ("one", "two"):
+        repo.git("tag", "-f", "-a", "-m", message, "v1")
+        repo.serve()
+        for keep in (True, False):
+            tree = m.GitTree(f"{web.url}/r.git", "v1", checksum=commit, keep_git_dir=keep)
+            made.append(docker.build(add(tree, to="/n")).images[0].digest)
+    assert made[0] != made[2]
+    assert made[1] == made[3]
