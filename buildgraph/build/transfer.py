@@ -85,11 +85,19 @@ class Transfer:
                 case StorePlace(reference=text):
                     names = [new_name(text, content.root.digest)]
                     self.keep(content, names)
+                    if isinstance(source, RegistryPlace):
+                        self._remember(source.reference, content)
                 case FilePlace():
                     names = _write(content, target)
                 case _:
                     assert_never(target)
         return Transferred(content.root.digest, tuple(names), self.remote.fetched)
+
+    def _remember(self, reference: Reference, content: Content) -> None:
+        """Other repositories of that registry can mount it from there, should it be pushed."""
+        digests = [one.digest for one, _ in content.configs]
+        digests += [layer.digest for layer in content.layers]
+        self._store.seen.hear(reference.repository, digests)
 
     def send(
         self, content: Content, reference: Reference, near: Sequence[Reference]

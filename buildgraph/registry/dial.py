@@ -57,7 +57,8 @@ def dial(route: Route, stop: Stop) -> Wire:
     try:
         sock = _reached(host, port, route.patience, stop)
     except FAILURES as error:
-        raise _unreached(error) from error
+        whose = f"its proxy {route.proxy.authority}" if route.proxy else ""
+        raise _unreached(error, whose) from error
     try:
         wire = _through(route, sock, stop)
         return _encrypted(route, wire, stop)

@@ -42,3 +42,13 @@ def test_to_validate_an_image_of_a_registry_is_to_read_it_there(bad, pulled):
     asked = pulled("validate", f"docker://{bad.host}/shop/api")
     wanted = {f"blobs/{d.digest}" for d in (*IMAGE.manifest.layers, IMAGE.manifest.config)}
     assert wanted <= set(asked)
+
+
+def test_what_was_pulled_is_mounted_into_another_repository(registry, image, tmp_path):
+    for words in (
+        ("pull", f"{registry.host}/base/os:1"),
+        ("push", f"{registry.host}/base/os:1", f"{registry.host}/shop/os:1"),
+    ):
+        assert run("--home", str(tmp_path / "home"), *words).code == 0
+    asked = [(a.method, a.status) for a in registry.accesses() if a.uploads]
+    assert asked == [("POST", 201)] * (1 + len(image.source.manifest.layers))

@@ -207,6 +207,15 @@ def test_a_proxy_that_refuses(tmp_path, scheme):
     assert b64encode(b"me:hidden").decode() not in raised.value.render()
 
 
+def test_a_proxy_that_is_not_there():
+    proxies = Proxies.of({"https_proxy": "http://me:hidden@127.0.0.1:1"})
+    with registries(Settings(proxies=proxies)) as client, pytest.raises(RegistryError) as raised:
+        client.repository(at("registry.test:5000")).resolve("latest")
+    assert raised.value.message == (
+        "registry.test:5000 cannot be reached: its proxy 127.0.0.1:1: Connection refused"
+    )
+
+
 def test_this_machine_is_reached_directly():
     with BadRegistry() as registry, Proxy() as proxy:
         fill(registry, IMAGE)
