@@ -1,8 +1,9 @@
 """What is in this tar archive? One member after the other, in constant memory.
 
 A member is a header (see ``tarheader``), perhaps behind extended headers, and its content, padded to 512 bytes. Two
-zero blocks end the archive, or its bytes do; whatever follows the zero blocks is no part of it. An extended header is
-bounded by :data:`MOST_META`, whatever it claims; nothing else is kept.
+zero blocks end the archive, or its bytes do, even without the last padding (``umoci insert`` writes such layers);
+whatever follows the zero blocks is no part of it. An extended header is bounded by :data:`MOST_META`, whatever it
+claims; nothing else is kept.
 """
 
 from collections.abc import Iterator
@@ -59,8 +60,9 @@ class Archive:
         source = self._source
         records: Records = _NONE
         while True:
-            if not source.skip(self._left + self._padding):
+            if not source.skip(self._left):
                 self._truncated()
+            source.skip(self._padding)  # that of the last member may be missing
             self._left = self._padding = 0
             block = source.take(512)
             if len(block) < 512 or not checked(block, source.size - 512):
