@@ -111,6 +111,7 @@ def _build(session: Session, start: float) -> Summary:
         cancelled=session.cancelled,
         failed=session.failed,
     )
+    _meet(session, nodes, seconds)
     errors = _errors(failures)
     for error in errors:
         if isinstance(error, DroppedError):
@@ -166,6 +167,21 @@ def _learned(session: Session, steps: Sequence[StepId]) -> dict[Node, float]:
     names = {session.lookups.history.name(step): Node(step) for step in steps}
     known = session.store.records.durations(names)
     return {names[name]: seconds for name, seconds in known.items()}
+
+
+def _meet(session: Session, nodes: Nodes, seconds: Mapping[Node, float]) -> None:
+    """Remember of steps that only others made what their results are: the next change is compared with that."""
+    records, history = session.store.records, session.lookups.history
+    outcomes = nodes.progress.outcomes
+    found = [s for s in outcomes if outcomes[s] == "reused" and Node(s) not in seconds]
+    new = [step for step in found if records.last(history.name(step)) is None]
+    if not new:
+        return
+    with records.batch():
+        for step in new:
+            key = session.stacks.placed.settled[step].action
+            entry = {"decision": "reuse", "document": key, "time": int(time.time())}
+            records.remember(history.name(step), entry)
 
 
 def _needs(

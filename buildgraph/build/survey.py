@@ -145,12 +145,16 @@ def _why_step(
         text += [f"  {_shown(change)}" for change in changes] or [
             "  nothing differs from that record"
         ]
+    elif last is not None and last["decision"] == "reuse":
+        text.append(
+            f"  it never ran here: its result was there on {_time(last)} (record {_record(last)})"
+        )
     elif last is not None:
         text.append(f"  it last ran {_time(last)} (record {_record(last)}): {last['reason']!s}")
         lines = _recorded_changes(last)
         text += [f"    {line}" for line in lines if line != last["reason"]]
     else:
-        text.append("  it never ran on this machine")
+        text.append("  it was never built here")
     told["text"] = text
     return told
 

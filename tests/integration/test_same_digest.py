@@ -131,3 +131,18 @@ def test_it_is_reached_from_anywhere(expected, tmp_path):
     assert Program(Path("/"), workspace.home).build("-C", workspace.folder).digests == expected
     file = workspace.folder / "Buildfile.toml"
     assert Program(tmp_path, workspace.home).build("-f", file).digests == expected
+
+
+def test_a_copy_of_the_folder_knows_what_its_first_change_is(tmp_path):
+    """Nothing ever ran in the copy: what it is compared with is what another folder made."""
+    workspace = fill(Workspace.make(tmp_path), list(FILES))
+    Program.of(workspace).build("i")
+    copied = tmp_path / "copied"
+    shutil.copytree(workspace.folder, copied, symlinks=True)
+    program = Program(copied, workspace.home)
+    assert program.build("i").metadata["steps"]["executed"] == 0
+    assert "it never ran here: its result was there on 2" in program.run("why", "src").stdout
+    (copied / "src/main.py").write_text("print(2)\n")
+    told = program.run("plan", "i").stdout
+    assert "execute  src   /app/main.py content: " in told
+    assert "execute  one   mount /in: src/main.py content: " in told
