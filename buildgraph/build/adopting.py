@@ -7,19 +7,22 @@ that is about to run is asked for by its ActionKey, in the thread that would run
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildgraph.build.parcels import is_dear, is_made_anywhere
 from buildgraph.digest import ActionKey, Digest
-from buildgraph.errors import ContentError
+from buildgraph.errors import BuildgraphError, ContentError
 from buildgraph.execute.keeping import keep
+from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.placement import PlacedLayer
 from buildgraph.fs import dirs
 from buildgraph.fs.compress import Codec
 from buildgraph.fs.tree import encode
+from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.step import BaseStep, RecipeStep, Step, StepId, inputs_of, kind_of
 from buildgraph.registry.stopping import StoppedError
 from buildgraph.remote.caches import Caches, Found, Member
@@ -36,11 +39,19 @@ _AT_ONCE: Final = 8
 class Adopting:
     """``take`` is safe to call from several threads."""
 
-    def __init__(self, session: "Session", caches: Caches) -> None:
+    def __init__(
+        self, session: "Session", caches: Caches, images: Sequence[ImageTarget] = ()
+    ) -> None:
+        """``images`` are those that are made."""
         self._session = session
         self._caches = caches
         self._lock = threading.Lock()
         self._seeking = threading.Lock()
+        self._asking = threading.Lock()
+        self._unasked = [image for image in images if not image.squash]
+        """Images whose layers nobody has asked for yet."""
+        self._layers: dict[str, Found | None] = {}
+        """What was found of them, by name."""
         self.absent: set[str] = set()
         """Names that nobody has."""
         self.seen: dict[str, Found] = {}
@@ -84,8 +95,7 @@ class Adopting:
         """Have the compressed form of a layer that would be dear to make; its bytes stay where they are."""
         if not is_dear(self._session, layer):
             return False
-        name = layer_name(layer.tree, codec.identity)
-        found = self._find([name]).get(name)
+        found = self._found_layer(layer_name(layer.tree, codec.identity))
         shared = found.record.layer if found else None
         if found is None or shared is None or shared.tree != layer.tree:
             return False
@@ -97,6 +107,28 @@ class Adopting:
         with store.records.batch():
             self._record_layer(found, shared)
         return True
+
+    def _found_layer(self, name: str) -> Found | None:
+        """Whoever comes first asks for the layers of all images that can be made by now, too."""
+        with self._asking:
+            if name not in self._layers:
+                names = {name, *self._names_of_layers()}
+                found = self._find(names)
+                self._layers.update((one, found.get(one)) for one in names)
+            return self._layers[name]
+
+    def _names_of_layers(self) -> Iterator[str]:
+        session, stacks = self._session, self._session.stacks
+        steps, settled = session.workspace.graph.steps, stacks.placed.settled
+        for image in tuple(self._unasked):
+            if not all(s in settled or isinstance(steps[s], BaseStep) for s in image.stack):
+                continue
+            self._unasked.remove(image)
+            codec = codec_of(image)
+            with suppress(BuildgraphError):  # told when the image is made
+                for layer in stacks.placed.place(image.stack):
+                    if is_dear(session, layer) and not stacks.is_at_hand(layer, codec):
+                        yield layer_name(layer.tree, codec.identity)
 
     def dirs(self, diff_ids: Sequence[Digest]) -> None:
         """Have in the store what caches know of layers of bases: their dirs indexes."""

@@ -42,7 +42,7 @@ class Shared:
         caches = Caches(
             [member for url in urls for member in _members(session, url, images)], session.observer
         )
-        adopting = Adopting(session, caches)
+        adopting = Adopting(session, caches, images)
         session.stacks.elsewhere = adopting.layer
         session.bases.seek = adopting.dirs
         return cls(caches, adopting, Sending(session, caches, adopting))

@@ -192,6 +192,10 @@ class Stacks:
             )
         return found
 
+    def is_at_hand(self, layer: PlacedLayer, codec: Codec) -> bool:
+        """Whether nobody else need be asked for the layer's form."""
+        return layer.step in self.ready or self._form(layer, codec) is not None
+
     def _form(self, layer: PlacedLayer, codec: Codec) -> LayerForm | None:
         name = (layer.tree, codec.identity)
         if found := self._formed.get(name):

@@ -18,7 +18,8 @@ from buildgraph.registry.stopping import Stop
 if TYPE_CHECKING:
     import ssl
 
-_MOST_IDLE: Final = 8
+_MOST_IDLE: Final = 16
+"""As many as ask at once: who looks records up in a remote cache."""
 
 
 class Connection:

@@ -162,12 +162,15 @@ class Release:
 
     def _move(self, behind: Sequence[Shipped]) -> None:
         moved: list[tuple[Shipped, str]] = []
+
+        def move(one: Shipped) -> None:
+            for tag in one.shipment.tags:
+                self._check()
+                moved.append((one, tag))  # a put that fails may still have been carried out
+                self._tag(one, tag)
+
         try:
-            for one in behind:
-                for tag in one.shipment.tags:
-                    self._check()
-                    moved.append((one, tag))  # a put that fails may still have been carried out
-                    self._tag(one, tag)
+            together(_AT_ONCE, move, behind)
         except BaseException as error:
             with self._stopped.grace(_GRACE):
                 stuck = self._put_all_back(moved)

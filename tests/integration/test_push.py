@@ -202,7 +202,7 @@ def test_a_registry_that_lost_its_blobs_gets_them_again(space, registry):
 
 def test_no_tag_moves_unless_all_can(space, registry):
     with BadRegistry() as bad:
-        bad.modes.append(_refuse_tag)
+        bad.modes.append(_after(registry, _refuse_tag))
         space.buildfile(SERVICES.format(host=registry.host, other=bad.host))
         summary = space.attempt(push="all")
         (failure,) = summary.failures
@@ -229,7 +229,7 @@ def test_a_registry_that_dies_between_two_tags(space, registry, monkeypatch):
                 exchange.cut()
             return bool(dead)
 
-        bad.modes.append(die)
+        bad.modes.append(_after(registry, die))
         text = SERVICES.format(host=registry.host, other=bad.host)
         tags = f'"{bad.host}/shop/two:1", "{bad.host}/shop/two:2"'
         space.buildfile(text.replace(f'"{bad.host}/shop/two:1"', tags))
@@ -246,6 +246,17 @@ def test_a_registry_that_dies_between_two_tags(space, registry, monkeypatch):
         dead.clear()
         bad.modes.clear()
         assert space.build(push="all").ok
+
+
+def _after(registry, mode):
+    """Once the registry has moved the tags of an image that is released at the same time."""
+
+    def wait(exchange, asked):
+        if asked.kind == "put-manifest" and ":" not in asked.rest:
+            registry.wait(lambda a: (a.method, a.path) == ("PUT", "/v2/shop/one/manifests/latest"))
+        return mode(exchange, asked)
+
+    return wait
 
 
 def _refuse_tag(exchange, asked):

@@ -102,7 +102,14 @@ def test_tags_that_moved_are_put_back(ws, program, bad, tmp_path):
         text = SCRATCH.format(host=bad.host).replace("[image.app]", "[image.zapp]")
         first, _, second = text.partition("[image.zapp]")
         ws.write("Buildfile.toml", f"{first}[image.app]{other}[image.zapp]{second}")
-        silence = Silence(bad, lambda asked: asked.kind == "put-manifest" and asked.rest == "2")
+
+        def last(asked):
+            if asked.kind != "put-manifest" or asked.rest != "2":
+                return False
+            registry.wait(lambda a: a.method == "PUT" and a.path.endswith("manifests/2"))
+            return True
+
+        silence = Silence(bad, last)
         stopped(program, silence, signal.SIGTERM, "build", "--push")
         tags = [a for a in registry.accesses() if a.path.endswith(("manifests/1", "manifests/2"))]
         puts = [a.method for a in tags if a.method != "HEAD"]

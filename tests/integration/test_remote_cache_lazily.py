@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.machines import Machines, runs
 from support.registry import Registry, running
+from support.workspace import Workspace
 
 from buildgraph.build.exchange import Exchanged, export_cache, import_cache
 from buildgraph.build.request import OutputSpec
@@ -14,6 +15,7 @@ from buildgraph.names import Reference
 from buildgraph.registry.client import Registries
 from buildgraph.registry.credentials import Credentials
 from buildgraph.registry.settings import Settings
+from buildgraph.remote.caches import Caches
 from buildgraph.remote.record import TREE, parse
 from buildgraph.spec.cacheurl import CacheURL
 from buildgraph.store.gc import collect
@@ -159,3 +161,33 @@ def test_what_cannot_be_imported_is_counted_and_told(machines):
     found = import_cache(machines.on("two").workspace.home, machines.urls[0], {}, events.append)
     assert found.failed
     assert {e.code for e in events if isinstance(e, Warned)} == {"cache-damaged"}
+
+
+def test_layers_of_all_images_are_asked_for_at_once(tmp_path, monkeypatch):
+    """They are big copies, which cost more to pack than to ask for."""
+    first = Workspace.make(tmp_path).base()
+    text = ""
+    for name in ("a", "b", "c"):
+        first.write(f"{name}/file", name * 300_000)
+        text += f"""[step.{name}]
+copy = [{{ from = "{name}", to = "/app/" }}]
+[image.{name}-image]
+on = ["box", "{name}"]
+"""
+    first.buildfile(text)
+    caches = (CacheURL("file", f"{tmp_path}/cache"),)
+    made = first.build(caches=caches)
+    asked: list[int] = []
+    look_up = Caches.look_up
+
+    def counted(self, names):
+        wanted = list(names)
+        asked.append(sum(name.startswith("layer-") for name in wanted))
+        return look_up(self, wanted)
+
+    monkeypatch.setattr(Caches, "look_up", counted)
+    fresh = Workspace(first.folder, tmp_path / "fresh")
+    again = fresh.build(caches=caches)
+    assert [one.digest for one in again.images] == [one.digest for one in made.images]
+    assert [count for count in asked if count] == [3]
+    assert again.metadata["bytes"]["fetched"] < 10_000

@@ -117,6 +117,21 @@ def test_all_blobs_come_before_manifests_and_tags_last(registry):
     assert kinds == ["upload"] * 3 + ["put"] * 2 + ["tag"] * 3
 
 
+def test_tags_of_several_images_move_at_once_and_those_of_one_in_order(registry):
+    both = threading.Barrier(2, timeout=30)
+    loads = [shipment(registry, "a", ["x"], "1", "2"), shipment(registry, "b", ["z"], "1")]
+    for load in loads:
+
+        def put(content, kind, reference, put=load.repository.put_manifest):
+            if reference == "1":
+                both.wait()
+            put(content, kind, reference)
+
+        load.repository.put_manifest = put
+    deliver(*loads)
+    assert [about for what, path, about in registry.log if path == "a"][-2:] == ["1", "2"]
+
+
 def test_a_second_delivery_says_nothing(registry):
     deliver(shipment(registry, "a", ["x"], "1"))
     registry.log.clear()
