@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from buildgraph.errors import Location, UsageError
+from buildgraph.errors import Location
 from buildgraph.oci.config import Config, Healthcheck
 from buildgraph.spec import model
 from buildgraph.spec.model import Text
@@ -57,7 +57,10 @@ class _Filler:
         try:
             return text.fill(self._env)
         except KeyError as error:
-            raise self._unknown(field, str(error.args[0])) from error
+            from buildgraph.spec.late import unknown_env
+
+            where = self._fields.get(field)
+            raise unknown_env(str(error.args[0]), self._env, field, where) from error
 
     def argv(
         self, field: str, value: Text | tuple[Text, ...], shell: tuple[str, ...]
@@ -65,18 +68,6 @@ class _Filler:
         if isinstance(value, Text):
             return (*shell, self.text(field, value))
         return tuple(self.text(field, part) for part in value)
-
-    def _unknown(self, field: str, name: str) -> UsageError:
-        import difflib
-
-        near = difflib.get_close_matches(name, self._env, 1)
-        hint = f"did you mean ${{env.{near[0]}}}?" if near else ""
-        return UsageError(
-            "unknown-env",
-            f"{field} uses ${{env.{name}}}, but the image that it stands on sets no {name}",
-            hint=hint or "it may use: " + (", ".join(sorted(self._env)) or "nothing, none is set"),
-            where=self._fields.get(field),
-        )
 
 
 def _cut(inherited: Config, unset: model.Unset) -> Config:

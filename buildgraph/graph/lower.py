@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
+from buildgraph.graph.complete import completed_image, completed_step
 from buildgraph.graph.configure import configure
+from buildgraph.graph.families import common_tags, families, own_tags
 from buildgraph.graph.graph import BaseFacts, BuildGraph, Family, ImageTarget
 from buildgraph.graph.lowerdocker import (
     docker_config,
@@ -18,7 +20,7 @@ from buildgraph.graph.lowerdocker import (
     remote_steps,
     user_names,
 )
-from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering
+from buildgraph.graph.lowerrun import DEFAULT_PATH, RunLowering, environment
 from buildgraph.graph.step import (
     BaseStep,
     ContextFiles,
@@ -39,7 +41,9 @@ from buildgraph.oci.config import Config
 from buildgraph.oci.manifest import BASE_DIGEST, BASE_NAME
 from buildgraph.spec import model as m
 from buildgraph.spec.cycles import walk
+from buildgraph.spec.linking import same_tag
 from buildgraph.spec.stacks import needs
+from buildgraph.spec.values import has_names
 from buildgraph.values import dataclass, replace
 
 
@@ -56,9 +60,12 @@ def lower(
         lowering.attempt(m.Ref("base", name))
     unopened = [*lowering.errors]
     tables: dict[str, m.Step | m.Image] = {**model.steps, **model.images}
+    late = any(image.late for image in model.images.values())
     needed = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
     for name in walk(needed).order:  # inputs first, so that a long chain is no deep recursion
         lowering.attempt(m.Ref("image" if name in model.images else "step", name))
+    if late and not lowering.errors:
+        lowering.errors += [error for _, error in same_tag(lowering.image_tables)]
     if lowering.errors:
         told = {(str(e.where), e.code, e.message): e for e in reversed(lowering.errors)}
         distinct = [*told.values()][::-1]  # of several platforms the first
@@ -90,6 +97,9 @@ class _Lowering:
         platform: Platform,
     ) -> None:
         self.model = model
+        self.step_tables = dict(model.steps)
+        self.image_tables = dict(model.images)
+        """Complete once they are lowered."""
         self.bases = bases
         self.pins = pins
         self.platform = platform
@@ -98,39 +108,28 @@ class _Lowering:
         self.steps: dict[StepId, Step] = {}
         self.images: dict[str, ImageTarget] = {}
         self.errors: list[BuildgraphError] = []
-        self.common = self._common_tags() if model.variants else {}
         self.failed: dict[m.Ref, BuildgraphError] = {}
         """Told once, not once more by each that stands on them."""
 
     def graph(self) -> BuildGraph:
-        families = self._families()
-        skipped = self._skipped(families)
+        common = common_tags(self.model.variants, self.image_tables)
+        found = families(self.model.variants, self.steps, common)
+        skipped = self._skipped(found)
 
         def here(targets: tuple[m.Ref, ...]) -> tuple[str, ...]:
             return tuple(str(ref) for ref in targets if str(ref) not in skipped)
 
         return BuildGraph(
             steps=self.steps,
-            images=self.images,
+            images={name: own_tags(image, common) for name, image in self.images.items()},
             groups={g.name: here(g.targets) for g in self.model.groups.values()},
             default=here(self.model.workspace.default),
             descriptions=self._descriptions(),
-            families=families,
+            families=found,
             off=self.model.off,
             skipped=skipped,
             bases=frozenset(self.model.bases),
         )
-
-    def _families(self) -> dict[str, Family]:
-        """Of targets; a step is left out where it takes no part."""
-        found = {}
-        for ref, variants in self.model.variants.items():
-            members = [(platform, str(one)) for platform, one in variants]
-            if ref.kind == "step":
-                members = [(p, node) for p, node in members if StepId(node) in self.steps]
-            if ref.kind != "base" and members:
-                found[str(ref)] = Family(tuple(members), self.common.get(ref.name, ()))
-        return found
 
     def _skipped(self, families: Mapping[str, Family]) -> dict[str, Location]:
         """By target; what takes part on one of several platforms does."""
@@ -141,18 +140,9 @@ class _Lowering:
             if step.platforms and StepId(target) not in self.steps and target not in families
         }
 
-    def _common_tags(self) -> dict[str, tuple[str, ...]]:
-        """The tags that an image has on several platforms; they are none of the single images'."""
-        found = {}
-        for ref, variants in self.model.variants.items():
-            if ref.kind == "image":
-                tags = [tag for _, one in variants for tag in self.model.images[one.name].tags]
-                found[ref.name] = tuple(t for t in dict.fromkeys(tags) if tags.count(t) > 1)
-        return found
-
     def _descriptions(self) -> dict[str, str]:
-        out = {f"step:{s.name}": s.description or s.title for s in self.model.steps.values()}
-        out |= {f"image:{i.name}": i.description for i in self.model.images.values()}
+        out = {f"step:{s.name}": s.description or s.title for s in self.step_tables.values()}
+        out |= {f"image:{i.name}": i.description for i in self.image_tables.values()}
         out |= {f"group:{g.name}": g.description for g in self.model.groups.values()}
         for ref, variants in self.model.variants.items():
             out[str(ref)] = out.get(str(variants[0][1]), "")
@@ -163,7 +153,7 @@ class _Lowering:
             self.step(ref)
         except BuildgraphError as error:
             self.failed[ref] = error
-            self.errors.append(error)
+            self.errors += error.errors if isinstance(error, ErrorGroup) else [error]
 
     def step(self, ref: m.Ref) -> _Lowered:
         if ref in self.failed:
@@ -188,9 +178,12 @@ class _Lowering:
         return _Lowered((step_id,), facts.config)
 
     def _step(self, ref: m.Ref) -> _Lowered:
-        step = self.model.steps[ref.name]
+        step = self.step_tables[ref.name]
         if step.platforms and (step.platform or self.platform) not in step.platforms:
             return _Lowered((), self.empty)
+        if step.late:
+            env = environment(self._stack(step.on, step.where)[1])
+            step = self.step_tables[ref.name] = completed_step(step, env)
         step_id = StepId(str(ref))
         match step.kind:
             case m.Run():
@@ -221,9 +214,10 @@ class _Lowering:
         return lowered
 
     def _image(self, ref: m.Ref) -> _Lowered:
-        image = self.model.images[ref.name]
+        image = self.image_tables[ref.name]
         stack, inherited = self._stack(image.on, image.where)
-        shared = self.common.get(unlabelled(image.name), ())
+        if image.late:
+            image = self.image_tables[ref.name] = completed_image(image, inherited.environment)
         config = configure(inherited, image.config, image.fields)
         if image.docker is not None:
             config = docker_config(image.docker)
@@ -239,7 +233,7 @@ class _Lowering:
             name=image.name,
             stack=stack,
             config=config,
-            tags=tuple(tag for tag in image.tags if tag not in shared),
+            tags=image.tags,
             annotations={**self._origin(stack), **image.annotations},
             checks=tuple(c for c in checks if c in self.steps),
             squash=image.squash,
@@ -317,7 +311,8 @@ class _Lowering:
             )
             for item in copy.items
         )
-        names = self._stack(step.on, step.where)[0] if step.on else ()
+        named = any(part.owner and has_names(part.owner) for part in parts)
+        names = self._names(step, named)
         keep = None if step.normalize.mode is None else step.normalize.mode == "keep"
         keep_time = step.normalize.time == "keep"
         return CopyStep(step_id, parts, names, keep, keep_time, step.where)

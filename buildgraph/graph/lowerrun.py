@@ -6,7 +6,6 @@ ARG change it from line to line.
 
 from typing import Protocol
 
-from buildgraph.errors import UsageError
 from buildgraph.graph.step import (
     BindFiles,
     CacheDir,
@@ -33,6 +32,11 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-euc")
 SCRIPT_DIRECTORY = "/run/buildgraph"
 _ROOT = m.Owner(0, 0)
+
+
+def environment(config: Config) -> dict[str, str]:
+    """What a command sees, and ``${env.NAME}`` means, in a stack with this config."""
+    return {"PATH": DEFAULT_PATH, **dict(config.env)}
 
 
 class Around(Protocol):
@@ -112,7 +116,7 @@ class RunLowering:
         own = {name: self._fill(text, f"env.{name}") for name, text in run.env.items()}
         if run.dockerfile:
             return {"SOURCE_DATE_EPOCH": str(FIXED_TIME), **own}
-        env = {"PATH": DEFAULT_PATH, **dict(self._config.env), **own}
+        env = {**environment(self._config), **own}
         env.setdefault("SOURCE_DATE_EPOCH", str(FIXED_TIME))
         env.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         return env
@@ -155,15 +159,12 @@ class _Filler:
     step: m.Step
 
     def __call__(self, text: m.Text, key: str) -> str:
-        env = {"PATH": DEFAULT_PATH, **dict(self.config.env)}
+        env = environment(self.config)
         try:
             return text.fill(env)
         except KeyError as error:
-            name = str(error.args[0])
-            known = ", ".join(sorted(env)) or "nothing"
-            raise UsageError(
-                "unknown-env",
-                f"${{env.{name}}}: the config that {self.step.name} stands on has no variable {name}",
-                hint=f"it has {known}",
-                where=self.step.fields.get(key.partition(".")[0], self.step.where),
-            ) from error
+            from buildgraph.spec.late import unknown_env
+
+            field = key.partition(".")[0]
+            where = self.step.fields.get(field, self.step.where)
+            raise unknown_env(str(error.args[0]), env, field, where) from error

@@ -123,6 +123,16 @@ class Decoder:
             case _:
                 return frozenset()
 
+    def knows(self, path: Path) -> bool:
+        """Are all keys on the way to ``path``, below its table, of the language or people's own?"""
+        kind, place = str(path[0]), path[2:]
+        for end, part in enumerate(place):
+            free = end == 1 and place[0] in _FREE
+            known = self._shape.keys_below(kind, place[:end])
+            if isinstance(part, str) and not free and known and part not in known:
+                return False
+        return True
+
     def landed(self, path: Path) -> str:
         """Where the last key of ``path`` belongs, if it stands below the header of a sub-table by mistake."""
         positions, origin = self._problems.positions, self._problems.origin(path)

@@ -6,16 +6,13 @@ from typing import Any
 from buildgraph.errors import UsageError
 from buildgraph.spec import when
 from buildgraph.spec.expand import Holed, Parts, Use, expand_all, join
+from buildgraph.spec.late import may_wait
 from buildgraph.spec.model import EnvName
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import mean
 from buildgraph.spec.variables import GIT, PLATFORM, Target, Variables, platform_value
 from buildgraph.values import dataclass, field
 
-_FROM_STACK = frozenset(
-    {"run", "env", "workdir", "user", "mounts", "entrypoint", "cmd", "labels", "healthcheck"}
-)
-"""Keys whose strings may wait for the config of the stack below."""
 _SHELL = ("run", "write")
 
 
@@ -23,13 +20,15 @@ _SHELL = ("run", "write")
 class Filling:
     """One table's strings. ``on``: it stands on something, so that ``${env.NAME}`` means something.
 
-    ``failed``: paths of strings that could not be filled in; their values mean nothing.
+    ``failed``: paths of strings that could not be filled in; their values mean nothing. ``waits``: some string holds
+    a variable of the config.
     """
 
     variables: Variables
     target: Target
     on: bool
     failed: set[Path] = field(default_factory=set)
+    waits: bool = False
 
     def all(self, table: dict[str, Any], path: Path) -> dict[str, Any]:
         filled: dict[str, Any] = expand_all(table, path, self._fill, self._refuse)
@@ -55,8 +54,10 @@ class Filling:
             hint = f"for the shell write ${use.name} or $${{{use.name}}}" if key in _SHELL else ""
             self.variables.undefined(use.name, path, hint=hint)
             return None
-        if any(isinstance(part, EnvName) for part in parts) and not self._from_stack(use, path):
-            return None
+        if any(isinstance(part, EnvName) for part in parts):
+            if not self._from_stack(use, path):
+                return None
+            self.waits = True
         return parts
 
     def _from_stack(self, use: Use, path: Path) -> bool:
@@ -69,14 +70,20 @@ class Filling:
                 hint="it can be used in tables with 'on'",
             )
             return False
-        key, last = str(path[2]) if len(path) > 2 else "", path[-1]
-        fine = key in _FROM_STACK
-        fine = fine and not (key == "mounts" and last != "target")
-        fine = fine and not (key == "run" and last == "file")
-        if not fine:
-            message = f"{use.written} in {key!r} is not supported yet"
-            problems.add("unsupported", message, path, written=use.written)
-        return fine
+        if may_wait(path):
+            return True
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        self._too_late(f"{use.written} in {key!r}", path, use.written)
+        return False
+
+    def _too_late(self, what: str, path: Path, written: str = "") -> None:
+        self.variables.problems.add(
+            "env-too-late",
+            f"{what}: what a table is made of must be known before the config that it stands on is",
+            path,
+            hint="write it out, or use a variable of [vars]",
+            written=written,
+        )
 
     def _malformed(self, use: Use, path: Path, *, shell: bool) -> None:
         hint = "write ${name}, or $$ for a dollar sign"
@@ -91,11 +98,12 @@ class Filling:
         )
 
     def _refuse(self, key: str, path: Path) -> None:
-        problems = self.variables.problems
-        if isinstance(key, Holed):
-            problems.add("unsupported", f"{str(key)!r} as a key is not supported yet", path)
-        else:
-            problems.add("duplicate-key", f"the key {key!r} stands twice in this table", path)
+        if not isinstance(key, Holed):
+            told = f"the key {key!r} stands twice in this table"
+            self.variables.problems.add("duplicate-key", told, path)
+        elif not may_wait(path, key=True):
+            self._too_late(f"the key {str(key)!r}", path)
+            self.failed.add(path)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from buildgraph.errors import UsageError
 from buildgraph.names import Platform, Reference
 from buildgraph.spec.dockerimages import lower_dockerfile
+from buildgraph.spec.expand import Holed
 from buildgraph.spec.model import Healthcheck, Image, ImageConfig, Text, Unset
 from buildgraph.spec.source import Source
 from buildgraph.spec.values import duration, image_path, ports, variable_name
@@ -47,13 +48,14 @@ def lower_image(source: Source, holds: Holds) -> Image | None:
         merge_strict=table.get("merge") == "strict",
         fields=source.fields(),
         source=dockerfile,
+        late=source.late,
     )
 
 
 def _level(source: Source, compression: str) -> int | None:
     level: int | None = source.table.get("level")
-    if level is None:
-        return None
+    if level is None or source.is_broken("compression"):
+        return level
     if compression not in _LEVELS:
         source.wrong("wrong-value", f'compression = "{compression}" has no level', "level")
         return level
@@ -66,7 +68,8 @@ def _level(source: Source, compression: str) -> int | None:
 
 def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
     repository: str = source.table.get("repository", "")
-    if repository and source.get("repository", _repository) is None:
+    late = isinstance(repository, Holed)
+    if repository and not late and source.get("repository", _repository) is None:
         return ()
     tags: dict[str, None] = {}
     for at, value in enumerate(source.table.get("tags", ())):
@@ -78,6 +81,8 @@ def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
             text = value.get("tag")
             if condition is not None and not holds(condition, (*source.path, "tags", at, "when")):
                 continue
+        if isinstance(text, Holed) or (late and text and text.startswith(":")):
+            continue
         tag = source.parse(text, lambda name: _tag(name, repository), "tags", at) if text else None
         if tag:
             tags[tag] = None

@@ -5,10 +5,11 @@ so it is built rather than pulled, and a cycle through it is a cycle. Tags that 
 linked; a reference with a digest is what somebody pinned on purpose, and is pulled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from buildgraph.names import Platform, Reference
+from buildgraph.errors import UsageError
+from buildgraph.names import Platform, Reference, unlabelled
 from buildgraph.spec.model import (
     Base,
     BindMount,
@@ -75,6 +76,25 @@ def meaning(reference: str) -> str:
     if found.digest:
         return f"{found.repository}@{found.digest}"
     return f"{found.repository}:{found.tag or 'latest'}"
+
+
+def same_tag(images: Mapping[str, Image]) -> Iterator[tuple[Image, UsageError]]:
+    """One mistake for each tag that two images have, said of the later one."""
+    owners: dict[str, str] = {}
+    for image in images.values():
+        name = unlabelled(image.name)
+        for tag in image.tags:
+            if _KEY in tag:
+                continue
+            other = owners.setdefault(tag, name)
+            if other != name:
+                error = UsageError(
+                    "duplicate-tag",
+                    f"the images {other!r} and {name!r} have the same tag {tag}",
+                    hint="${target.name} in a repository or tag is each image's own",
+                    where=image.fields.get("tags", image.where),
+                )
+                yield image, error
 
 
 class Linker:

@@ -24,7 +24,7 @@ from buildgraph.spec.docker import (
     Workdir,
 )
 from buildgraph.spec.imageconfig import Healthcheck, ImageConfig, Unset
-from buildgraph.spec.terms import EnvName, Mode, Owner, Ref, RefKind, Text, Variants
+from buildgraph.spec.terms import EnvName, Late, Mode, Owner, Ref, RefKind, Text, Variants
 from buildgraph.values import dataclass, field
 
 # the model's own parts that stand in modules of their own
@@ -40,6 +40,7 @@ __all__ = [
     "HistoryLine",
     "ImageConfig",
     "InlineFile",
+    "Late",
     "Limits",
     "Mode",
     "Owner",
@@ -290,6 +291,8 @@ class Step:
     """Where each key of the table stands, for messages."""
     title: str = ""
     """What progress calls it, where that is not its name: ``[build 2/7] RUN make``."""
+    late: Late | None = None
+    """Set until what waits for the config of its stack is filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +319,8 @@ class Image:
     """As of a step."""
     source: DockerTable | None = None
     """Where the Dockerfile is that it is yet to be converted from; until then ``on`` is empty."""
+    late: Late | None = None
+    """As of a step."""
 
 
 @dataclass(frozen=True, slots=True)

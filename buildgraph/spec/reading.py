@@ -1,17 +1,20 @@
 """One reading of one document: the tables in their order, from what was written to the model."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
 from buildgraph.spec import cacheurl, stacks
+from buildgraph.spec.again import read_again
 from buildgraph.spec.decode import TOP, Decoder
 from buildgraph.spec.defaults import KINDS, inherit
 from buildgraph.spec.fill import Conditions, Filling
-from buildgraph.spec.images import KEY, lower_image
-from buildgraph.spec.linking import link
+from buildgraph.spec.images import Holds, lower_image
+from buildgraph.spec.late import holes
+from buildgraph.spec.linking import link, same_tag
 from buildgraph.spec.load import Given
-from buildgraph.spec.model import Image, Model, Ref, RefKind, Secret, Step, Workspace
+from buildgraph.spec.model import Image, Late, Model, Ref, RefKind, Secret, Step, Workspace
 from buildgraph.spec.position import Path, Positions
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.resolve import Names
@@ -72,7 +75,8 @@ class Reading:
         linked = link(bases, steps, images, workspace.platform)
         bases, steps, images = linked.bases, linked.steps, linked.images
         stacks.check(steps, images, groups, names, self.around.unsure, self.problems)
-        self._check_tags(images)
+        for image, error in same_tag(images):
+            self.problems.adopt(error, ("image", image.name, "tags"))
         self.problems.raise_all()
         return Model(
             workspace=workspace,
@@ -198,6 +202,7 @@ class Reading:
         path: Path = (kind, *place)
         raw = False
         failed: set[Path] = set()
+        late: Late | None = None
         if isinstance(written, dict):
             if kind in ("step", "image"):
                 origin: Path = ("workspace", "defaults", kind)
@@ -210,9 +215,20 @@ class Reading:
                 plain = {key: value for key, value in written.items() if key != "defaults"}
                 filling = Filling(self.variables, target, on=bool(written.get("on")))
                 written, failed = filling.all(plain, path), filling.failed
+                if filling.waits:
+                    late = self._late(written, path, failed)
         decoded = self._decoder.decode(kind, written, path, raw=raw, failed=failed)
         around = self.around if place else None
-        return Source(decoded.table, path, around or self._early(), decoded.broken)
+        return Source(decoded.table, path, around or self._early(), decoded.broken, late)
+
+    def _late(self, written: dict[str, Any], path: Path, failed: set[Path]) -> Late | None:
+        """What the first reading cannot understand counts as ``failed``, but for keys that nobody understands."""
+        found = [*holes(written, path)]
+        failed.update(h.path for h in found if not h.stays and self._decoder.knows(h.path))
+        if all(hole.free for hole in found):
+            return None
+        read = partial(read_again, self.around, path, self._holds(path))
+        return Late(written, tuple(hole.text for hole in found), read)
 
     def _early(self) -> Surroundings:
         given = self._given
@@ -230,8 +246,11 @@ class Reading:
         return lower_step(source, kind_of(source))
 
     def _image(self, source: Source) -> Image | None:
-        target = self._target._replace(name=str(source.path[1]))
-        return lower_image(source, lambda text, path: self._conditions.hold(text, target, path))
+        return lower_image(source, self._holds(source.path))
+
+    def _holds(self, table: Path) -> Holds:
+        target = self._target._replace(name=str(table[1]))
+        return lambda text, path: self._conditions.hold(text, target, path)
 
     def _finish(self, names: dict[str, Ref]) -> Workspace:
         source = self._workspace
@@ -252,21 +271,6 @@ class Reading:
 
     def _outside(self, defined: dict[str, Secret]) -> dict[str, Secret]:
         return {name: Secret(name) for name in sorted(self._given.secrets - set(defined))}
-
-    def _check_tags(self, images: dict[str, Image]) -> None:
-        owners: dict[str, str] = {}
-        for name, image in images.items():
-            for tag in image.tags:
-                if KEY in tag:
-                    continue
-                other = owners.setdefault(tag, name)
-                if other != name:
-                    self.problems.add(
-                        "duplicate-tag",
-                        f"the images {other!r} and {name!r} have the same tag {tag}",
-                        ("image", name, "tags"),
-                        hint="${target.name} in a repository or tag is each image's own",
-                    )
 
 
 NAMED: tuple[RefKind, ...] = ("base", "step", "image", "group")

@@ -217,11 +217,11 @@ class UnsetTable(TypedDict, total=False):
 
 class TagTable(TypedDict, total=False):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    tag: str
+    tag: Str
     when: str
 
 
-TagValue = Annotated[str | TagTable, ByForm]
+TagValue = Annotated[Str | TagTable, ByForm]
 
 ImageTable = TypedDict(
     "ImageTable",
@@ -243,7 +243,7 @@ ImageTable = TypedDict(
         "healthcheck": HealthcheckTable,
         "unset": UnsetTable,
         "annotations": dict[str, str],
-        "repository": str,
+        "repository": Str,
         "tags": list[TagValue],
         "platforms": list[str],
         "checks": list[str],

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from buildgraph.errors import Location, UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.expand import Holed, text_of
-from buildgraph.spec.model import Mode, Owner, Ref, RefKind, Selection, Text
+from buildgraph.spec.model import Late, Mode, Owner, Ref, RefKind, Selection, Text
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.resolve import Names
@@ -76,6 +76,7 @@ class Source:
     path: Path
     around: Surroundings
     broken: set[Path] = field(default_factory=set)
+    late: Late | None = None
 
     def __contains__(self, key: str) -> bool:
         return key in self.table or self.is_broken(key)

@@ -94,6 +94,7 @@ def lower_step(source: Source, kind: Kind) -> Step | None:
         normalize=normalize,
         merge_strict=table.get("merge") == "strict",
         fields=source.fields(),
+        late=source.late,
     )
 
 
@@ -152,19 +153,30 @@ def _copy_item(source: Source, at: int) -> CopyItem | None:
         item.wrong("missing-key", "a copy needs a destination", hint='add to = "/…"')
     mode, owner = item.mode(), item.owner()
     if owner and has_names(owner) and not source.table.get("on"):
-        _names_need_on(item, "owner")
+        _names_need_on(item)
+    if to is None and item.is_broken("to"):
+        to = "/"  # what it takes is known all the same
     if selection is None or to is None:
         return None
     follow = bool(item.table.get("follow", False))
     return CopyItem(selection, to, item.where, owner, mode, follow)
 
 
-def _names_need_on(item: Source, *places: str) -> None:
+def _names_need_on(item: Source) -> None:
     item.wrong(
         "owner-names",
         f"the owner {item.table['owner']!r} is a name, and names differ from image to image",
-        *places,
+        "owner",
         hint="write numbers, or say with 'on' in which stack to look the name up",
+    )
+
+
+def _names_in_write(item: Source) -> None:
+    item.wrong(
+        "owner-names",
+        f"the owner {item.table['owner']!r} is a name, and only a copy step looks names up",
+        "owner",
+        hint="write numbers",
     )
 
 
@@ -201,8 +213,8 @@ def _write_item(source: Source, key: str, name: str, path: str) -> WriteItem:
         return WriteItem("file", path, value)
     item = source.inside(key, name)
     mode, owner = item.mode(), item.owner()
-    if owner and has_names(owner) and not source.table.get("on"):
-        _names_need_on(item, "owner")
+    if owner and has_names(owner):
+        _names_in_write(item)
     if key == "dirs":
         return WriteItem("dir", path, "", mode, owner)
     if "text" not in item:

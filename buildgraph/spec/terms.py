@@ -1,10 +1,13 @@
 """Small values that everything in a model is made of: texts with environment names, references, owners, modes."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from buildgraph.names import Platform
-from buildgraph.values import dataclass
+from buildgraph.values import dataclass, field
+
+if TYPE_CHECKING:
+    from buildgraph.spec.model import Image, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,19 @@ class Text:
     def fill(self, env: Mapping[str, str]) -> str:
         """Raises ``KeyError`` with the name that ``env`` lacks."""
         return "".join(env[part.name] if isinstance(part, EnvName) else part for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A table of which strings with rules of their own wait for the config of its stack.
+
+    ``written`` is the table, ``parts`` what each of its strings that wait is made of. ``read``: the table once more,
+    with what the config's variables make of it; raises ErrorGroup.
+    """
+
+    written: Mapping[str, Any]
+    parts: tuple[Text, ...]
+    read: "Callable[[Mapping[str, Any], Mapping[str, str]], Step | Image]" = field(compare=False)
 
 
 RefKind = Literal["base", "step", "image", "group"]

@@ -64,3 +64,14 @@ def test_an_array_of_tables_is_shown_as_one(text, hint):
     with pytest.raises(ErrorGroup) as caught:
         read(text)
     assert [error.hint for error in caught.value.errors] == [hint]
+
+
+@pytest.mark.parametrize("on", ["", 'on = ["box"]'])
+def test_written_files_have_owners_by_number(on):
+    told = codes(f"""
+    [step.a]
+    {on}
+    write = {{ "/a" = {{ text = "", owner = "www-data" }} }}
+    dirs = {{ "/d" = {{ owner = "1000:users" }}, "/e" = {{ owner = "root:7" }} }}
+    """)
+    assert told == ["owner-names", "owner-names"]
