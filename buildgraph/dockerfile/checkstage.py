@@ -33,7 +33,7 @@ from buildgraph.dockerfile.options import DEFAULT_PATH, NO_VARIABLES
 from buildgraph.dockerfile.ports import exposed_ports
 from buildgraph.dockerfile.stages import StageNode, Stages, blaming
 from buildgraph.dockerfile.state import check_signal
-from buildgraph.dockerfile.words import expansion
+from buildgraph.dockerfile.words import Expansion, expansion
 from buildgraph.fs.moby import Patterns
 from buildgraph.oci.config import Config
 from buildgraph.values import dataclass, field
@@ -156,11 +156,18 @@ class StageCheck:
             case _:
                 pass
 
+    def _expanded(self, word: str | Heredoc) -> Expansion:
+        state = self._state
+        guessed = None if state.whole else state.guessed
+        if isinstance(word, Heredoc):
+            return expansion(word.body, state.variables, quotes=False, guessed=guessed)
+        return expansion(word, state.variables, self._stages.file.escape, guessed=guessed)
+
     def _is_sure(self, word: str) -> bool:
         """Whether it hangs on no variable that only the base's config could tell."""
         if self._state.whole:
             return True
-        made = expansion(word, self._state.variables, self._stages.file.escape)
+        made = self._expanded(word)
         return not made.unset and not made.used & self._state.guessed
 
     def _assign(self, name: str, value: str, *, sure: bool) -> None:
@@ -168,11 +175,7 @@ class StageCheck:
         (self._state.guessed.discard if sure else self._state.guessed.add)(name)
 
     def _word(self, found: "_Told", word: str | Heredoc) -> str:
-        escape, variables = self._stages.file.escape, self._state.variables
-        if isinstance(word, Heredoc):
-            made = expansion(word.body, variables, quotes=False)
-        else:
-            made = expansion(word, variables, escape)
+        variables, made = self._state.variables, self._expanded(word)
         self._stages.budget.spend(len(made.text))
         if self._state.whole:
             for name in sorted(made.undefined - self._state.declared):
@@ -224,16 +227,13 @@ class StageCheck:
                 found.tell(rules.COPY_IGNORED_FILE, verb, path)
 
     def _plain(self, word: str) -> str:
-        made = expansion(word, self._state.variables, self._stages.file.escape).text
+        made = self._expanded(word).text
         self._stages.budget.spend(len(made))
         return made
 
     def _check_ports(self, each: Expose, found: "_Told") -> None:
-        escape, variables = self._stages.file.escape, self._state.variables
         for word in filter(self._is_sure, each.ports):
-            ports = [
-                each for made in expansion(word, variables, escape).words for each in made.split()
-            ]
+            ports = [each for made in self._expanded(word).words for each in made.split()]
             exposed_ports(ports, self._stages.budget)
             for port in ports:
                 protocol = port.partition("/")[2]

@@ -5,7 +5,7 @@ what variables add to a word is limited, so that ones that double each other end
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from buildgraph.dockerfile.source import shortened
@@ -56,6 +56,7 @@ class Expander:
         "_left",
         "_stack",
         "_text",
+        "guessed",
         "keep_quotes",
         "keep_unset",
         "quotes",
@@ -72,6 +73,7 @@ class Expander:
         self._left = _MOST_ADDED
         self._stack: list[_Frame] = []
         self.quotes, self.keep_unset, self.keep_quotes = True, False, False
+        self.guessed: Container[str] | None = None
         self.used: set[str] = set()
         self.unset: set[str] = set()
         self.undefined: set[str] = set()
@@ -239,10 +241,18 @@ class Expander:
         if value is None and self.keep_unset:
             self._value(_written(frame, word))
             return
+        if not value and self._may_be_set(frame, value):
+            return
         try:
             self._value(_operate(frame, value, word))
         except PatternError as error:
             raise self._bad(str(error)) from error
+
+    def _may_be_set(self, frame: _Frame, value: str | None) -> bool:
+        """Whether what must be set is so where the other variables are known."""
+        if self.guessed is None or frame.operator[-1] != "?":
+            return False
+        return value is None or frame.name in self.guessed
 
     def _value(self, value: str | None, written: str = "") -> None:
         """Adds a variable's value where it stands; what asked for it, if that is to stay."""

@@ -6,7 +6,7 @@ character quotes only ``$``, ``"`` and itself.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from buildgraph.dockerfile.expander import Expander
@@ -60,13 +60,19 @@ def expansion(
     raw: bool = False,
     keep_unset: bool = False,
     keep_quotes: bool = False,
+    guessed: Container[str] | None = None,
 ) -> Expansion:
-    """``raw`` keeps escapes, ``keep_quotes`` quotes, ``keep_unset`` what asks for variables that ``env`` lacks."""
+    """``raw`` keeps escapes, ``keep_quotes`` quotes, ``keep_unset`` what asks for variables that ``env`` lacks.
+
+    ``guessed``: variables that ``env`` lacks may be set all the same, and those have another value than it says; what
+    must be set (``${v:?m}``) is nothing where it is not, then, and no mistake.
+    """
     if not _SPECIAL[escape].search(word):
         return Expansion(word, tuple(filter(None, _BLANKS.split(word))))
     expander = Expander(word, env, escape)
     expander.quotes = quotes
     expander.keep_unset, expander.keep_quotes = keep_unset, keep_quotes
+    expander.guessed = guessed
     text, words = expander.run(raw=raw)
     return Expansion(
         text,

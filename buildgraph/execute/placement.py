@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from buildgraph.digest import Digest
-from buildgraph.errors import ContentError, blaming
+from buildgraph.errors import ContentError, UsageError, blaming
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
-from buildgraph.fs.lay import Below, Listing, Outline, listing, place
+from buildgraph.fs.lay import Below, Listing, Outline, listing, place, prefixes
 from buildgraph.fs.merge import Merged
+from buildgraph.fs.printable import printable
 from buildgraph.fs.siblings import give_way, spare
 from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.graph import BuildGraph
@@ -172,7 +173,12 @@ class Placements:
         match step:
             case BaseStep():
                 return tuple(PlacedLayer(step.id, layer, layer) for layer in step.layers)
-            case CopyStep() | DockerCopyStep() | WorkdirStep() | WriteStep():
+            case WorkdirStep():
+                try:
+                    return (self._placed_recipe(step.id, below),)
+                except UsageError as error:
+                    raise _no_folder(step, Below(below.known()[0])) from error
+            case CopyStep() | DockerCopyStep() | WriteStep():
                 with blaming(step.where):
                     return (self._placed_recipe(step.id, below),)
             case RunStep():
@@ -282,6 +288,18 @@ class Placements:
         if isinstance(made, RecipeStep):
             return (self._placed_recipe(step, _Pile(self)),)
         return (PlacedLayer(step, self.settled[step].tree),)
+
+
+def _no_folder(step: WorkdirStep, below: Below) -> UsageError:
+    path = step.path.strip("/").encode("utf-8", "surrogateescape")
+    ways = {way: below.lookup(below.follow(way)) for way in (*prefixes(path), path)}
+    way = next(w for w, there in ways.items() if there and there.kind not in "dD")
+    return UsageError(
+        "file-over-directory",
+        f"WORKDIR {step.path}: /{printable(way)} is there and is no folder",
+        hint="remove it in a RUN before, or choose another folder",
+        where=step.where,
+    )
 
 
 class _Pile:

@@ -119,6 +119,19 @@ def test_the_working_directory_is_made_for_the_user(docker):
     assert docker.tree(run("ln -s /opt /l"), m.Workdir("/l/x", ""))["opt/x"][2:4] == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("path", "way"),
+    [("/opt/old", "/opt/old"), ("/opt/old/x/y", "/opt/old"), ("/l/l/z", "/l/l")],
+)
+def test_a_working_directory_that_is_a_file_is_told(docker, path, way):
+    below = run("ln -s /opt/old /opt/l; ln -s /opt /l")
+    with pytest.raises(UsageError) as caught:
+        docker.build(below, m.Workdir(path, "7"))
+    assert caught.value.code == "file-over-directory"
+    assert caught.value.message == f"WORKDIR {path}: {way} is there and is no folder"
+    assert caught.value.where is not None
+
+
 def bind(source, target, **more):
     return m.BindMount(
         m.Selection(source, **more.pop("of", {"context": "context"})), text(target), **more
