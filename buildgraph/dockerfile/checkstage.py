@@ -43,6 +43,7 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_SECRET: Final = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
+_WILDCARD: Final = re.compile(r"[*?\[\\]")
 _EVERYTHING: Final = ("*", "**", "**/*")
 _REMOTE: Final = ("http://", "https://", "git://", "git@", "ssh://")
 
@@ -214,7 +215,7 @@ class StageCheck:
         self._last[each.name] = each
 
     def _check_sources(self, each: Copy | Add, found: "_Told", words: Sequence[str]) -> None:
-        if self._ignore.reopens or not self._ignore:
+        if not self._ignore:
             return
         verb = "Add" if isinstance(each, Add) else "Copy"
         for source, word in zip(each.sources, words, strict=False):
@@ -223,8 +224,19 @@ class StageCheck:
             if not self._is_sure(source):
                 continue
             path = normpath(word or ".").lstrip("/") or "."
-            if self._all_ignored if path == "." else self._ignore.matches(path):
+            if self._is_ignored(path):
                 found.tell(rules.COPY_IGNORED_FILE, verb, path)
+
+    def _is_ignored(self, path: str) -> bool:
+        """All of it: nothing below it, nor of what its wildcards may mean, is taken back by a later ``!``."""
+        ignore = self._ignore
+        if path == ".":
+            return self._all_ignored and not ignore.reopens
+        if not ignore.matches(path) or not ignore.reopens:
+            return ignore.matches(path)
+        wild = _WILDCARD.search(path)
+        folder = path[: wild.start()].rpartition("/")[0] if wild else path
+        return not ignore.may_contain(folder)
 
     def _plain(self, word: str) -> str:
         made = self._expanded(word).text

@@ -285,7 +285,8 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """``args`` are the ARGs before the first FROM; ``empty_continuations`` are instructions with an empty line."""
+    """``args`` are the ARGs before the first FROM; ``empty_continuations`` are the last lines of what
+    holds an empty one, where BuildKit tells of it."""
 
     source: Source = field(compare=False)
     escape: str

@@ -34,6 +34,7 @@ class LogicalLine(NamedTuple):
     """One instruction: ``text`` is its lines joined, ``comments`` stand right above it, no empty one between.
 
     ``joints`` are the offsets in ``text`` where each of its physical lines begins, with their numbers.
+    ``empty_continuation`` is the last of them if one of them was empty, else 0.
     """
 
     where: Lines
@@ -42,7 +43,7 @@ class LogicalLine(NamedTuple):
     comments: tuple[str, ...]
     heredocs: tuple[Heredoc, ...]
     joints: tuple[tuple[int, int], ...]
-    empty_continuation: bool
+    empty_continuation: int
 
     def line_at(self, offset: int) -> int:
         """The physical line of a place in ``text``."""
@@ -112,7 +113,7 @@ class Lexer:
 
     def _logical(self, line: str, comments: tuple[str, ...]) -> LogicalLine:
         first = self._next
-        empty = False
+        empty, ends = False, 0
         text, more = self._continued(line)
         joints: tuple[tuple[int, int], ...] = ((0, first),)
         if more:
@@ -130,12 +131,13 @@ class Lexer:
                 parts.append(text)
                 length += len(text)
             text, joints = "".join(parts), tuple(starts)
+            ends = self._next if empty else 0
         cut = command(text, self.escape)
         where = Lines(first, self._next)
         docs = self._heredocs(cut, text, where) if "<<" in text else ()
         if docs:
             where = Lines(first, self._next)
-        return LogicalLine(where, text, cut, comments, docs, joints, empty)
+        return LogicalLine(where, text, cut, comments, docs, joints, ends)
 
     def _continued(self, line: str) -> tuple[str, bool]:
         stripped = line.rstrip(" \t")

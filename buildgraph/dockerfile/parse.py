@@ -87,7 +87,7 @@ class _Reading:
     def run(self) -> None:
         for line in self._lexer.lines():
             if line.empty_continuation:
-                self._empty.append(line.where)
+                self._empty.append(Lines(line.empty_continuation, line.empty_continuation))
             self._add(instruction(line, self._source, self._lexer.escape))
         if not self._stages:
             raise self._nothing_to_build()

@@ -23,6 +23,7 @@ SPACES: Final = (
 
 _AROUND: Final = 2
 _MOST: Final = 40
+_FIRST: Final = 32
 _WIDTH: Final = 200
 _LONGEST: Final = 500
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -41,7 +42,7 @@ class Lines(NamedTuple):
 class Source:
     """``lines`` keep their ends, as the content of a heredoc does; a byte order mark is no part of them."""
 
-    __slots__ = ("lines", "name")
+    __slots__ = ("_told", "lines", "name")
 
     def __init__(self, text: str | bytes, name: str) -> None:
         self.name = name
@@ -50,18 +51,23 @@ class Source:
         self.lines = [line + "\n" for line in self.lines]
         if last:
             self.lines.append(last)
+        self._told = Lines(0, 0), Location(name)
 
     def location(self, where: Lines) -> Location:
-        """The whole file for line 0."""
+        """The whole file for line 0. Asked often for one instruction of any length, it costs the same each time."""
+        if self._told[0] != where:
+            self._told = where, self._location(where)
+        return self._told[1]
+
+    def _location(self, where: Lines) -> Location:
         first, last = where
         if not first:
             return Location(self.name)
-        marked = range(first, last + 1)
         shown = range(max(1, first - _AROUND), min(len(self.lines), last + _AROUND) + 1)
-        rows = [self._row(number, marked=number in marked) for number in shown]
-        if len(rows) > _MOST:
-            rows[_MOST - 8 : -7] = ["     …"]
-        return Location(self.name, first, "\n".join(rows), last)
+        parts = [shown] if len(shown) <= _MOST else [shown[:_FIRST], shown[_FIRST - _MOST + 1 :]]
+        marked = range(first, last + 1)
+        told = ("\n".join(self._row(at, marked=at in marked) for at in part) for part in parts)
+        return Location(self.name, first, "\n     …\n".join(told), last)
 
     def error(
         self, where: Lines, code: str, message: str, *, hint: str = "", detail: Iterable[str] = ()
@@ -70,7 +76,7 @@ class Source:
         return UsageError(code, message, hint=hint, where=self.location(where), detail=detail)
 
     def _row(self, number: int, *, marked: bool) -> str:
-        line = self.lines[number - 1].rstrip("\r\n")
+        line = self.lines[number - 1][: 2 * _WIDTH].rstrip("\r\n")
         if len(line) > _WIDTH:
             line = line[: _WIDTH - 1] + "…"
         return f"{number:4} | {'>>>' if marked else '   '} {visible(line)}".rstrip()

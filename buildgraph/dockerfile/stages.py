@@ -23,6 +23,9 @@ from buildgraph.names import SYSTEMS, Platform
 from buildgraph.spec.problems import mean, near
 from buildgraph.values import dataclass, field
 
+_A_TRIGGER = 1024
+"""What each trigger that fires counts for besides its text, in characters."""
+
 
 @dataclass(slots=True)
 class StageNode:
@@ -136,6 +139,8 @@ class Stages:
             texts = triggers.get(node.stage.index)
         if texts is None:
             return
+        with blaming(self.file, node.where):
+            self.budget.spend(sum(_A_TRIGGER + len(text) for text in texts))
         node.triggers = tuple(self._trigger(text, node) for text in texts)
 
     def _trigger(self, text: str, node: StageNode) -> Instruction:

@@ -29,8 +29,8 @@ MARK = " # buildkit"
 class StageState:
     """``stack`` are the references that make its filesystem, bottom first.
 
-    ``args`` are the ARGs in order, None without a value. ``config`` has what a line sets as a whole; what grows line by
-    line is ``gathered``, and :meth:`image_config` has both.
+    ``args`` are the ARGs in order with their last values, None without one. ``config`` has what a line sets as a whole;
+    what grows line by line is ``gathered``, and :meth:`image_config` has both.
     """
 
     config: Config
@@ -40,7 +40,7 @@ class StageState:
     variables: dict[str, str] = field(default_factory=dict)
     texts: dict[str, m.Text] = field(default_factory=dict)
     """The variables as a command of the model has them."""
-    args: list[tuple[str, str | None]] = field(default_factory=list)
+    args: dict[str, str | None] = field(default_factory=dict)
     stack: list[m.Ref] = field(default_factory=list)
     history: list[m.HistoryLine] = field(default_factory=list)
     cmd_set: bool = False
@@ -71,7 +71,7 @@ class StageState:
         self.budget.spend(len(self.history) + len(self.stack) + 2 * len(self.variables))
         config = self.image_config()
         made = replace(self, config=config, gathered=Gathered.of_base(config), cmd_set=False)
-        made.variables, made.args = dict(self.variables), list(self.args)
+        made.variables, made.args = dict(self.variables), dict(self.args)
         made.texts = dict(self.texts)
         made.history, made.stack = list(self.history), list(self.stack)
         return made
@@ -127,7 +127,7 @@ class StageState:
 
     def declare(self, name: str, value: str | None) -> str:
         """One of an ARG's, with its final value; what history says of it."""
-        self.args.append((name, value))
+        self.args[name] = value
         if value is not None and name not in NO_VARIABLES:
             self.assign(((name, value),))
         return name if value is None else f"{name}={value}"
@@ -198,8 +198,9 @@ class StageState:
 
     def run_line(self, argv: Iterable[str]) -> str:
         """RUN's history: the ARGs that it can see stand before the command, each once, with its last value."""
-        seen = {name: self.variables.get(name, value or "") for name, value in self.args}
-        told = [f"{name}={value}" for name, value in seen.items()]
+        told = [
+            f"{name}={self.variables.get(name, value or '')}" for name, value in self.args.items()
+        ]
         count = [f"|{len(told)}"] if told else []
         return " ".join(("RUN", *count, *told, *argv))
 

@@ -70,7 +70,13 @@ _TRUST_SIGNS = (
     b"unable to get local issuer certificate",
 )
 """What they say when they do not know who signed what the other side shows."""
+_SETUID_SIGNS = (b"no new privileges", b"setuid", b"suid")
+"""What setuid programs say when they did not become root: sudo, doas, pkexec, busybox."""
 
+_POWERLESS = (
+    "a setuid program did not get its rights: a USER other than root may call one, and so may a command of root that "
+    "names su or sudo itself, where crun or runc is installed"
+)
 _DISTRUST = (
     'behind an authority of your own, write ca = "host" below [workspace] of the Buildfile, or below [build] of '
     "~/.config/buildgraph/config.toml"
@@ -79,11 +85,13 @@ _DISTRUST = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``full``: the disk that received what the command wrote had nothing left when it failed."""
+    """``full``: the disk that received what the command wrote had nothing left when it failed; ``bound``: no program
+    could give it rights."""
 
     exit: Exit
     last: tuple[bytes, ...]
     full: bool = False
+    bound: bool = False
 
     @property
     def network(self) -> bool:
@@ -92,6 +100,10 @@ class Outcome:
     @property
     def distrust(self) -> bool:
         return self._said(_TRUST_SIGNS)
+
+    @property
+    def powerless(self) -> bool:
+        return self.bound and self._said(_SETUID_SIGNS)
 
     def _said(self, signs: Iterable[bytes]) -> bool:
         return any(sign in line for line in self.last for sign in signs)
@@ -180,7 +192,7 @@ class RunOp:
         if self._shell_on_failure and not exited.ok and not exited.cancelled:
             self._open_shell(step, command)
         full = not exited.ok and is_full(active.upper)
-        return Outcome(exited, tuple(last), full), active, below
+        return Outcome(exited, tuple(last), full, command.no_new_privs), active, below
 
     def _as_docker(self, step: RunStep, command: Command) -> Command:
         """Docker never sets no_new_privs; where only a slower runtime leaves it out, root's commands keep it."""
@@ -343,6 +355,8 @@ def _of_instruction(
     hint = "look around with: --shell-on-failure"
     if step.network == "none" and outcome.network:
         hint = "the command has no network: leave out --network=none if it needs one"
+    elif outcome.powerless:
+        hint = _POWERLESS
     elif outcome.distrust:
         hint = _DISTRUST
     ended = f"exit code: {outcome.exit.code}"

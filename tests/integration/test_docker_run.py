@@ -103,6 +103,14 @@ def test_root_may_start_a_user_s_command_that_becomes_another(docker, command, f
     assert said(docker, see)[0].split()[1] == flag
 
 
+def test_a_setuid_program_without_its_rights_is_told(docker):
+    script = "echo 'the \"no new privileges\" flag is set' >&2; false"
+    [failure] = docker.attempt(run(script)).failures
+    assert failure.hint.startswith("a setuid program did not get its rights")
+    [failure] = docker.attempt(USERS, run(script, user=text("app"))).failures
+    assert failure.hint == "look around with: --shell-on-failure"
+
+
 def test_where_no_runtime_gives_privileges_root_s_commands_run_all_the_same(docker, monkeypatch):
     monkeypatch.setattr("buildgraph.sandbox.runtime.Runtimes.can", lambda *_: False)
     assert said(docker, run("echo sudo")) == ["sudo"]

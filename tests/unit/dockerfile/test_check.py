@@ -33,7 +33,7 @@ CASES = {
     ),
     "empty continuation lines": (
         "FROM scratch\nCOPY Dockerfile \\\n\n.\nCOPY Dockerfile \\\n.\n",
-        ["2: NoEmptyContinuation: Empty continuation line"],
+        ["4: NoEmptyContinuation: Empty continuation line"],
     ),
     "the majority's casing": (
         "FROM scratch\ncopy a /b\nCOPY a /c\n",
@@ -252,7 +252,16 @@ def test_descriptions_are_checked_where_asked_for():
         (["*"], ".", True),
         (["**"], "/", True),
         (["a"], "a/b", True),
-        (["a", "!a/b"], "a/c", False),
+        (["a", "!a/b"], "a/c", True),
+        (["a", "!b"], "a/c", True),
+        (["!a/c", "a"], "a/c", True),
+        (["a", "!a/b"], "a", False),
+        (["a", "!a/b"], "a/b", False),
+        (["a", "!a/b"], "a/*", False),
+        (["a", "!a/b"], "a/[bc]", False),
+        (["a/x", "!a/b/c"], "a/x/*", True),
+        (["*", "!a"], ".", False),
+        (["a.b", "!a\\.b/c"], "a.b", False),
         ([], "a", False),
     ],
 )

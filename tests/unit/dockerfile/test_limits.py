@@ -2,12 +2,17 @@
 
 import pytest
 
+from buildgraph.dockerfile.budget import Budget
 from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.convert import image_config
 from buildgraph.dockerfile.outline import outline
+from buildgraph.dockerfile.source import Source
+from buildgraph.dockerfile.state import StageState
 from buildgraph.dockerfile.words import expand
 from buildgraph.errors import UsageError
 from buildgraph.fs.gomatch import matcher
+from buildgraph.names import Platform
+from buildgraph.oci.config import Config
 
 _LONG = "FROM scratch\nENV A=xxxxxxxx\n" + "ENV A=$A$A\n" * 18
 """A variable of two million characters in twenty lines."""
@@ -50,6 +55,43 @@ def test_checks_too() -> None:
     report = check(_LONG + "LABEL B=x$A\n" * 100)
     assert report.error is not None
     assert report.error.code == "dockerfile-too-large"
+
+
+def test_many_findings_in_one_instruction_show_its_lines_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = 0
+    row = Source._row
+
+    def counted(source: Source, number: int, *, marked: bool) -> str:
+        nonlocal shown
+        shown += 1
+        return row(source, number, marked=marked)
+
+    monkeypatch.setattr(Source, "_row", counted)
+    report = check("FROM scratch\nENV" + "".join(f" \\\n A{n}=$B{n}" for n in range(1000)) + "\n")
+    assert len(report.findings) == 1000
+    assert shown == 39
+    assert report.findings[0].location.excerpt.splitlines()[32] == "     …"
+
+
+def test_triggers_that_fire_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("buildgraph.dockerfile.budget.MOST", 1 << 16)
+    triggers = "FROM scratch AS a\n" + "ONBUILD ENV B=1\n" * 8
+    assert check(triggers + "FROM a\n" * 7).error is None
+    error = check(triggers + "FROM a\n" * 8).error
+    assert error is not None
+    assert (error.code, error.where and error.where.line) == ("dockerfile-too-large", 17)
+
+
+def test_an_argument_that_is_declared_again_and_again_is_one_argument() -> None:
+    state = StageState.of_image(
+        Config("amd64", "linux"), Platform.parse("linux/amd64"), (), Budget()
+    )
+    for _ in range(100):
+        state.declare("A", "1")
+    assert len(state.args) == 1
+    assert state.run_line(("x",)) == "RUN |1 A=1 x"
 
 
 def test_what_many_lines_say_is_not_refused() -> None:

@@ -99,7 +99,7 @@ def test_continuation_needs_one_escape_before_the_blanks():
 def test_empty_lines_inside_an_instruction_are_kept_for_the_checks():
     file = parse("FROM box\nRUN a \\\n\n  b\n")
     assert file.stages[0].instructions[0].command.text == "a   b"
-    assert file.empty_continuations == ((2, 4),)
+    assert file.empty_continuations == ((4, 4),)
 
 
 def test_the_escape_directive():
