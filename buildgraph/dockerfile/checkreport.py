@@ -8,8 +8,11 @@ _RULE = "-" * 20
 
 
 def report_text(report: Report) -> str:
-    """Each finding with its lines; the first line counts them. The error of a report is not in it."""
+    """Each finding with its lines; the first line counts them. The error of a report is not in it, and without findings
+    nothing is complete then."""
     count = len(report.findings)
+    if report.error is not None and not count:
+        return ""
     found = "1 warning has" if count == 1 else f"{count} warnings have"
     parts = [
         f"Check complete, {found} been found!\n"

@@ -196,3 +196,10 @@ def test_a_report_as_text_and_json():
     assert document["buildError"]["location"] == {
         "ranges": [{"start": {"line": 2}, "end": {"line": 2}}]
     }
+
+
+def test_a_check_that_only_fails_is_not_complete():
+    assert report_text(check("FROM scratch\nCMDD x\n")) == ""
+    assert report_text(check("FROM scratch\nMAINTAINER x\nCMDD x\n")).startswith(
+        "Check complete, 1"
+    )
