@@ -180,8 +180,10 @@ def _meet(session: Session, nodes: Nodes, seconds: Mapping[Node, float]) -> None
     with records.batch():
         for step in new:
             key = session.stacks.placed.settled[step].action
-            entry = {"decision": "reuse", "document": key, "time": int(time.time())}
-            records.remember(history.name(step), entry)
+            records.remember(
+                history.name(step),
+                {"decision": "reuse", "document": key, "time": int(time.time())},
+            )
 
 
 def _needs(
