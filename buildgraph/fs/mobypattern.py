@@ -127,7 +127,10 @@ class _Automaton:
     """
 
     def __init__(self, text: str) -> None:
-        self._tokens: list[str] = []
+        self._count = 0
+        self._plain: dict[str, int] = {}
+        """The tokens that are this very character; others by their expression."""
+        self._others: dict[str, int] = {}
         self._stays = self._rests = self._leaps = 0
         at = 0
         while at < len(text):
@@ -136,21 +139,24 @@ class _Automaton:
         self._masks: dict[str, int] = {}
 
     def _token(self, text: str, at: int) -> int:
-        bit = 1 << len(self._tokens)
+        bit = 1 << self._count
+        self._count += 1
         if text.startswith("**", at):
             at += 3 if text.startswith("/", at + 2) else 2
             if at >= len(text):
                 self._rests |= bit
             else:
                 self._leaps |= bit
-            self._tokens.append("")
         elif text[at] == "*":
             at += 1
             self._stays |= bit
-            self._tokens.append("")
-        else:
+        elif text[at] in "?[":
             piece, at = one(text, at)
-            self._tokens.append(piece)
+            self._others[piece] = self._others.get(piece, 0) | bit
+        else:
+            _, at = one(text, at)
+            char = text[at - 1]
+            self._plain[char] = self._plain.get(char, 0) | bit
         return at
 
     def matches(self, path: str) -> bool:
@@ -165,7 +171,7 @@ class _Automaton:
             else:
                 moved |= states & self._stays
             states = self._skipped(moved)
-        return bool(states >> len(self._tokens) & 1)
+        return bool(states >> self._count & 1)
 
     def _skipped(self, states: int) -> int:
         while True:
@@ -178,10 +184,10 @@ class _Automaton:
         """The tokens that ``char`` is."""
         mask = self._masks.get(char)
         if mask is None:
-            mask = 0
-            for at, token in enumerate(self._tokens):
-                if token and re.fullmatch(token, char, re.DOTALL):
-                    mask |= 1 << at
+            mask = self._plain.get(char, 0)
+            for piece, bits in self._others.items():
+                if re.fullmatch(piece, char, re.DOTALL):
+                    mask |= bits
             self._masks[char] = mask
         return mask
 

@@ -42,3 +42,10 @@ def test_no_pattern_takes_long(pattern):
     except UsageError:
         assert "[[" in pattern
     assert time.process_time() - start < 2
+
+
+def test_no_pattern_of_many_different_characters_takes_long():
+    letters = [chr(0x100 + at) for at in range(4000)]
+    start = time.process_time()
+    assert not Patterns(["**".join(letters * 3)]).matches("/".join(letters))
+    assert time.process_time() - start < 2
