@@ -98,3 +98,16 @@ def test_what_a_collection_took_is_not_missed(program):
     program.run("cache", "gc", "--max-size", "0")
     said = program.run("build").stderr
     assert "warning" not in said
+
+
+def test_what_validate_finds_damaged_is_made_again(program):
+    """The next build has an answer at hand, and the sizes are right."""
+    for path in program.home.glob("blobs/sha256/*"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.chmod(0o600)
+        path.write_bytes(content)
+        program.run("validate", "i:1", code=1)
+        program.run("build")
+        program.run("validate", "i:1")
+    program.sound()
