@@ -149,6 +149,14 @@ def mend(home: Path, lost: Sequence[str], observer: Observer) -> None:
 def doctor(home: Path) -> Sequence[Finding]:
     """What this machine can do, each found out by trying it."""
     privilege = enter_private_mounts()
-    with LocalStore.open(home) as store:
+    with reading(home, make=True) as store:
+        kept = _kept_by(home, store)
         found = examine(store.tmp, privilege)
-    return [Finding(f.capability, f.ok, f.required, f.detail, f.fix) for f in found]
+    return [kept, *(Finding(f.capability, f.ok, f.required, f.detail, f.fix) for f in found)]
+
+
+def _kept_by(home: Path, store: LocalStore) -> Finding:
+    if not store.frozen:
+        return Finding("store", ok=True, required=True, detail=str(home), fix="")
+    fix = "name a folder of your own with --home or BUILDGRAPH_HOME"
+    return Finding("store", ok=False, required=True, detail=f"{home} takes no writes", fix=fix)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from buildgraph.build import locking
@@ -293,7 +294,8 @@ def _unknown(model: Model, ref: Ref) -> Target:
 
 def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:
     """Writes Buildfile.lock, and its sidecar where there is one; what changed, one line each."""
-    with open_session(request, _quiet, pins="left", want="known") as session:
+    opener = partial(reading, make=True)
+    with open_session(request, _quiet, opener=opener, pins="left", want="known") as session:
         workspace, told = locking.lock(
             request, session.workspace, session.store, _quiet, names, update=update
         )

@@ -36,6 +36,7 @@ from buildgraph.registry.release import Release
 from buildgraph.registry.stopping import Stop, StoppedError
 from buildgraph.registry.together import together
 from buildgraph.store.local import LocalStore
+from buildgraph.store.reading import reading
 from buildgraph.values import dataclass
 
 _AT_ONCE: Final = 4
@@ -211,11 +212,13 @@ def _single(content: Content, platform: Platform | None) -> ImageSource:
 
 @contextmanager
 def _transferring(
-    home: Path, environ: Mapping[str, str], observer: Observer = _silent
+    home: Path, environ: Mapping[str, str], observer: Observer = _silent, *, into: bool
 ) -> Iterator[Transfer]:
+    """``into``: the store gets something; else it need not take writes."""
     with ExitStack() as undo:
         observer = one_at_a_time(observer)
-        store = undo.enter_context(LocalStore.open(home, observer))
+        opener = LocalStore.open if into else reading
+        store = undo.enter_context(opener(home, observer))
         yield Transfer(store, environ, observer, undo)
 
 
@@ -229,7 +232,8 @@ def copy(
 ) -> Transferred:
     """Relative paths in ``places`` are from ``directory``."""
     source, target = (parse_place(place, directory) for place in places)
-    with _transferring(home, environ, observer) as transfer:
+    into = isinstance(target, StorePlace)
+    with _transferring(home, environ, observer, into=into) as transfer:
         return transfer.copy(source, target, _platform(platform))
 
 
@@ -241,7 +245,7 @@ def save(
     platform: str | None,
 ) -> None:
     """``file`` may be a stream: the archive is made first, so that nothing is sent of one that cannot be."""
-    with _transferring(home, environ) as transfer:
+    with _transferring(home, environ, into=False) as transfer:
         if isinstance(file, Path):
             transfer.save(file, refs, _platform(platform))
             return
@@ -258,7 +262,7 @@ def save(
 
 def load(home: Path, environ: Mapping[str, str], file: Path | BinaryIO) -> tuple[str, ...]:
     """``file`` may be a stream that cannot be read twice."""
-    with _transferring(home, environ) as transfer:
+    with _transferring(home, environ, into=True) as transfer:
         if isinstance(file, Path):
             return transfer.load(file)
         import shutil

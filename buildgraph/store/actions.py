@@ -21,7 +21,7 @@ from buildgraph.store.blobs import LocalBlobs
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
-    from buildgraph.store.index import RecordIndex
+    from buildgraph.store.index import Index
 
 Entry = Mapping[str, "Value"]
 """One decision about a step, as the planner describes it."""
@@ -36,7 +36,7 @@ class LocalRecords:
 
     def __init__(
         self,
-        index: Callable[[], "RecordIndex"],
+        index: Callable[[], "Index"],
         blobs: LocalBlobs,
         clock: Callable[[], float] = time.time,
     ) -> None:

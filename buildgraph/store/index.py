@@ -10,9 +10,9 @@ import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from diskcache import Cache, Timeout
 
@@ -48,6 +48,31 @@ _DAMAGE: Final = frozenset(
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 T = TypeVar("T")
+
+
+class Index(Protocol):
+    """Small values by text key: what records are made of. May be used from several threads."""
+
+    set_aside: list[str]
+    """The names of indexes that were found damaged, as they are called now."""
+
+    def get(self, key: str) -> Value:
+        """None when absent or damaged."""
+
+    def set(self, key: str, value: Value) -> None: ...
+
+    def delete(self, key: str) -> None: ...
+
+    def keys(self) -> tuple[str, ...]: ...
+
+    def damaged(self) -> tuple[str, ...]:
+        """Check the whole index, every row too; the keys of damaged rows, which stay until they are deleted."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All writes inside become visible together; other writers wait, so keep it short. Nests."""
+
+    def close(self) -> None:
+        """Idempotent."""
 
 
 class RecordIndex:
@@ -166,7 +191,7 @@ class RecordIndex:
                 try:
                     return self._open_folder()
                 except (sqlite3.Error, Timeout) as error:
-                    if _is_damage(error, self._folder):
+                    if is_damage(error, self._folder):
                         self._rename_away()
                 except (ValueError, TypeError, KeyError):  # settings that are no settings
                     self._rename_away()
@@ -180,7 +205,7 @@ class RecordIndex:
     def _recover(self, cache: Any, error: Exception) -> None:
         """Return when the operation can be tried again; raise what the machine lacks."""
         if cache is self._current:
-            if _is_damage(error, self._folder):
+            if is_damage(error, self._folder):
                 self._set_aside(cache)
             else:
                 self._current = None
@@ -212,7 +237,7 @@ def _is_integrity(found: warnings.WarningMessage) -> bool:
     return found.category is UserWarning and not str(found.message).startswith("Settings.")
 
 
-def _is_damage(error: Exception, folder: Path) -> bool:
+def is_damage(error: Exception, folder: Path) -> bool:
     """False when the index only has to be opened again; raises :class:`MachineError` for all else."""
     cause = error.__context__ if isinstance(error, Timeout) else error
     code = getattr(cause, "sqlite_errorcode", None)

@@ -19,14 +19,14 @@ from buildgraph.store.origins import LocalOrigins
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
-    from buildgraph.store.index import RecordIndex
+    from buildgraph.store.index import Index
 
 
 class LocalLayers:
     """Facts, recipes and compressed forms; a compressed form whose blob nobody is known to have is a miss."""
 
     def __init__(
-        self, index: Callable[[], "RecordIndex"], blobs: LocalBlobs, origins: LocalOrigins
+        self, index: Callable[[], "Index"], blobs: LocalBlobs, origins: LocalOrigins
     ) -> None:
         self._index = index
         self._blobs = blobs

@@ -31,7 +31,7 @@ from buildgraph.store.trash import Trash
 
 if TYPE_CHECKING:
     from buildgraph.store.images import LocalImages
-    from buildgraph.store.index import RecordIndex
+    from buildgraph.store.index import Index
 
 FORMAT: Final = 1
 FOLDERS: Final = (
@@ -84,7 +84,7 @@ class LocalStore:
         self.seen = LocalKnown(home / "seen", self.temp)
         self.origins = LocalOrigins(self.index, self.seen)
         self.layers = LocalLayers(self.index, self.blobs, self.origins)
-        self._opened: RecordIndex | None = None
+        self._opened: Index | None = None
         self._opening = threading.Lock()
         self._counter = itertools.count()
         self._temp_made = False
@@ -238,15 +238,22 @@ class LocalStore:
             if "ids" not in known:
                 self.write(file, _format_bytes({**known, "ids": mapping}))
 
-    def index(self) -> "RecordIndex":
+    def index(self) -> "Index":
         """The record index, opened on the first call."""
         if self._opened is None:
-            from buildgraph.store.index import RecordIndex
-
             with self._opening:
                 if self._opened is None:
-                    self._opened = RecordIndex(self.home, self.observer)
+                    self._opened = self._open_index()
         return self._opened
+
+    def _open_index(self) -> "Index":
+        if self.frozen:
+            from buildgraph.store.frozenindex import FrozenIndex
+
+            return FrozenIndex(self.home, self.temp, self.observer)
+        from buildgraph.store.index import RecordIndex
+
+        return RecordIndex(self.home, self.observer)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ from buildgraph.store.remotes import LocalKnown
 
 if TYPE_CHECKING:
     from buildgraph.store.disk import Value
-    from buildgraph.store.index import RecordIndex
+    from buildgraph.store.index import Index
 
 _MOST: Final = 16
 """Places that are remembered of one blob."""
@@ -37,7 +37,7 @@ class Origin(NamedTuple):
 
 
 class LocalOrigins:
-    def __init__(self, index: Callable[[], "RecordIndex"], seen: LocalKnown) -> None:
+    def __init__(self, index: Callable[[], "Index"], seen: LocalKnown) -> None:
         self._index = index
         self._seen = seen
 

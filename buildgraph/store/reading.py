@@ -6,9 +6,8 @@ hashed stays known. Where none is yet, the command sees an empty one, and none i
 
     TMPDIR/buildgraph-reading-RANDOM/    locked by who looks; gone at the end, or by the next who looks
         store/
-            blobs/ snapshots volumes …   links into the store, of each algorithm's blobs too
+            blobs/ snapshots records …   links into the store, of each algorithm's blobs too
             index.json store.json …      copies
-            records/                     a copy of the index
             leases/ tmp/ trash/ made/    new; ``made`` are blobs that the store lacks
 
 There it has no lease: what a collection of the store's owner takes meanwhile is a miss. What is damaged is told and
@@ -18,7 +17,7 @@ stays.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +27,27 @@ from buildgraph.store.faults import translated
 from buildgraph.store.local import FOLDERS, LocalStore, refuse_strange, silent
 
 _PREFIX: Final = "buildgraph-reading-"
-_OWN: Final = frozenset({"leases", "tmp", "trash", "records"})
-_DATABASE: Final = "cache.db"
+_OWN: Final = frozenset({"leases", "tmp", "trash"})
 
 
 @contextmanager
-def reading(home: Path, observer: Observer = silent) -> Iterator[LocalStore]:
-    """The store at ``home``, or what stands for it. Raises :class:`MachineError` as ``LocalStore.open`` does."""
+def reading(home: Path, observer: Observer = silent, *, make: bool = False) -> Iterator[LocalStore]:
+    """The store at ``home``, or what stands for it. Raises :class:`MachineError` as ``LocalStore.open`` does.
+
+    ``make``: a store that is missing is made where it can be, for what was fetched is worth keeping.
+    """
     with translated(home):
         missing = not home.exists() or not os.listdir(home)
         if not missing:
             refuse_strange(home)
+    opened = None
     if not missing and _is_writable(home):
-        with LocalStore.open(home, observer) as store:
+        opened = LocalStore.open(home, observer)
+    elif missing and make:
+        with suppress(MachineError):
+            opened = LocalStore.open(home, observer)
+    if opened is not None:
+        with opened as store:
             yield store
         return
     with _own_folder() as folder:
@@ -73,27 +80,6 @@ def _mirror(home: Path, view: Path) -> None:
             (view / name).symlink_to(file.absolute())
         elif name != "reserve":
             shutil.copyfile(file, view / name)
-    if (home / "records" / _DATABASE).exists():
-        (view / "records").mkdir(0o700)
-        _copy_index(home / "records" / _DATABASE, view / "records" / _DATABASE)
-
-
-def _copy_index(source: Path, target: Path) -> None:
-    """As of one moment, whoever writes to it. What nobody has open SQLite can only read where it can write."""
-    import shutil
-    import sqlite3
-
-    with suppress(sqlite3.Error):
-        where = f"{source.absolute().as_uri()}?mode=ro"
-        with (
-            closing(sqlite3.connect(where, uri=True)) as there,
-            closing(sqlite3.connect(target)) as copy,
-        ):
-            there.backup(copy)
-            return
-    for ending in ("", "-wal"):
-        with suppress(FileNotFoundError):
-            shutil.copyfile(f"{source}{ending}", f"{target}{ending}")
 
 
 @contextmanager

@@ -156,12 +156,103 @@ def test_an_index_that_another_process_writes_is_read(program, store):
     assert plan["decision"] == "reuse"
 
 
-def test_an_index_that_nobody_has_open_is_read(program, store):
+def checkpoint(store):
+    """Leave the index as the last of all processes does."""
     with closing(sqlite3.connect(store / "records/cache.db")) as last:
         last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert not (store / "records/cache.db-wal").exists()
+
+
+def test_an_index_that_nobody_has_open_is_read(program, store):
+    checkpoint(store)
     (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
     assert plan["decision"] == "reuse"
+
+
+def test_an_index_whose_log_nobody_put_into_it_is_read(program, store):
+    """What a killed process leaves."""
+    with LocalStore.open(store) as other:
+        other.index().set("document:x", b"new")
+        log = store / "records/cache.db-wal"
+        left = log.read_bytes()
+    checkpoint(store)
+    log.write_bytes(left)
+    with reading(program.home) as seen:
+        assert seen.index().get("document:x") == b"new"
+
+
+def test_what_is_set_is_known_as_long_as_it_is_looked_at(program, store):
+    before = listed(store)
+    with reading(program.home) as seen:
+        index = seen.index()
+        there = index.keys()
+        index.set("document:x", b"new")
+        index.delete(there[0])
+        assert index.get("document:x") == b"new"
+        assert index.get(there[0]) is None
+        assert index.keys() == (*there[1:], "document:x")
+        with index.transaction():
+            index.delete("document:x")
+        assert index.keys() == there[1:]
+    assert listed(store) == before
+
+
+@pytest.mark.parametrize("damage", ["row", "file", "table"])
+def test_a_damaged_index_is_told_and_stays(program, store, damage):
+    checkpoint(store)
+    file = store / "records/cache.db"
+    with closing(sqlite3.connect(file)) as last:
+        match damage:
+            case "row":
+                last.execute("UPDATE Cache SET value = X'00' WHERE key LIKE 'action:%'")
+                last.commit()
+            case "table":
+                last.execute("DROP TABLE Cache")
+    checkpoint(store)
+    if damage == "file":
+        file.write_bytes(os.urandom(10_000))
+    content = file.read_bytes()
+    (plan,) = json.loads(program.run("plan", "--json").stdout)["steps"]
+    assert plan["decision"] == "execute"
+    assert "record" in program.run("cache", "verify", code=5).stderr
+    assert file.read_bytes() == content
+
+
+def test_images_leave_a_store_that_takes_no_writes(program, temp, store):
+    before = listed(store)
+    out = temp.parent
+    program.run("save", "app:1", "-o", out / "app.tar")
+    program.run("copy", "store:app:1", f"oci:{out / 'layout'}")
+    for path in ("app.tar", "layout"):
+        program.run("validate", out / path)
+    assert "error[store-not-writable]" in program.run("load", "-i", out / "app.tar", code=3).stderr
+    assert "error[store-not-writable]" in program.run("tag", "app:1", "b", code=3).stderr
+    assert listed(store) == before
+    assert os.listdir(temp) == []
+
+
+def test_an_image_is_copied_where_no_store_is(program, temp):
+    other = Program(program.folder, program.home.with_name("other"))
+    other.run("build", "app", "-o", f"type=oci,dest={temp.parent}/a")
+    program.run("copy", f"oci:{temp.parent}/a", f"oci:{temp.parent}/b")
+    program.run("validate", f"{temp.parent}/b")
+    assert not program.home.exists()
+
+
+def test_versions_are_locked_beside_a_store_that_takes_no_writes(program, temp, store):
+    before = listed(store)
+    program.run("lock")
+    assert listed(store) == before
+    assert os.listdir(temp) == []
+
+
+def test_doctor_says_that_a_store_takes_no_writes(program, store):
+    found = json.loads(program.run("doctor", "--json", code=3).stdout)["findings"]
+    assert found[0]["capability"] == "store"
+    assert found[0]["ok"] is False
+    assert str(program.home) in found[0]["detail"]
+    assert found[0]["fix"]
+    assert [each["capability"] for each in found[1:]]
 
 
 def test_the_folder_of_who_was_killed_goes(program, temp):
