@@ -28,6 +28,10 @@ class Found:
     hint: str
 
 
+_GROUPS = ("ErrorGroup", "MistakesError")
+"""Made of errors, without a code of their own."""
+
+
 def error_kinds(trees: Mapping[str, ast.Module]) -> dict[str, int]:
     """Every subclass of BuildgraphError with its exit code."""
     known = {"BuildgraphError": 1}
@@ -45,7 +49,7 @@ def error_kinds(trees: Mapping[str, ast.Module]) -> dict[str, int]:
                     continue
                 known[node.name] = exit_code(node, known[base])
                 grown = True
-    return {name: code for name, code in known.items() if name != "ErrorGroup"}
+    return {name: code for name, code in known.items() if name not in _GROUPS}
 
 
 def exit_code(node: ast.ClassDef, default: int) -> int:

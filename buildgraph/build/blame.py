@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from buildgraph.build.mistakes import joined
 from buildgraph.build.session import Session
-from buildgraph.errors import BuildgraphError, ErrorGroup, Location
+from buildgraph.errors import BuildgraphError, Location
 from buildgraph.graph.step import BindFiles, ContextFiles, CopyStep, RunStep, Step, StepId
 
 
@@ -17,8 +18,7 @@ def blamed(session: Session, steps: Sequence[StepId], error: BuildgraphError) ->
             except BuildgraphError as one:
                 one.where = one.where or where
                 found.setdefault((str(one.where), one.message), one)
-    errors = tuple(found.values())
-    return ErrorGroup(errors) if len(errors) > 1 else (errors or (error,))[0]
+    return joined(found.values() or [error])
 
 
 def _read(session: Session, step: Step) -> Iterator[tuple[ContextFiles, Location]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from buildgraph.build.authorities import with_authority
 from buildgraph.build.bases import BaseOpener
 from buildgraph.build.choosing import chosen
+from buildgraph.build.mistakes import Mistakes
 from buildgraph.build.observing import told_once
 from buildgraph.build.request import Request, Want
-from buildgraph.errors import UsageError
+from buildgraph.errors import BuildgraphError, UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.pattern import check_glob
@@ -19,8 +20,9 @@ from buildgraph.names import Platform, unlabelled
 from buildgraph.spec import gitfacts
 from buildgraph.spec.load import Loaded, load
 from buildgraph.spec.lock import Lock
-from buildgraph.spec.model import Model
-from buildgraph.spec.part import images_of
+from buildgraph.spec.mistakes import MistakesError
+from buildgraph.spec.model import Model, Ref
+from buildgraph.spec.part import images_of, without_tables
 from buildgraph.values import replace
 
 
@@ -28,6 +30,7 @@ class Buildfile:
     """That of one workspace. ``facts`` grow with what it is read with.
 
     ``repeatable``: whether an answer may be remembered, because nothing was asked that no stat can prove.
+    ``mistakes``: what is wrong in it; once there are any, models have only the tables that are sound.
     """
 
     def __init__(self, request: Request, file: Path, facts: Facts, observer: Observer) -> None:
@@ -38,11 +41,24 @@ class Buildfile:
         self._facts = facts
         self._observe = told_once(observer)
         self.repeatable = True
+        self.mistakes = Mistakes()
 
     def read(self, platform: Platform | None) -> Model:
-        """For its own platform where ``platform`` says no other. Raises ErrorGroup with every mistake in it."""
+        """For its own platform where ``platform`` says no other. Raises ErrorGroup for what is no TOML."""
+        try:
+            loaded = self._load(platform)
+        except MistakesError as found:
+            return self.mistakes.sound(found)
+        for warning in loaded.warnings:
+            self._observe(Warned(warning.code, f"{warning.where}: {warning.message}"))
+        self._remember(loaded)
+        model = loaded.model
+        workspace = with_authority(model.workspace, self._request.environ)
+        return replace(model, workspace=workspace)
+
+    def _load(self, platform: Platform | None) -> Loaded:
         request, root = self._request, self._root
-        loaded = load(
+        return load(
             self._file,
             self._text,
             sets=request.sets,
@@ -55,11 +71,6 @@ class Buildfile:
             glob=check_glob,
             shown=os.path.relpath(self._file, request.directory),
         )
-        for warning in loaded.warnings:
-            self._observe(Warned(warning.code, f"{warning.where}: {warning.message}"))
-        self._remember(loaded)
-        model = loaded.model
-        return replace(model, workspace=with_authority(model.workspace, request.environ))
 
     def _remember(self, loaded: Loaded) -> None:
         """Add what the model rests on to the facts."""
@@ -84,9 +95,22 @@ class Buildfile:
     def converted(
         self, model: Model, opener: BaseOpener, lock: Lock, want: Want, *, several: bool
     ) -> Model:
-        """The model with its images from Dockerfiles converted, as far as their bases are known or wanted."""
-        if all(image.source is None for image in model.images.values()):
+        """The model with its images from Dockerfiles converted, as far as their bases are known or wanted.
+
+        Without all of them if there is a mistake in one.
+        """
+        docker = {Ref("image", i.name) for i in model.images.values() if i.source is not None}
+        if not docker:
             return model
+        try:
+            return self._converted(model, opener, lock, want, several=several)
+        except BuildgraphError as error:
+            self.mistakes.add(error)
+            return without_tables(model, docker)
+
+    def _converted(
+        self, model: Model, opener: BaseOpener, lock: Lock, want: Want, *, several: bool
+    ) -> Model:
         from buildgraph.build.dockerbases import DockerBases
         from buildgraph.build.dockertables import convert_tables
 

@@ -7,12 +7,11 @@ context are looked for all the same.
 from collections.abc import Iterator
 
 from buildgraph.build.build import scan
+from buildgraph.build.mistakes import joined, selections
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
-from buildgraph.errors import BuildgraphError, ErrorGroup, Location
+from buildgraph.errors import BuildgraphError
 from buildgraph.events import Event, Warned
-from buildgraph.fs.scan import Selection
-from buildgraph.spec import model as m
 from buildgraph.store.reading import reading
 
 
@@ -28,13 +27,11 @@ def check(request: Request) -> list[str]:
         problems: list[BuildgraphError] = []
         try:
             scan(session, session.workspace.graph.order())
-        except ErrorGroup as several:
-            problems += several.errors
         except BuildgraphError as error:
             problems.append(error)
         problems += _missing(session)
         if problems:
-            raise ErrorGroup(problems) if len(problems) > 1 else problems[0]
+            raise joined(problems)
         return [*warnings, *_unknown(session)]
 
 
@@ -44,36 +41,12 @@ def _missing(session: Session) -> Iterator[BuildgraphError]:
     for ref in session.workspace.unknown:
         if ref.kind != "step":
             continue
-        for selection, where in _selections(steps[ref.name]):
+        for selection, where in selections(steps[ref.name]):
             try:
                 session.context.prefetch([selection])
             except BuildgraphError as error:
                 error.where = error.where or where
                 yield error
-
-
-def _selections(step: m.Step) -> Iterator[tuple[Selection, Location]]:
-    """What it takes from the workspace's own files, each with the line that says so."""
-    lines = step.fields
-    match step.kind:
-        case m.Copy(items=items):
-            for item in items:
-                yield from _own(item.source, item.where, follow=item.follow)
-        case m.Run(command=command, mounts=mounts):
-            if isinstance(command, m.Script):
-                yield Selection(command.file), lines.get("run", step.where)
-            for at, mount in enumerate(mounts):
-                if isinstance(mount, m.BindMount) and not mount.inline:
-                    yield from _own(mount.source, lines.get(f"mounts[{at}]", step.where))
-        case _:
-            return
-
-
-def _own(
-    source: m.Selection, where: Location, *, follow: bool = False
-) -> Iterator[tuple[Selection, Location]]:
-    if source.ref is None and not source.context:
-        yield Selection(source.path, source.include, source.exclude, follow), where
 
 
 def _unknown(session: Session) -> Iterator[str]:

@@ -21,6 +21,7 @@ from buildgraph.build.request import Request, Want
 from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Workspace, open_workspace
 from buildgraph.digest import Digest
+from buildgraph.errors import BuildgraphError, DroppedError, LayerLostError
 from buildgraph.events import Observer
 from buildgraph.execute.agents import Agents
 from buildgraph.execute.authority import Authority
@@ -183,7 +184,7 @@ def open_session(
             request, store, access, observer, undo, want=want, resolve=pins == "resolved"
         )
         if pins == "written":
-            workspace = pin_missing(request, workspace, store, observer)
+            workspace = _pinned(request, workspace, store, observer)
         layers = undo.enter_context(_open_layers(workspace, store, access))
         snapshots, stacks = layers.snapshots, layers.stacks
         context, contexts = _contexts(request, workspace)
@@ -216,6 +217,19 @@ def open_session(
         finally:
             if session.shared is not None:
                 session.shared.sending.close()
+
+
+def _pinned(
+    request: Request, workspace: Workspace, store: LocalStore, observer: Observer
+) -> Workspace:
+    try:
+        return pin_missing(request, workspace, store, observer)
+    except (DroppedError, LayerLostError):
+        raise
+    except BuildgraphError as error:
+        from buildgraph.build.mistakes import with_files
+
+        raise with_files(error, request, workspace.model, workspace.root, "targets") from error
 
 
 class _Layers(NamedTuple):

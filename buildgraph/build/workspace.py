@@ -17,6 +17,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.request import Request, Want
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import blake3_hex
+from buildgraph.errors import BuildgraphError, UsageError
 from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
@@ -87,7 +88,7 @@ def open_workspace(
 ) -> Workspace:
     """``resolve``: references without a pin are resolved for this time; else whoever asked must pin them.
 
-    Raises ErrorGroup with every mistake in the Buildfile; ``undo`` closes what stays open.
+    Raises every mistake in the Buildfile together; ``undo`` closes what stays open.
     """
     if request.docker is not None:
         from buildgraph.build.dockerworkspace import open_docker_workspace
@@ -109,10 +110,16 @@ def open_workspace(
         local = LocalBases(root, platform, store, cache, facts, undo)
         return BaseOpener(platform, local, images, access)
 
+    mistakes = source.mistakes
     model, opener = _read(request, source, first, lock, opener_for, want)
-    wanted = _wanted(model, request.targets, want)
+    wanted = frozenset() if mistakes else _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
-    graph = graph_of(model, bases, lock)
+    try:
+        graph = graph_of(model, bases, lock)
+    except BuildgraphError as error:
+        mistakes.add(error)
+    if mistakes:
+        raise mistakes.all(request, model, root, want)
     return Workspace(
         root,
         file,
@@ -151,14 +158,19 @@ def _read(
 ) -> tuple[Model, BaseOpener]:
     """The model for all platforms that are asked for, and who opens its bases; ``first`` is that of one of them."""
     asked = request.platforms or first.workspace.platforms or (first.workspace.platform,)
-    parts = parts_for(first, request)
+    try:
+        parts = parts_for(first, request)
+    except UsageError as error:
+        source.mistakes.add(error)
+        parts = {}
     several = len(asked) > 1 or bool(parts)
     openers = list[BaseOpener]()
 
     def read(platform: Platform) -> Model:
         model = first if platform == first.workspace.platform else source.read(platform)
         openers.append(opener_for(platform))
-        return source.converted(model, openers[-1], lock, want, several=several)
+        asked: Want = "known" if source.mistakes else want
+        return source.converted(model, openers[-1], lock, asked, several=several)
 
     model = model_for(asked, Platform.of_machine(os.uname().machine), read, parts)
     return model, openers[0] if len(openers) == 1 else opener_for(asked[0])

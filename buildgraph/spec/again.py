@@ -14,7 +14,7 @@ from buildgraph.spec.model import Image, Step
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.source import Source, Surroundings
-from buildgraph.spec.steps import kind_of, lower_step
+from buildgraph.spec.steps import lower_step
 from buildgraph.values import replace
 
 
@@ -34,7 +34,7 @@ def read_again(
     around = replace(around, problems=problems, names=replace(around.names, problems=problems))
     source = Source(decoded.table, path, around, decoded.broken)
     image = path[0] == "image"
-    made = lower_image(source, holds) if image else lower_step(source, kind_of(source))
+    made = lower_image(source, holds) if image else lower_step(source)
     problems.raise_all()
     assert made is not None, "a table that is not whole, and nothing said of it"
     return made

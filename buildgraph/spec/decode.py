@@ -79,7 +79,7 @@ class Decoder:
         landed = self._landed(table, path)
         broken.update((*path, place[-1]) for place in landed)
         broken.update(failed)
-        table = _without(table, landed | {place[len(path) :] for place in failed})
+        table = without(table, landed | {place[len(path) :] for place in failed})
         if self._fits(self._shape.SHAPES[kind], table):
             return Decoded(table, broken)
         return self._told(kind, table, path, broken, raw=raw)
@@ -98,7 +98,7 @@ class Decoder:
                 problems = error.errors(include_url=False, include_context=True)
                 bad = self._report(problems, table, path, broken, raw=raw)
             broken.update((*path, *place) for place in bad)
-            table = _without(table, bad)
+            table = without(table, bad)
         return Decoded({}, {path})
 
     def refused(self, kind: str, table: Mapping[str, Any]) -> bool:
@@ -318,7 +318,7 @@ def _value(table: Any, place: Path) -> object:
     return table
 
 
-def _without(table: Any, bad: Collection[Path]) -> Any:
+def without(table: Any, bad: Collection[Path]) -> Any:
     """``table`` without what is at ``bad``: of an item of an array, the innermost key that holds the array."""
     if not bad:
         return table
@@ -327,14 +327,14 @@ def _without(table: Any, bad: Collection[Path]) -> Any:
         if place:
             heads.setdefault(place[0], []).append(place[1:])
     if isinstance(table, list):
-        return [_without(item, heads[at]) if at in heads else item for at, item in enumerate(table)]
+        return [without(item, heads[at]) if at in heads else item for at, item in enumerate(table)]
     kept = {}
     for key, value in table.items():
         tails = heads.get(key)
         if tails is None:
             kept[key] = value
         elif not any(_ends(value, tail) for tail in tails):
-            kept[key] = _without(value, tails)
+            kept[key] = without(value, tails)
     return kept
 
 

@@ -110,20 +110,24 @@ class Filling:
 class Conditions:
     variables: Variables
 
-    def hold(self, text: object, target: Target, path: Path) -> bool:
-        """True also when the condition is wrong, which is then reported: what it switches is still checked."""
+    def hold(self, text: object, target: Target, path: Path) -> bool | None:
+        """None when nobody can tell, because something in it is wrong, which is then reported."""
         problems = self.variables.problems
-        if not isinstance(text, str):
+        if text is None:
             return True
+        if not isinstance(text, str):
+            return None
         try:
             condition = when.parse(text)
         except UsageError as error:
             problems.adopt(error, path)
-            return True
+            return None
         known = [self._known(name, path) for name in dict.fromkeys(when.names(condition))]
         if not all(known):
-            return True
-        return when.holds(condition, self._lookup(target, path))
+            return None
+        failed: list[str] = []
+        held = when.holds(condition, self._lookup(target, path, failed))
+        return None if failed else held
 
     def _known(self, name: str, path: Path) -> bool:
         space, _, rest = name.partition(".")
@@ -133,7 +137,9 @@ class Conditions:
         declared = self.variables.declared
         known = [f"vars.{key}" for key in declared] + [f"git.{key}" for key in GIT] + [*PLATFORM]
         if name in known:
-            return True
+            return space != "vars" or rest not in self.variables.lost
+        if self.variables.open_ended or rest in self.variables.lost:
+            return False
         hint = mean(self.variables.problems.near(name, known))
         if space in declared:
             hint = f"write vars.{space}"
@@ -145,14 +151,17 @@ class Conditions:
         )
         return False
 
-    def _lookup(self, target: Target, path: Path) -> Callable[[str], str]:
+    def _lookup(self, target: Target, path: Path, failed: list[str]) -> Callable[[str], str]:
+        """``failed`` grows by the names that have no value, which is then reported."""
+
         def lookup(name: str) -> str:
             space, _, rest = name.partition(".")
-            if space == "git":
-                return self.variables.git_fact(rest, path)
             if space == "platform":
                 return platform_value(target.platform or self.variables.machine, name)
-            value = join(self.variables.lookup(rest, target, path) or ())
+            parts = self.variables.lookup(name if space == "git" else rest, target, path)
+            value = join(parts or ())
+            if not parts or isinstance(value, Holed):
+                failed.append(name)
             if isinstance(value, Holed):
                 message = f"{name} depends on the stack below, which a condition cannot"
                 self.variables.problems.add("env-without-on", message, path)

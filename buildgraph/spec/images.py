@@ -17,8 +17,11 @@ _LEVELS = {"gzip": (0, 9), "zstd": (1, 22)}
 KEY = "${key}"
 """Stays in a tag: the image's content key is known only once its inputs are."""
 
-Holds = Callable[[str, tuple[str | int, ...]], bool]
-"""Does a condition hold? Reports it at the path if it cannot be read."""
+_NO_NAME = "wrong.invalid/repository"
+"""Stands for a repository that is wrong: what is appended to it may be wrong by itself."""
+
+Holds = Callable[[object, tuple[str | int, ...]], bool | None]
+"""Does a condition hold? None, and reported at the path, if nobody can tell."""
 
 
 def lower_image(source: Source, holds: Holds) -> Image | None:
@@ -69,26 +72,30 @@ def _level(source: Source, compression: str) -> int | None:
 def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
     repository: str = source.table.get("repository", "")
     late = isinstance(repository, Holed)
-    if repository and not late and source.get("repository", _repository) is None:
-        return ()
+    if not late and source.get("repository", _repository) is None and "repository" in source:
+        repository = _NO_NAME
     tags: dict[str, None] = {}
     for at, value in enumerate(source.table.get("tags", ())):
         text: Any = value
+        held: bool | None = True
         if isinstance(value, dict):
             if "tag" not in value and (*source.path, "tags", at, "tag") not in source.broken:
                 source.wrong("missing-key", "a tag with a condition needs 'tag'", "tags", at)
-            condition = value.get("when")
             text = value.get("tag")
-            if condition is not None and not holds(condition, (*source.path, "tags", at, "when")):
-                continue
+            held = holds(value.get("when"), (*source.path, "tags", at, "when"))
+            if source.inside("tags", at).is_broken("when"):
+                held = None
         if isinstance(text, Holed) or (late and text and text.startswith(":")):
             continue
-        tag = source.parse(text, lambda name: _tag(name, repository), "tags", at) if text else None
-        if tag:
+        if held is not False and (tag := _tag(source, at, text, repository)) and held:
             tags[tag] = None
-        elif text == "":
-            source.wrong("bad-reference", "a tag is empty", "tags", at)
-    return tuple(tags)
+    return tuple(tag for tag in tags if not tag.startswith(_NO_NAME))
+
+
+def _tag(source: Source, at: int, text: Any, repository: str) -> str | None:
+    if text == "":
+        source.wrong("bad-reference", "a tag is empty", "tags", at)
+    return source.parse(text, lambda name: _whole(name, repository), "tags", at) if text else None
 
 
 def _repository(value: str) -> str:
@@ -102,7 +109,7 @@ def _repository(value: str) -> str:
     return value
 
 
-def _tag(value: str, repository: str) -> str:
+def _whole(value: str, repository: str) -> str:
     if value.startswith(":"):
         if not repository:
             raise UsageError(

@@ -13,7 +13,7 @@ from buildgraph.errors import ErrorGroup, Location, UsageError
 from buildgraph.names import Platform
 from buildgraph.spec.gitfacts import GitFacts, read
 from buildgraph.spec.model import Model
-from buildgraph.spec.parse import parse
+from buildgraph.spec.parse import parse_all
 from buildgraph.values import dataclass, field
 
 
@@ -70,7 +70,9 @@ def load(
     glob: Callable[[str], object] = str,
     shown: str = "",
 ) -> Loaded:
-    """Raises :class:`ErrorGroup`. What is left out is taken from this machine, this process and ``file``'s folder.
+    """Raises :class:`MistakesError`, or ErrorGroup for what is no TOML.
+
+    What is left out is taken from this machine, this process and ``file``'s folder.
 
     ``platform`` (of the command line) wins over the workspace's; ``secrets`` are defined outside of the file;
     ``shown`` is what messages call the file; ``glob`` raises UsageError for what is no pattern.
@@ -90,7 +92,7 @@ def load(
     name = shown or file.name
     try:
         content = file.read_bytes() if text is None else text
-        document, positions = parse(name, content)
+        written = parse_all(name, content)
     except UsageError as error:
         raise ErrorGroup([error]) from error
     except OSError as error:
@@ -98,7 +100,7 @@ def load(
         raise ErrorGroup([UsageError("no-buildfile", message)]) from error
     from buildgraph.spec.reading import Reading
 
-    reading = Reading(document, positions, given)
+    reading = Reading(written, given)
     model = reading.model()
     return Loaded(
         model=model,

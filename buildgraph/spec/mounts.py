@@ -75,6 +75,7 @@ def _mount(item: Source) -> Mount | None:
             f"a mount has one kind, and this one has {words}",
             hint=f"give it one of {either(list(_KEYS), quote='')}",
         )
+        _target(item), item.mode(), item.owner()
         return None
     kind = kinds[0]
     for key in item.table:
@@ -86,10 +87,7 @@ def _mount(item: Source) -> Mount | None:
         return _ssh(item)
     if "target" not in item:
         item.wrong("missing-key", f"a {kind} mount needs a target", hint='add target = "/…"')
-        return None
     target = _target(item)
-    if target is None:
-        return None
     match kind:
         case "bind":
             return _bind(item, target)
@@ -119,29 +117,32 @@ def _target(item: Source) -> Text | None:
     return target
 
 
-def _bind(item: Source, target: Text) -> BindMount | None:
+def _bind(item: Source, target: Text | None) -> BindMount | None:
+    """Without a target, which is told already, for the sake of what it binds."""
     selection = item.selection("bind")
     write = bool(item.table.get("write", False))
-    return BindMount(selection, target, write) if selection else None
+    return BindMount(selection, target or Text(()), write) if selection else None
 
 
-def _cache(item: Source, target: Text) -> CacheMount | None:
+def _cache(item: Source, target: Text | None) -> CacheMount | None:
     name = item.get("cache", _identifier)
     sharing = item.table.get("sharing", "shared")
     owner, mode = item.owner(), item.mode()
-    return CacheMount(name, target, sharing, owner, mode) if name else None
+    return CacheMount(name, target, sharing, owner, mode) if name and target else None
 
 
-def _tmpfs(item: Source, target: Text) -> TmpfsMount:
+def _tmpfs(item: Source, target: Text | None) -> TmpfsMount | None:
     if item.table.get("tmpfs") is False:
         item.wrong("bad-mount", "tmpfs = false is no mount", "tmpfs", hint="leave the mount out")
-    return TmpfsMount(target, item.get("size", size) or 0, item.owner(), item.mode())
+    bytes_, owner, mode = item.get("size", size) or 0, item.owner(), item.mode()
+    return TmpfsMount(target, bytes_, owner, mode) if target else None
 
 
 def _secret(item: Source) -> SecretMount | None:
     name = str(item.table.get("secret", ""))
     known = item.around.secrets
-    if name and name not in known:
+    names = item.around.names
+    if name and name not in known and name not in names.lost and not names.open_ended:
         near = mean(item.around.problems.near(name, known))
         cure = f"add [secret.{name}] with 'file' or 'env', or give --secret id={name}"
         item.wrong(
@@ -154,24 +155,23 @@ def _secret(item: Source) -> SecretMount | None:
     if "env" in item and "target" in item:
         message = "a secret is given as a file ('target') or as a variable ('env'), not both"
         item.wrong("bad-mount", message, "env")
-        return None
-    target = _target(item)
+    target, owner, mode = _target(item), item.owner(), item.mode()
     if "env" not in item and "target" not in item:
         target = Text((f"/run/secrets/{name}",))
     if not name or (target is None and not env):
         return None
     required = bool(item.table.get("required", False))
-    return SecretMount(name, target, env, required, item.owner(), item.mode())
+    return SecretMount(name, target, env, required, owner, mode)
 
 
 def _ssh(item: Source) -> SshMount | None:
     name = item.get("ssh", _agent)
-    target = _target(item)
+    target, owner, mode = _target(item), item.owner(), item.mode()
     if name is None or ("target" in item and target is None):
         return None
     target = target or Text((f"/run/buildgraph/ssh-{name}.sock",))
     required = bool(item.table.get("required", False))
-    return SshMount(name, target, required, item.owner(), item.mode())
+    return SshMount(name, target, required, owner, mode)
 
 
 def _agent(value: str) -> str:

@@ -5,10 +5,10 @@ can follow. Time is linear in the size.
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-from buildgraph.errors import ErrorGroup, Location, UsageError
-from buildgraph.spec.position import Positions
+from buildgraph.errors import Location, UsageError
+from buildgraph.spec.position import Path, Positions
 
 LARGEST = 16 * 1024 * 1024
 DEEPEST = 24
@@ -35,7 +35,33 @@ _HINTS = (
 )
 
 
+class Written(NamedTuple):
+    """``nul`` are the paths of keys and values that hold a NUL character where none can be."""
+
+    document: dict[str, Any]
+    positions: Positions
+    nul: tuple[Path, ...] = ()
+
+
 def parse(file: str, content: bytes) -> tuple[dict[str, Any], Positions]:
+    """As :func:`parse_all`; a NUL character is refused as well (``nul-character``)."""
+    document, positions, nul = parse_all(file, content)
+    for path in nul:
+        error = nul_character()
+        error.where = positions.location(path)
+        raise error
+    return document, positions
+
+
+def nul_character() -> UsageError:
+    return UsageError(
+        "nul-character",
+        "a NUL character can be in no path, command or variable",
+        hint="only the text of a written file may hold one",
+    )
+
+
+def parse_all(file: str, content: bytes) -> Written:
     """Raises :class:`UsageError` with code ``bad-toml``; ``file`` is the name shown in messages."""
     if len(content) > LARGEST:
         raise UsageError(
@@ -57,16 +83,14 @@ def parse(file: str, content: bytes) -> tuple[dict[str, Any], Positions]:
         raise UsageError("bad-toml", f"this is not TOML: {error}", where=Location(file)) from error
     if _deeper_than(document, DEEPEST):
         raise _deep(file)
-    positions = Positions(file, text)
-    if _NUL.search(text):
-        _refuse_nul(document, positions)
-    return document, positions
+    nul = _with_nul(document) if _NUL.search(text) else ()
+    return Written(document, Positions(file, text), nul)
 
 
-def _refuse_nul(document: dict[str, Any], positions: Positions) -> None:
+def _with_nul(document: dict[str, Any]) -> tuple[Path, ...]:
     """No path, command or variable can hold a NUL character; what is written into a file can."""
-    found = []
-    pending: list[tuple[tuple[str | int, ...], object]] = [((), document)]
+    found = list[Path]()
+    pending: list[tuple[Path, object]] = [((), document)]
     while pending:
         path, value = pending.pop()
         if isinstance(value, dict):
@@ -76,16 +100,8 @@ def _refuse_nul(document: dict[str, Any], positions: Positions) -> None:
         written = path[2:3] == ("write",) and path[4:] in ((), ("text",))
         named = bool(path) and isinstance(path[-1], str) and "\0" in path[-1]
         if named or (isinstance(value, str) and "\0" in value and not written):
-            error = UsageError(
-                "nul-character",
-                "a NUL character can be in no path, command or variable",
-                hint="only the text of a written file may hold one",
-                where=positions.location(path),
-            )
-            found.append((positions.location(path).line, error))
-    if found:
-        errors = [error for _, error in sorted(found, key=lambda each: each[0])]
-        raise ErrorGroup(errors) if len(errors) > 1 else errors[0]
+            found.append(path)
+    return tuple(found)
 
 
 def _decode(file: str, content: bytes) -> str:

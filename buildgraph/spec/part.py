@@ -35,18 +35,19 @@ def below(model: Model, targets: Iterable[Ref]) -> frozenset[Ref]:
 
 
 def _inputs(model: Model, ref: Ref) -> Iterable[Ref]:
+    """Nothing of a table that could not be made of a Buildfile with mistakes."""
     if ref in model.variants:
         return (variant for _, variant in model.variants[ref])
     match ref.kind:
-        case "base":
-            return ()
-        case "group":
+        case "group" if ref.name in model.groups:
             return model.groups[ref.name].targets
-        case "image":
+        case "image" if ref.name in model.images:
             image = model.images[ref.name]
             return (*(ref for ref, _ in needs(image)), *image.checks)
-        case "step":
+        case "step" if ref.name in model.steps:
             return (ref for ref, _ in needs(model.steps[ref.name]))
+        case _:
+            return ()
 
 
 def inputs(model: Model) -> dict[Ref, tuple[Ref, ...]]:
@@ -61,11 +62,16 @@ def inputs(model: Model) -> dict[Ref, tuple[Ref, ...]]:
 
 def without(model: Model, bases: Collection[str]) -> Model:
     """The model without these bases and all that rests on them; groups and default lose what is gone."""
-    if not bases:
+    return without_tables(model, {Ref("base", name) for name in bases})
+
+
+def without_tables(model: Model, tables: Collection[Ref]) -> Model:
+    """The model without these tables and all that rests on them; groups and default lose what is gone."""
+    if not tables:
         return model
-    tables: dict[str, Step | Image] = {**model.steps, **model.images}
-    edges = {name: [ref for ref, _ in needs(table)] for name, table in tables.items()}
-    gone = {Ref("base", name) for name in bases}
+    made: dict[str, Step | Image] = {**model.steps, **model.images}
+    edges = {name: [ref for ref, _ in needs(table)] for name, table in made.items()}
+    gone = set(tables)
     for name in walk({name: [ref.name for ref in refs] for name, refs in edges.items()}).order:
         if not gone.isdisjoint(edges[name]):
             gone.add(Ref("image" if name in model.images else "step", name))
@@ -79,14 +85,18 @@ def without(model: Model, bases: Collection[str]) -> Model:
     return replace(
         model,
         workspace=replace(model.workspace, default=left(model.workspace.default)),
-        bases={name: base for name, base in model.bases.items() if name not in bases},
+        bases={n: base for n, base in model.bases.items() if Ref("base", n) not in gone},
         steps={n: s for n, s in model.steps.items() if Ref("step", n) not in gone},
         images={
             n: replace(image, checks=left(image.checks))
             for n, image in model.images.items()
             if Ref("image", n) not in gone
         },
-        groups={n: replace(g, targets=left(g.targets)) for n, g in model.groups.items()},
+        groups={
+            n: replace(g, targets=left(g.targets))
+            for n, g in model.groups.items()
+            if Ref("group", n) not in gone
+        },
         variants={
             ref: kept
             for ref, members in model.variants.items()

@@ -20,6 +20,8 @@ class Problems:
     def __init__(self, positions: Positions) -> None:
         self.positions = positions
         self.moved: dict[Path, Path] = {}
+        self.tables: set[Path] = set()
+        """The tables, by kind and name, that have mistakes."""
         self._found: dict[tuple[str, str, str, int], UsageError] = {}
         self._unshown = 0
 
@@ -37,6 +39,7 @@ class Problems:
         written: str = "",
     ) -> None:
         """``written`` is the part of the value at ``path`` that is wrong: in a long text, its line is shown."""
+        self.tables.add(path[:2])
         if len(self._found) >= _MOST:
             self._unshown += 1
             return
@@ -66,18 +69,22 @@ class Problems:
         return () if len(self._found) >= _MOST else near(name, known)
 
     def raise_all(self) -> None:
-        """Raises :class:`ErrorGroup` in the order of the lines, if there is anything to tell."""
-        if not self._found:
-            return
-        errors = sorted(self._found.values(), key=_order)
+        """Raises :class:`ErrorGroup`, if there is anything to tell."""
+        if self._found:
+            raise ErrorGroup(self.errors())
+
+    def errors(self) -> list[BuildgraphError]:
+        """In the order of the lines."""
+        errors = in_order(self._found.values())
         if self._unshown:
             more = f"{self._unshown:,} more mistakes are not shown"
             errors.append(UsageError("too-many-mistakes", more))
-        raise ErrorGroup(errors)
+        return errors
 
 
-def _order(error: UsageError) -> tuple[str, int]:
-    return (error.where.file, error.where.line) if error.where else ("", 0)
+def in_order(errors: Iterable[BuildgraphError]) -> list[BuildgraphError]:
+    """By file and line; what has no place comes first."""
+    return sorted(errors, key=lambda e: (e.where.file, e.where.line) if e.where else ("", 0))
 
 
 def near(name: str, known: Iterable[str]) -> tuple[str, ...]:

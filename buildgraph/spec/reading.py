@@ -7,19 +7,21 @@ from typing import Any, TypeVar
 from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
 from buildgraph.spec import cacheurl, stacks
 from buildgraph.spec.again import read_again
-from buildgraph.spec.decode import TOP, Decoder
+from buildgraph.spec.decode import TOP, Decoder, without
 from buildgraph.spec.defaults import KINDS, inherit
 from buildgraph.spec.fill import Conditions, Filling
 from buildgraph.spec.images import Holds, lower_image
 from buildgraph.spec.late import holes
 from buildgraph.spec.linking import link, same_tag
 from buildgraph.spec.load import Given
-from buildgraph.spec.model import Image, Late, Model, Ref, RefKind, Secret, Step, Workspace
-from buildgraph.spec.position import Path, Positions
+from buildgraph.spec.mistakes import MistakesError
+from buildgraph.spec.model import Image, Late, Model, Ref, RefKind, Secret, Workspace
+from buildgraph.spec.parse import Written, nul_character
+from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.resolve import Names
 from buildgraph.spec.source import Source, Surroundings
-from buildgraph.spec.steps import kind_of, lower_step
+from buildgraph.spec.steps import lower_step
 from buildgraph.spec.tables import (
     expand_targets,
     lower_base,
@@ -38,10 +40,17 @@ VERSION = 1
 class Reading:
     """``variables`` and ``around`` remember what was consulted; ``remarks`` are (code, message, place)."""
 
-    def __init__(self, document: dict[str, Any], positions: Positions, given: Given) -> None:
-        self._document = document
+    def __init__(self, written: Written, given: Given) -> None:
+        self._document = without(written.document, written.nul)
         self._given = given
-        self.problems = Problems(positions)
+        self.problems = Problems(written.positions)
+        self._left_out = frozenset(written.nul)
+        for path in written.nul:
+            self.problems.adopt(nul_character(), path)
+        self._waiting: set[Path] = set()
+        """What only the second reading of a table can understand."""
+        self._lost: set[str] = set()
+        """Names of tables below a word that means nothing, and such words themselves."""
         self.remarks: list[tuple[str, str, Location]] = []
         self._decoder = Decoder(self.problems)
         self._head()
@@ -50,7 +59,7 @@ class Reading:
         self._workspace = self._table("workspace", (), Target())
         self._target = self._common()
         self._defaults = self._inherited()
-        names = Names(self.problems)
+        names = Names(self.problems, lost={*self._lost}, open_ended=self._is_open(*NAMED, "secret"))
         self.around = Surroundings(
             self.problems,
             names,
@@ -63,11 +72,11 @@ class Reading:
         self._workspace.around = self.around
 
     def model(self) -> Model:
-        """Raises :class:`buildgraph.errors.ErrorGroup`."""
+        """Raises :class:`MistakesError`."""
         self._declare()
         secrets = self._lowered("secret", lower_secret)
         bases = self._lowered("base", lower_base)
-        steps = self._lowered("step", self._step)
+        steps = self._lowered("step", lower_step)
         images = self._lowered("image", self._image)
         groups = self._lowered("group", lower_group)
         names = self.around.names.refs
@@ -77,8 +86,7 @@ class Reading:
         stacks.check(steps, images, groups, names, self.around.unsure, self.problems)
         for image, error in same_tag(images):
             self.problems.adopt(error, ("image", image.name, "tags"))
-        self.problems.raise_all()
-        return Model(
+        model = Model(
             workspace=workspace,
             bases=bases,
             steps=steps,
@@ -88,6 +96,20 @@ class Reading:
             variables=dict(self.variables.values),
             off={n: self.problems.location(at) for n, at in self.around.names.off.items()},
             linked=linked.links,
+        )
+        if self.problems:
+            raise MistakesError(self.problems.errors(), model, self._faulty(model))
+        return model
+
+    def _faulty(self, model: Model) -> frozenset[Ref]:
+        """The tables that are not what somebody meant, or that there is nothing of."""
+        made = {**model.bases, **model.steps, **model.images, **model.groups, **model.linked}
+        return frozenset(
+            ref
+            for name, ref in self.around.names.refs.items()
+            if name not in made
+            or name in self.around.unsure
+            or (ref.kind, name) in self.problems.tables
         )
 
     def _head(self) -> None:
@@ -109,9 +131,18 @@ class Reading:
                 self._decoder.unsupported((key,), "[fragment.NAME]")
             elif key not in TOP:
                 self._decoder.unknown((key,), TOP)
+                inside = document[key]
+                self._lost |= {key, *inside} if isinstance(inside, dict) else {key}
+
+    def _is_open(self, *kinds: str) -> bool:
+        """Are there tables of these kinds whose names nobody can tell?"""
+        return any(not isinstance(self._document.get(kind, {}), dict) for kind in kinds)
 
     def _variables(self) -> Variables:
-        decoded = self._decoder.decode("vars", self._document.get("vars", {}), ("vars",))
+        decoded = self._decoder.decode(
+            "vars", self._document.get("vars", {}), ("vars",), failed=self._within(("vars",))
+        )
+        lost = {str(path[1]) for path in decoded.broken if path[2:] in ((), ("default",))}
         good = {}
         for name, value in decoded.table.items():
             if name in RESERVED or not NAME.fullmatch(name):
@@ -128,6 +159,8 @@ class Reading:
             given.machine,
             given.folder,
             self.problems,
+            self._lost | lost,
+            self._is_open("vars"),
         )
         variables.check()
         return variables
@@ -152,7 +185,7 @@ class Reading:
             if kind not in ("step", "image"):
                 self._decoder.unknown(path, ("step", "image"))
                 continue
-            self._decoder.decode(kind, table, path, raw=True)
+            self._decoder.decode(kind, table, path, raw=True, failed=self._within(path))
             if isinstance(table, dict):
                 found[kind] = table
                 for key in set(KINDS).intersection(table) if kind == "step" else ():
@@ -166,9 +199,8 @@ class Reading:
                 if isinstance(table, dict):
                     names.open_ended |= "matrix" in table or "extends" in table
                     condition = table.get("when") if kind != "base" else None
-                    if not self._conditions.hold(
-                        condition, self._target._replace(name=name), (kind, name, "when")
-                    ):
+                    target = self._target._replace(name=name)
+                    if self._conditions.hold(condition, target, (kind, name, "when")) is False:
                         names.off[name] = (kind, name, "when")
                         continue
                 names.declare(kind, name)
@@ -184,14 +216,16 @@ class Reading:
     def _lowered(self, kind: str, lower: Callable[[Source], T | None]) -> dict[str, T]:
         found = {}
         for name in self._tables(kind):
-            declared = self.around.names.places.get(name) == (kind, name)
-            if kind != "secret" and not declared:
+            names = self.around.names
+            if kind != "base" and names.off.get(name) == (kind, name, "when"):
                 continue
             source = self._table(kind, (name,), self._target._replace(name=name))
             if self._unfinished(source):
                 continue
             value = lower(source)
-            if value is not None:
+            if source.broken - self._waiting:  # told here, or where what is used here stands
+                self.problems.tables.add((kind, name))
+            if value is not None and (kind == "secret" or names.places.get(name) == (kind, name)):
                 found[name] = value
         return found
 
@@ -201,7 +235,7 @@ class Reading:
             written = written[part]
         path: Path = (kind, *place)
         raw = False
-        failed: set[Path] = set()
+        failed = self._within(path)
         late: Late | None = None
         if isinstance(written, dict):
             if kind in ("step", "image"):
@@ -213,8 +247,9 @@ class Reading:
                 if written.get("platform") == "build":
                     target = target._replace(platform=self._given.machine)
                 plain = {key: value for key, value in written.items() if key != "defaults"}
-                filling = Filling(self.variables, target, on=bool(written.get("on")))
-                written, failed = filling.all(plain, path), filling.failed
+                on = bool(written.get("on")) or _lacks_stack(kind, written)
+                filling = Filling(self.variables, target, on=on, failed=failed)
+                written = filling.all(plain, path)
                 if filling.waits:
                     late = self._late(written, path, failed)
         decoded = self._decoder.decode(kind, written, path, raw=raw, failed=failed)
@@ -224,11 +259,17 @@ class Reading:
     def _late(self, written: dict[str, Any], path: Path, failed: set[Path]) -> Late | None:
         """What the first reading cannot understand counts as ``failed``, but for keys that nobody understands."""
         found = [*holes(written, path)]
-        failed.update(h.path for h in found if not h.stays and self._decoder.knows(h.path))
+        waiting = {h.path for h in found if not h.stays and self._decoder.knows(h.path)}
+        self._waiting |= waiting
+        failed |= waiting
         if all(hole.free for hole in found):
             return None
         read = partial(read_again, self.around, path, self._holds(path))
         return Late(written, tuple(hole.text for hole in found), read)
+
+    def _within(self, path: Path) -> set[Path]:
+        """What was left out of the table before it was looked at."""
+        return {place for place in self._left_out if place[: len(path)] == path}
 
     def _early(self) -> Surroundings:
         given = self._given
@@ -241,9 +282,6 @@ class Reading:
         kind = str(source.path[0])
         written = self._document[kind][source.path[1]]
         return not isinstance(written, dict) or self._decoder.refused(kind, written)
-
-    def _step(self, source: Source) -> Step | None:
-        return lower_step(source, kind_of(source))
 
     def _image(self, source: Source) -> Image | None:
         return lower_image(source, self._holds(source.path))
@@ -271,6 +309,13 @@ class Reading:
 
     def _outside(self, defined: dict[str, Secret]) -> dict[str, Secret]:
         return {name: Secret(name) for name in sorted(self._given.secrets - set(defined))}
+
+
+def _lacks_stack(kind: str, table: dict[str, Any]) -> bool:
+    """Does it need one and has none? That is told, and not that its variables come from nowhere."""
+    return not table.get("on") and (
+        "run" in table or (kind == "image" and "dockerfile" not in table)
+    )
 
 
 NAMED: tuple[RefKind, ...] = ("base", "step", "image", "group")

@@ -21,17 +21,23 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(slots=True)
 class Names:
-    """``open_ended``: some names come from what is not supported yet, so an unknown one is no mistake of its own."""
+    """``open_ended``: some names come from what is not understood, so an unknown one is no mistake of its own.
+
+    ``lost``: names that are written, but of tables that are not what they should be: who refers to one is told nothing.
+    """
 
     problems: Problems
     refs: dict[str, Ref] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
     off: dict[str, Path] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     open_ended: bool = False
 
     def declare(self, kind: RefKind, name: str) -> bool:
         """False, and reported, when the name is no name or is taken."""
         path: Path = (kind, name)
+        if name in self.refs or not NAME.fullmatch(name):
+            self.lost.add(name)
         if not NAME.fullmatch(name):
             self.problems.add(
                 "bad-name",
@@ -64,6 +70,8 @@ class Names:
             self._missing(name, path, kinds)
             return None
         if (wanted and ref.kind != wanted) or ref.kind not in kinds:
+            if name in self.lost:
+                return None
             takes = either([str(kind) for kind in KINDS if kind in kinds], quote="")
             message = f"{text!r} is {an(ref.kind)}; {what} takes {an(takes)}"
             if wanted and ref.kind != wanted:
@@ -86,7 +94,7 @@ class Names:
             chosen = tuple(ref for ref in found if ref.kind in choice)
             if chosen:
                 return chosen
-        if not self.open_ended:
+        if not self.open_ended and not any(fnmatchcase(one, name) for one in self.lost):
             self.problems.add("unknown-name", f"no target matches {text!r}", path)
         return ()
 
@@ -116,7 +124,7 @@ class Names:
                 path,
                 hint="give this table the same condition, or leave the name out",
             )
-        elif not self.open_ended:
+        elif not self.open_ended and name not in self.lost:
             known = [ref.name for ref in self.refs.values() if ref.kind in kinds]
             what = either([str(kind) for kind in KINDS if kind in kinds], quote="")
             hint = mean(self.problems.near(name, known))

@@ -114,6 +114,7 @@ class Source:
             return parse(value)
         except UsageError as error:
             self.around.problems.adopt(error, (*self.path, *places))
+            self.broken.add((*self.path, *places))
             return None
 
     def each(self, key: str, parse: Callable[[Any], T]) -> tuple[T, ...]:
@@ -201,8 +202,11 @@ class Source:
         exclude = self.globs("exclude", source_glob)
         text = str(self.table.get(key, default))
         ref, known = self._reference(text, key)
-        if not known:
+        if not known or self.is_broken(key):
+            self.broken.add((*self.path, key))
             return None
+        if self.is_broken("include") or self.is_broken("exclude"):
+            include, exclude = (), ("**",)  # which files, nobody knows; only where they would be
         if ref is None:
             if "path" in self.table:
                 self.wrong(

@@ -5,7 +5,7 @@ its layer, a copy or write step its one layer, an image its stack (BUILDFILE.md,
 step or image has one root, and its first entry brings it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from buildgraph.spec.cycles import walk
@@ -109,10 +109,13 @@ def check(
     images: Mapping[str, Image],
     groups: Mapping[str, Group],
     known: Mapping[str, Ref],
-    unsure: Collection[str],
+    unsure: set[str],
     problems: Problems,
 ) -> None:
-    """``known`` are all names; those that could not be lowered, or are ``unsure``, leave what stands on them open."""
+    """``known`` are all names; those that could not be lowered, or are ``unsure``, leave what stands on them open.
+
+    What is in a cycle becomes ``unsure``.
+    """
     tables: dict[str, Step | Image] = {**steps, **images}
     edges = {name: [ref.name for ref, _ in needs(table)] for name, table in tables.items()}
     walked = walk(edges)
@@ -121,13 +124,13 @@ def check(
     for cycle in walk({n: [r.name for r in g.targets] for n, g in groups.items()}).cycles:
         path: Path = ("group", cycle[0], "targets")
         problems.add("cycle", f"groups that hold each other: {_path(cycle)}", path)
-    inside = {name for cycle in walked.cycles for name in cycle}
+    unsure.update(name for cycle in walked.cycles for name in cycle)
     roots: dict[str, _Roots] = {}
     for name, ref in known.items():
         if ref.kind == "base":
             roots[name] = _Roots((name,), first=True)
     for name in walked.order:
-        sure = name not in inside and name not in unsure
+        sure = name not in unsure
         roots[name] = _roots(tables[name], roots, problems) if sure else _UNSURE
 
 

@@ -1,6 +1,6 @@
 """A ``[step.NAME]`` table → a step of the model. One kind in a step, and only the keys of that kind."""
 
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from buildgraph.names import Platform
 from buildgraph.spec.defaults import RUN_ONLY
@@ -32,11 +32,12 @@ KIND_OF = {
     "git": "git",
 }
 _WRITTEN = ("run", "copy", "write", "dirs", "links", "packages")
-Kind = Literal["run", "copy", "write", "packages", "fetch", "git", ""]
+Kind = Literal["run", "copy", "write", "packages", "fetch", "git"]
+Made = Run | Copy | Write | Packages
 
 
-def kind_of(source: Source) -> Kind:
-    """The step's kind, empty where it has none or several (which is then reported)."""
+def _kinds(source: Source) -> tuple[Kind, ...]:
+    """The step's kind; none or several are reported."""
     keys = [key for key in KIND_OF if key in source]
     kinds = list(dict.fromkeys(KIND_OF[key] for key in keys))
     name = source.path[-1]
@@ -53,34 +54,27 @@ def kind_of(source: Source) -> Kind:
             f"step {name!r} does nothing",
             hint=f"give it one of {either(list(_WRITTEN), quote='')}",
         )
-    return kinds[0] if len(kinds) == 1 else ""  # type: ignore[return-value]
+    return tuple(kinds)  # type: ignore[arg-type]
 
 
-def lower_step(source: Source, kind: Kind) -> Step | None:
+def lower_step(source: Source) -> Step | None:
     """None where a mistake leaves nothing to build; every mistake is reported."""
     table = source.table
-    if kind and kind != "run":
+    kinds = _kinds(source)
+    if kinds and "run" not in kinds:
         for key in sorted(RUN_ONLY.intersection(table)):
-            source.wrong("unknown-key", f"{key!r} belongs to run steps; this is a {kind} step", key)
+            message = f"{key!r} belongs to run steps; this is a {kinds[0]} step"
+            source.wrong("unknown-key", message, key)
     on = source.refs("on", ("base", "step", "image"))
-    if kind == "packages" and "on" in table:
-        source.around.problems.add(
-            "unsupported", "packages with 'on' is not supported yet", (*source.path, "on")
-        )
-    made: Run | Copy | Write | Packages | None = None
-    match kind:
-        case "run":
-            made = _run(source)
-        case "copy":
-            made = _copy(source)
-        case "write":
-            made = _write(source)
-        case "packages":
-            made = _packages(source.inside("packages"))
-        case _:
-            return None
+    if kinds == ("run",) and not table.get("on") and not source.is_broken("on"):
+        source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
+    if kinds == ("packages",) and "on" in table:
+        source.wrong("unsupported", "packages with 'on' is not supported yet", "on")
+    several = [_made(source, kind) for kind in kinds]
+    made = several[0] if len(several) == 1 else None
     normalize = Normalize(**table.get("normalize", {}))
     _check_normalize(source, normalize, made)
+    platforms = source.each("platforms", Platform.parse)
     if made is None:
         return None
     return Step(
@@ -89,13 +83,29 @@ def lower_step(source: Source, kind: Kind) -> Step | None:
         where=source.where,
         on=on,
         description=table.get("description", ""),
-        platforms=source.each("platforms", Platform.parse),
+        platforms=platforms,
         platform_build=table.get("platform") == "build",
         normalize=normalize,
         merge_strict=table.get("merge") == "strict",
         fields=source.fields(),
         late=source.late,
     )
+
+
+def _made(source: Source, kind: Kind) -> Made | None:
+    match kind:
+        case "run":
+            return _run(source)
+        case "copy":
+            return _copy(source)
+        case "write":
+            return _write(source)
+        case "packages":
+            return _packages(source.inside("packages"))
+        case "fetch" | "git":
+            return None  # not supported yet, which is told
+        case _:
+            assert_never(kind)
 
 
 def _check_normalize(source: Source, normalize: Normalize, made: object) -> None:
@@ -109,15 +119,12 @@ def _check_normalize(source: Source, normalize: Normalize, made: object) -> None
         )
 
 
-def _run(source: Source) -> Run | None:
+def _run(source: Source) -> Run:
     from buildgraph.spec import runs
 
-    if not source.table.get("on") and not source.is_broken("on"):
-        source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
     command = _command(source)
     mounts = lower_mounts(source)
-    made = runs.lower(source, command or Text(()), mounts)
-    return made if command is not None else None
+    return runs.lower(source, command or Text(()), mounts)  # without one that is told already
 
 
 def _command(source: Source) -> Text | tuple[Text, ...] | Script | None:
@@ -186,9 +193,10 @@ def _write(source: Source) -> Write:
     for key in ("write", "dirs", "links"):
         for name in source.table.get(key, {}):
             path = source.parse(name, lambda value: image_path(value, "a destination"), key, name)
+            path = path.rstrip("/") if path and key == "dirs" else path
+            item = _write_item(source, key, name, path or "")
             if path is None:
                 continue
-            path = path.rstrip("/") if key == "dirs" else path
             if not path or path.endswith("/"):
                 what = "a directory" if path else "the root itself"
                 source.wrong(
@@ -199,7 +207,7 @@ def _write(source: Source) -> Write:
                 source.wrong("duplicate-path", told, key, name)
             else:
                 paths[path] = key
-                items.append(_write_item(source, key, name, path))
+                items.append(item)
     return Write(tuple(items))
 
 

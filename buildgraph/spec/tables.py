@@ -74,6 +74,7 @@ def _epoch(value: Any) -> int:
 
 def lower_base(source: Source) -> Base | None:
     name = str(source.path[-1])
+    platform = source.platform("platform")
     kinds = [kind for kind in _BASES if kind in source]
     if len(kinds) != 1:
         told = " and ".join(kinds) if kinds else "nothing"
@@ -100,7 +101,6 @@ def lower_base(source: Source) -> Base | None:
         path, reference = "", path
     if not path and not reference and kind != "scratch":
         source.wrong("wrong-value", f"{kind} is empty", kind)
-    platform = source.platform("platform")
     return Base(name, kind, source.where, path, reference, platform)
 
 

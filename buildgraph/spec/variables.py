@@ -58,7 +58,10 @@ class Target(NamedTuple):
 
 @dataclass(slots=True)
 class Variables:
-    """``consulted`` and ``used_git`` grow as values are asked for."""
+    """``consulted`` and ``used_git`` grow as values are asked for.
+
+    ``lost``: variables that are written, but whose value is not what it should be: who uses one is told nothing.
+    """
 
     declared: Mapping[str, Declared]
     sets: Mapping[str, str]
@@ -67,6 +70,9 @@ class Variables:
     machine: Platform
     workspace: str
     problems: Problems
+    lost: set[str] = field(default_factory=set)
+    open_ended: bool = False
+    """Some variables are not understood, so an unknown one is no mistake of its own."""
     consulted: dict[str, None] = field(default_factory=dict)
     used_git: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)
@@ -87,6 +93,7 @@ class Variables:
             for name, declared in self.declared.items()
         }
         for cycle in walk(edges).cycles:
+            self.lost.update(cycle)
             drawn = " → ".join([*cycle, cycle[0]])
             self.problems.add(
                 "variable-cycle",
@@ -110,7 +117,7 @@ class Variables:
             return self._declared(name, target, path, depth)
         if name in BUILTINS:
             return self._builtin(name, target, path)
-        return None
+        return () if self.open_ended or name in self.lost else None
 
     def git_fact(self, name: str, path: Path) -> str:
         """``time`` too. Empty, and reported once, where git has no answer."""
@@ -145,8 +152,12 @@ class Variables:
                 path,
                 hint="write ${name}, or $$ for a dollar sign",
             )
-        elif use.name not in self.known() and not use.name.startswith("env."):
+        elif not self._may_be(use.name):
             self.undefined(use.name, path)
+
+    def _may_be(self, name: str) -> bool:
+        known = name.startswith("env.") or name in self.known()
+        return known or self.open_ended or name in self.lost
 
     def _declared(self, name: str, target: Target, path: Path, depth: int) -> Parts:
         declared = self.declared[name]
@@ -155,7 +166,10 @@ class Variables:
             self.values[name] = value
             self._choose(name, value, source)
             return (value,)
+        if name in self.lost:
+            return ()
         if declared.default is None:
+            self.lost.add(name)  # one value is missing, however often it is used
             places = f"--set {name}=… or BUILDGRAPH_VAR_{_upper(name)}"
             self.problems.add(
                 "unset-variable",

@@ -202,10 +202,11 @@ def test_no_path_command_or_variable_holds_a_nul_character(text):
 
 
 def test_every_nul_character_is_told_in_the_order_of_the_file():
-    text = '[step.s]\nworkdir = "/\\u0000"\nrun = "\\u0000"\nenv = { A = "\\u0000" }'
+    text = '[step.s]\non = ["box"]\nworkdir = "/\\u0000"\nrun = "\\u0000"\nenv = { A = "\\u0000" }\ntimeout = "x"'
     with pytest.raises(ErrorGroup) as caught:
-        parse("Buildfile.toml", text.encode())
-    assert [error.where.line for error in caught.value.errors] == [2, 3, 4]
+        read(text)
+    told = [(error.code, error.where.line - 5) for error in caught.value.errors]
+    assert told == [*(("nul-character", line) for line in (3, 4, 5)), ("bad-duration", 6)]
 
 
 def test_a_character_that_may_not_stand_in_toml_is_no_unclosed_string():
