@@ -75,3 +75,68 @@ def test_written_files_have_owners_by_number(on):
     dirs = {{ "/d" = {{ owner = "1000:users" }}, "/e" = {{ owner = "root:7" }} }}
     """)
     assert told == ["owner-names", "owner-names"]
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ('[stp.late]\nrun = "true"\n[step.a]\non = ["box", "late"]\nrun = "true"\n', "unknown-key"),
+        ('[late]\nrun = "true"\n[step.a]\non = ["box", "late"]\nrun = "true"\n', "unknown-key"),
+        ('[vars]\nv = 3\n[step.a]\non = ["box"]\nrun = "${v} ${v}"\n', "wrong-type"),
+        (
+            '[vars]\nv = "${w}"\nw = "${v}"\n[step.a]\non = ["box"]\nrun = "${v}"\n',
+            "variable-cycle",
+        ),
+        ('[vars]\nv = {}\n[step.a]\non = ["box"]\nrun = "${v}"\nuser = "${v}"\n', "unset-variable"),
+        ('[step.a]\nrun = "echo ${env.PATH}"\n', "no-root"),
+        ('[image.a]\non = ["box"]\nrepository = 3\ntags = [":x"]\n', "wrong-type"),
+        (
+            '[image.a]\non = ["box"]\ntags = [{ tag = "x:1", when = "vars.no" }]\n[image.b]\non = ["box"]\ntags = ["x:1"]\n',
+            "undefined-variable",
+        ),
+        (
+            '[step.a]\non = ["b"]\nrun = "true"\n[step.b]\non = ["a"]\nrun = "true"\n[image.c]\non = ["a"]\n',
+            "cycle",
+        ),
+    ],
+)
+def test_who_refers_to_what_is_not_understood_is_told_nothing(text, only):
+    assert codes(text) == [only]
+
+
+def test_a_mistake_hides_none_beside_it():
+    told = codes("""
+    [base.both]
+    image = "a:b:c"
+    platform = "x"
+    [step.two]
+    on = ["box"]
+    run = "true"
+    timeout = "x"
+    copy = [{ from = "/etc", to = "/x" }]
+    platforms = ["y"]
+    [step.mounts]
+    on = ["box"]
+    run = "true"
+    mounts = [
+      { bind = "/abs" },
+      { bind = "a", cache = "b", target = "rel" },
+      { secret = "s", target = "rel", env = "A", mode = "9" },
+    ]
+    [step.box]
+    copy = [{ from = "../x", to = "/" }]
+    [image.tags]
+    on = ["box"]
+    repository = "UPPER"
+    tags = [":a b"]
+    """)
+    assert sorted(told) == sorted(
+        [
+            *("bad-reference", "bad-platform"),
+            *("two-kinds", "bad-duration", "absolute-source", "bad-platform"),
+            *("missing-key", "absolute-source", "bad-mount", "relative-destination"),
+            *("unknown-secret", "bad-mount", "relative-destination", "bad-mode"),
+            *("duplicate-name", "escaping-source"),
+            *("bad-reference", "bad-reference"),
+        ]
+    )
