@@ -4,7 +4,7 @@ An image of a registry is opened by its pin. Without the network that works wher
 others are asked for only if somebody wants them, and one without a pin only if it may be resolved here and now.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from buildgraph.build.baseimages import BaseImages
 from buildgraph.build.localbases import LocalBases, OpenBase, opened
@@ -33,6 +33,8 @@ class OpenBases(Mapping[str, BaseFacts]):
     found: dict[str, BaseFacts] = field(default_factory=dict)
     layers: dict[StepId, tuple[BaseLayer, ...]] = field(default_factory=dict)
     failed: dict[str, BuildgraphError] = field(default_factory=dict)
+    absent: dict[str, BuildgraphError] = field(default_factory=dict)
+    """What failed and nobody wants; not among the others."""
     unpinned: tuple[str, ...] = ()
     """Images that are wanted and that no pin resolves; not among the others."""
 
@@ -45,6 +47,10 @@ class OpenBases(Mapping[str, BaseFacts]):
         """Raises what any of them raises."""
         for error in self.failed.values():
             raise error
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """What stands on these bases, which failed, is no part of the graph."""
+        self.absent |= {name: self.failed.pop(name) for name in tuple(names)}
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self.found, **self.failed})
@@ -82,6 +88,7 @@ class BaseOpener:
         """
         every = self._opened
         every.failed.clear()
+        every.absent.clear()
         distant: list[Base] = []
         for base in model.bases.values():
             if base.kind == "image":

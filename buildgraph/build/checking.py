@@ -24,7 +24,7 @@ def check(request: Request) -> list[str]:
             warnings.append(event.message)
 
     with open_session(request, keep, opener=reading, want="known") as session:
-        problems: list[BuildgraphError] = []
+        problems = list(session.workspace.bases.absent.values())
         try:
             scan(session, session.workspace.graph.order())
         except BuildgraphError as error:
@@ -52,7 +52,7 @@ def _missing(session: Session) -> Iterator[BuildgraphError]:
 def _unknown(session: Session) -> Iterator[str]:
     workspace = session.workspace
     for name, base in workspace.model.bases.items():
-        if name not in workspace.bases:
+        if name not in workspace.bases and name not in workspace.bases.absent:
             yield (
                 f"{base.where}: nothing is known here of {base.reference}: what stands on the base {name} was checked "
                 "without its config; buildgraph lock pins it"

@@ -157,4 +157,4 @@ class _Elsewhere:
         if expired(step, result, self.rules) is not None:
             return decision
         self.places[result.action] = str(one.member.url)
-        return Reuse(decision.key, result, cutoff=True)
+        return Reuse(decision.key, result)

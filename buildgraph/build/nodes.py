@@ -78,7 +78,7 @@ class Nodes:
         with blaming(step.where):
             decision = decide(step, self._session.lookups, self._rules)
         if isinstance(decision, Reuse):
-            outcome: Outcome = "cutoff" if self._is_cutoff(step, decision) else "reused"
+            outcome: Outcome = "cutoff" if self._is_cutoff(step) else "reused"
             self._settle(step, decision.result, outcome)
             return Hit(node)
         if self._session.request.require_cached:
@@ -99,9 +99,9 @@ class Nodes:
         self.progress.decisions[step.id] = decision
         return Miss(node)
 
-    def _is_cutoff(self, step: Step, decision: Reuse) -> bool:
+    def _is_cutoff(self, step: Step) -> bool:
         """The wave stops here: something below ran in this build, and the result is the old one all the same."""
-        return decision.cutoff and any(
+        return any(
             self.progress.outcomes.get(source) in ("executed", "cutoff")
             for source in inputs_of(step)
         )

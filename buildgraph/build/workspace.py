@@ -43,7 +43,7 @@ class Workspace:
     file: Path
     model: Model
     graph: BuildGraph
-    """Without what rests on images of registries that nobody wanted and that are not known here."""
+    """Without what rests on bases that nobody wanted and that cannot be opened, or are not known here."""
     bases: OpenBases
     opener: BaseOpener
     wanted: frozenset[str]
@@ -114,6 +114,10 @@ def open_workspace(
     model, opener = _read(request, source, first, lock, opener_for, want)
     wanted = frozenset() if mistakes else _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
+    if bases.failed and want != "all" and not mistakes:
+        wanted = needed_bases(model, request.targets) if want == "targets" else wanted
+        if wanted.isdisjoint(bases.failed):  # else all of them are told
+            bases.leave_out(bases.failed)
     try:
         graph = graph_of(model, bases, lock)
     except BuildgraphError as error:
@@ -180,8 +184,9 @@ def relocked(workspace: Workspace, lock: Lock) -> Workspace:
     """The same workspace with what its lock file says now."""
     workspace.facts.forget(os.fsencode(NAME))
     _lock(workspace.facts)
-    model = workspace.model
+    model, absent = workspace.model, frozenset(workspace.bases.absent)
     bases = workspace.opener.open_all(model, lock, workspace.wanted, resolve=False)
+    bases.leave_out(bases.failed.keys() & absent)
     return replace(workspace, graph=graph_of(model, bases, lock), lock=lock)
 
 

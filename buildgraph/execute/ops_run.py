@@ -245,7 +245,9 @@ class RunOp:
     def _commit(self, step: RunStep, active: Active, below: Below | None) -> Packed:
         active.quiesce()
         under = active.below if below is None else below
-        items = changes.scan(active.upper, under, keep_times=step.keep_time)
+        items = changes.scan(
+            active.upper, under, keep_times=step.keep_time, git_modes=step.git_modes
+        )
         items = changes.select(items, step.outputs or (), step.discard)
         if step.outputs and not items:
             self._observe(

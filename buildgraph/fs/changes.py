@@ -41,16 +41,23 @@ OVERLAY_ATTRIBUTES: Final = (b"trusted.overlay.", b"user.overlay.")
 _OPAQUE: Final = frozenset((b"trusted.overlay.opaque", b"user.overlay.opaque"))
 
 
-def scan(upper: Path, below: Path | Below | None, *, keep_times: bool = False) -> tuple[Item, ...]:
+def scan(
+    upper: Path,
+    below: Path | Below | None,
+    *,
+    keep_times: bool = False,
+    git_modes: bool = False,
+) -> tuple[Item, ...]:
     """The changes in ``upper``, sorted, against ``below``: a merged view, the trees of the stack, or nothing.
 
     Contents are left unknown; ``source`` is the absolute path in ``upper``, also for a hard link. Nothing may write to
-    either directory meanwhile. With ``keep_times`` times are part of what is compared and of the entries.
+    either directory meanwhile. With ``keep_times`` times are part of what is compared and of the entries. With
+    ``git_modes`` what differs has the modes that git knows; the caller gives them to ``upper``.
     """
     under: Under = Nothing()
     if below is not None:
         under = Mounted(below) if isinstance(below, Path) else Listed(below)
-    walk = _Walk(os.fsencode(upper.absolute()), under, keep_times=keep_times)
+    walk = _Walk(os.fsencode(upper.absolute()), under, keep_times=keep_times, git_modes=git_modes)
     try:
         walk.run()
     except OSError as error:
@@ -125,14 +132,22 @@ def _relinked(items: Sequence[Item], kept: list[Item]) -> list[Item]:
     return kept
 
 
+def _as_git(entry: Entry) -> Entry:
+    if entry.kind not in (tree.FILE, tree.DIRECTORY):
+        return entry
+    runs = entry.kind == tree.DIRECTORY or entry.mode & 0o111
+    return entry._replace(mode=0o755 if runs else 0o644)
+
+
 class _Walk:
     """One walk over ``upper``; a folder is compared with what lies under it only where that is a real folder, too."""
 
-    def __init__(self, upper: bytes, under: Under, *, keep_times: bool) -> None:
+    def __init__(self, upper: bytes, under: Under, *, keep_times: bool, git_modes: bool) -> None:
         self.found: list[Item] = []
         self._upper = upper + b"/"
         self._under = under
         self._keep_times = keep_times
+        self._git_modes = git_modes
         self._pending: list[tuple[bytes, bool, bool]] = []
         self._linked: dict[tuple[int, int], list[tuple[Item, Inode | None]]] = {}
 
@@ -170,6 +185,9 @@ class _Walk:
             return
         entry, opaque = self._described(path, found, kind)
         same = there and self._under.same(entry, self._upper + path)
+        if self._git_modes and not same:
+            entry = _as_git(entry)
+            same = there and self._under.same(entry, self._upper + path)
         if kind == tree.DIRECTORY:
             self.found.append(Item(entry, implied=same))
             both = there and self._under.is_directory(path)

@@ -195,7 +195,9 @@ class Merged:
             target = found[0].link
             crossed.append((here, target))
             if len(crossed) > _MOST_LINKS:
-                raise ContentError("symlink-loop", f"too many symbolic links in {show(path)}")
+                raise ContentError(
+                    "symlink-loop", f"too many symbolic links in {show(path.strip(b'/'))}"
+                )
             if target.startswith(b"/"):
                 done.clear()
             todo += [name for name in reversed(target.split(b"/")) if name not in (b"", b".")]

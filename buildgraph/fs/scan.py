@@ -131,7 +131,7 @@ class Scan:
                 at = at.rpartition(b"/")[0]
             elif name not in (b"", b"."):
                 here = at + b"/" + name if at else name
-                row = self._lstat(here, path)
+                row = self._lstat(here, os.path.join(start, path))
                 if not S_ISLNK(row[3]):
                     at = here
                     continue
@@ -142,7 +142,7 @@ class Scan:
                 if target.startswith(b"/"):
                     at, target = b"", self._inside(target, path, start)
                 todo += target.split(b"/")[::-1]
-        return at, self._lstat(at, path)
+        return at, self._lstat(at, os.path.join(start, path))
 
     def _inside(self, target: bytes, path: bytes, start: bytes) -> bytes:
         if target != self._root and not target.startswith(self._root + b"/"):

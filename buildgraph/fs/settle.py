@@ -2,7 +2,8 @@
 
 A command must see the same files whether its parent ran here or came out of a cache. So the upper directory is made to
 hold exactly the canonical changes: what :mod:`buildgraph.fs.changes` dropped is taken out, opaque directories become
-plain ones with whiteouts, the overlay's own attributes go, and every time becomes the fixed one.
+plain ones with whiteouts, the overlay's own attributes go, modes are those of the entries, and every time becomes the
+fixed one.
 """
 
 import os
@@ -23,6 +24,7 @@ def settle(upper: Path, items: Sequence[Item], trash: Path | None = None) -> Non
     """
     root = os.fsencode(upper) + b"/"
     kinds = {item.entry.path: item.entry.kind for item in items}
+    modes = {item.entry.path: item.entry.mode for item in items}
     taken = _Taken(os.fsencode(trash) if trash else None)
     pending = [b""]
     missing = {path for path, kind in kinds.items() if kind == tree.WHITEOUT}
@@ -41,6 +43,8 @@ def settle(upper: Path, items: Sequence[Item], trash: Path | None = None) -> Non
                 taken.out(root + path)
             else:
                 _strip(root + path)
+                if stat.S_IMODE(status.st_mode) != modes[path]:
+                    os.chmod(root + path, modes[path])
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(path)
     for path in missing:

@@ -108,6 +108,8 @@ def _part(part: CopyPart, inputs: Inputs) -> Document:
     given: dict[str, Document] = {"owner": _owner(part.owner), "mode": _mode(part.mode)}
     if (part.owner is None) != (part.mode is None):
         given["other"] = "below"  # once the other one was not that of a lower directory
+    if isinstance(part.files, ContextFiles) and (part.owner or part.mode):
+        given["folder"] = "given"  # once a new one was root's
     if part.files.contents:
         given["contents"] = True  # once the folder that is chosen from brought its own mode
     return {"files": _files(part.files, inputs), "to": part.to, **given}
@@ -192,6 +194,8 @@ def _run(step: RunStep, inputs: Inputs) -> dict[str, Document]:
         "time": "keep" if step.keep_time else "epoch",
         "sandbox": SANDBOX_PROFILE,
     }
+    if step.git_modes:
+        document["modes"] = "git"
     if step.dockerfile:
         document |= {"dockerfile": True, "hostname": step.hostname, "insecure": step.insecure}
     return document

@@ -95,6 +95,7 @@ class RunLowering:
             platform=str(step.platform or self._around.platform),
             keep_time=step.normalize.time == "keep",
             where=step.fields.get("run", step.where),
+            git_modes=step.normalize.mode == "git",
             merge_strict=step.merge_strict,
             timeout=run.timeout,
             retry=run.retry,

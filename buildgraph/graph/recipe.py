@@ -38,6 +38,9 @@ class Found(NamedTuple):
     origin: Origin
 
 
+_FOLDER = Found(Entry(b"", tree.DIRECTORY, 0o755), Origin())
+
+
 class Listed(NamedTuple):
     """A selection. Of ``names`` nothing is known but that they are files at ``above`` + name on the host."""
 
@@ -90,6 +93,11 @@ def of_copy(
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
         shape = _Shape(step, part, owner_ids, single=single)
+        given = part.owner is not None or part.mode is not None
+        if isinstance(part.files, ContextFiles) and not single and clean(part.to):
+            # where it is new; the folder that it is copied from is no part of what is found
+            empty = not (found or names or part.files.include or part.files.exclude)
+            found = [_FOLDER, *found] if given or empty else found
         entries, origins = zip(*found, strict=True) if found else ((), ())
         hosts = zip(map(above.__add__, names), *map(repeat, Origin()[1:]), strict=False)
         laid.add_all(

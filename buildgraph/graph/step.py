@@ -224,6 +224,8 @@ class RunStep:
     platform: str
     keep_time: bool
     where: Location = field(compare=False)
+    git_modes: bool = False
+    """Files that the command made or changed become 0644 or 0755, directories 0755."""
     merge_strict: bool = field(default=False, compare=False)
     timeout: float | None = field(default=None, compare=False)
     retry: Retry | None = field(default=None, compare=False)

@@ -157,8 +157,14 @@ def _attributes(shown: str, a: Entry, b: Entry) -> Iterator[Change]:
         yield Change(f"{shown} mode", f"{a.mode:04o}", f"{b.mode:04o}")
     elif (a.uid, a.gid) != (b.uid, b.gid):
         yield Change(f"{shown} owner", f"{a.uid}:{a.gid}", f"{b.uid}:{b.gid}")
+    elif a.mtime != b.mtime:
+        yield Change(f"{shown} time", _time(a.mtime), _time(b.mtime))
     else:
         yield Change(shown, "other attributes", "changed")
+
+
+def _time(nanoseconds: int | None) -> str:
+    return "" if nanoseconds is None else f"{nanoseconds / 1e9:.9f}".rstrip("0").rstrip(".")
 
 
 def _is_tree(value: Document) -> bool:

@@ -82,11 +82,8 @@ Reason = NeverBuilt | Changed | Evicted | Forced | Expired
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """``cutoff``: its StepKey was not known, but what its inputs yielded was: the wave stops here."""
-
     key: ActionKey
     result: ActionResult
-    cutoff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,7 @@ def decide(step: Step, records: Records, rules: Rules) -> Reuse | Execute:
     if found is None:
         return Execute(key, document, records.reason(step, document))
     too_old = expired(step, found, rules)
-    return Execute(key, document, too_old) if too_old else Reuse(key, found, cutoff=True)
+    return Execute(key, document, too_old) if too_old else Reuse(key, found)
 
 
 def expired(step: Step, result: ActionResult, rules: Rules) -> Expired | None:

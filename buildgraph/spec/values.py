@@ -73,8 +73,14 @@ def size(value: str | int) -> int:
 def mode(value: str | int, raw: str) -> Mode:
     """``raw`` is the value's text in the file, which alone tells ``0o755`` from ``755``."""
     if isinstance(value, int):
-        if raw[:2] == "0o" and 0 <= value <= 0o7777:
-            return Mode(octal=value)
+        if raw[:2] == "0o":
+            if value <= 0o7777:
+                return Mode(octal=value)
+            raise UsageError(
+                "bad-mode",
+                f"the mode {raw} has more bits than there are",
+                hint='write it as "0755" or as "u=rwX,go=rX"',
+            )
         written = str(value) if re.fullmatch(r"[0-7]{3,4}", str(value)) else "0755"
         raise UsageError(
             "bad-mode",

@@ -10,6 +10,7 @@ from support.capability import require_root
 from support.program import ordinary_user
 from support.workspace import Workspace, digests
 
+from buildgraph.build.checking import check
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.store import cache_verify
 from buildgraph.errors import BuildgraphError, ErrorGroup
@@ -315,8 +316,19 @@ on = ["box", "copied", "bound"]
     ]
 
 
+MISSING = '[base.one]\nlayout = "one"\n[base.two]\narchive = "two.tar"\n'
+
+
+def test_what_nobody_asked_for_may_stand_on_a_missing_base(ws):
+    ws.buildfile(MISSING + COPY + '[image.other]\non = ["one"]\n')
+    works(ws)
+    with pytest.raises(ErrorGroup) as caught:
+        check(ws.request())
+    assert [error.code for error in caught.value.errors] == ["base-missing"] * 2
+
+
 def test_every_missing_base_is_told(ws):
-    ws.buildfile('[base.one]\nlayout = "one"\n[base.two]\narchive = "two.tar"\n' + COPY)
+    ws.buildfile(MISSING + COPY.replace('"box"', '"one"'))
     with pytest.raises(ErrorGroup) as caught:
         ws.build("i")
     assert [error.code for error in caught.value.errors] == ["base-missing"] * 2

@@ -317,3 +317,49 @@ on = ["box", "copied"]
     assert "nothing in src matches b*, **/*.cc" in told.message
     space.build()
     assert [e for e in space.events if isinstance(e, Warned)] == []
+
+
+def test_a_run_with_the_modes_that_git_knows(space, tmp_path):
+    space.buildfile("""
+[step.made]
+on = ["box"]
+normalize = { mode = "git" }
+run = "chmod 600 /opt/d/one; mkdir -m 700 /n; echo > /n/f; chmod 4711 /n/f; echo > /n/g; chmod 600 /n/g; touch /tmp/t"
+[step.seen]
+on = ["made"]
+run = "stat -c '%n %a' /n /n/f /n/g /tmp /opt/d/one > /seen"
+outputs = ["/seen"]
+""")
+    space.build("made", "seen", outputs=(OutputSpec("tar", str(tmp_path / "{name}.tar")),))
+    with tarfile.open(tmp_path / "made.tar") as made:
+        modes = {member.name: member.mode for member in made if member.name != "."}
+    assert modes == {"n": 0o755, "n/f": 0o755, "n/g": 0o644, "tmp": 0o1777, "tmp/t": 0o644}
+    with tarfile.open(tmp_path / "seen.tar") as seen:
+        told = seen.extractfile("seen")
+        assert told is not None
+        lines = told.read().decode().split("\n")
+    assert lines[:4] == ["/n 755", "/n/f 755", "/n/g 644", "/tmp 1777"]
+    assert lines[4] == "/opt/d/one 644"
+
+
+def test_a_new_directory_to_copy_to_has_the_owner_and_mode_of_the_copy(space, tmp_path):
+    space.write("d/f", "f\n")
+    (space.folder / "nothing").mkdir()
+    space.buildfile("""
+[step.files]
+copy = [
+  { from = "d", to = "/new/d", owner = "9:8", mode = "0600" },
+  { from = "d", to = "/tmp", owner = "9:8", mode = "0600" },
+  { from = "nothing", to = "/empty/" },
+]
+[image.app]
+on = ["box", "files"]
+""")
+    space.build("app", outputs=(OutputSpec("tar", str(tmp_path / "app.tar")),))
+    with tarfile.open(tmp_path / "app.tar") as app:
+        found = {m.name: (m.mode, m.uid, m.gid) for m in app}
+    assert found["new"] == (0o755, 0, 0)
+    assert found["new/d"] == (0o700, 9, 8)
+    assert found["new/d/f"] == found["tmp/f"] == (0o600, 9, 8)
+    assert found["tmp"] == (0o1777, 0, 0)
+    assert found["empty"] == (0o755, 0, 0)

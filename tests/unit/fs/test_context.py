@@ -147,6 +147,9 @@ def test_a_missing_source_has_near_names(root: Path) -> None:
     assert code_of(context(root), "run.sh/x").startswith("source-missing")
     grow(root, {"dangling": "-> nowhere"})
     assert code_of(context(root), "dangling").startswith("source-missing")
+    grow(root, {"lib/lost": "-> nowhere"})
+    shown = code_of(context(root), "lib", follow=True)
+    assert shown.startswith("source-missing: lib/lost does not exist")
 
 
 @pytest.mark.parametrize("target", ["..", "/etc", "lib/../../x", "../root-sibling"])
