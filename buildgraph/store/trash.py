@@ -46,11 +46,7 @@ class Trash:
         origin = str(path.relative_to(home)).replace("/", _SLASH) if on_trial else ""
         there = self._fresh(self._lease.path.stem, _SLASH + origin if origin else "")
         try:
-            try:
-                os.rename(path, there)
-            except PermissionError:  # a directory that its owner may not write to
-                os.chmod(path, 0o700)
-                os.rename(path, there)
+            _move(path, there)
         except FileNotFoundError:
             return None
         return there
@@ -59,7 +55,7 @@ class Trash:
         """Undo :meth:`throw`; where something was made at ``path`` meanwhile, that stays."""
         with suppress(OSError):
             if not os.path.lexists(path):
-                os.rename(thrown, path)
+                _move(thrown, path)
 
     def _fresh(self, session: str, origin: str = "") -> Path:
         return self._folder / f"{session}.{os.urandom(8).hex()}{origin}"
@@ -93,7 +89,7 @@ class Trash:
         if _SLASH in thrown.name:  # from now on it is no longer whole
             sentenced = self._fresh(session)
             with suppress(FileNotFoundError):
-                os.rename(thrown, sentenced)
+                _move(thrown, sentenced)
             thrown = sentenced
         folder = os.open(self._folder, _RIGHTS)
         try:
@@ -108,6 +104,17 @@ class Trash:
             return not failed
         finally:
             os.close(folder)
+
+
+def _move(path: Path, there: Path) -> None:
+    """Rename it, with its mode, also where it is a directory that its owner may not write to."""
+    try:
+        os.rename(path, there)
+    except PermissionError:
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        os.chmod(path, 0o700)
+        os.rename(path, there)
+        os.chmod(there, mode)
 
 
 def _delete_one(folder: int, name: str, session: str) -> tuple[list[str], bool]:

@@ -56,7 +56,7 @@ def info(store: "LocalStore") -> Usage:
         Part("snapshots", len(snapshots), sum(snapshots)),
         Part("records", inventory.records, folder_size(store.home / "records")),
     ]
-    for name in ("volumes", "plans", "stat", "tmp", "trash"):
+    for name in ("volumes", "plans", "stat", "seen", "releases", "leases", "tmp", "trash"):
         folder = store.home / name
         parts.append(Part(name, sum(1 for _ in folder.iterdir()), folder_size(folder)))
     garbage = sum(inventory.things[name].size for name in inventory.loose)

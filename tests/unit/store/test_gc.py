@@ -369,6 +369,7 @@ def test_usage_adds_up(home, built):
     assert parts["snapshots"].count == 4
     assert parts["blobs"].size + parts["snapshots"].size == total(home)
     assert usage.total > total(home)
+    assert set(parts) == {path.name for path in home.iterdir() if path.is_dir()}
     assert next(iter(look(home, ls))).layers == (built["four"].layer,)
 
 

@@ -1,4 +1,5 @@
 import os
+import stat
 
 import pytest
 
@@ -31,6 +32,26 @@ def test_what_was_made_again_meanwhile_stays(store):
     (snapshot / "new").mkdir(parents=True)
     store.trash.restore(thrown, snapshot)
     assert [path.name for path in snapshot.iterdir()] == ["new"]
+
+
+def test_a_directory_that_its_owner_may_not_write_to_keeps_its_mode(store, monkeypatch):
+    snapshot = store.snapshots_dir / "sha256-00"
+    snapshot.mkdir()
+    snapshot.chmod(0o555)
+    rename = os.rename
+
+    def as_owner(source, target):
+        """For root, too, what others meet: `..` of a moved directory is written."""
+        if not stat.S_IMODE(os.lstat(source).st_mode) & stat.S_IWUSR:
+            raise PermissionError(13, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", as_owner)
+    thrown = store.trash.throw(snapshot)
+    assert not snapshot.exists()
+    store.trash.restore(thrown, snapshot)
+    assert stat.S_IMODE(snapshot.stat().st_mode) == 0o555
+    assert store.trash.remove(snapshot)
 
 
 def died(store):
