@@ -13,11 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import measure
 
 HERE = Path(__file__).resolve().parent
 SIZE = 134_000_000
+_TRIES = 3
 PULLED = 'curl -sf "$0" | sha256sum -c --status "$1"'
 _CONFIG = """\
 version: 0.1
@@ -125,30 +127,40 @@ def _write_layout(folder: Path, layer: Path, digest: str) -> None:
 def running(folder: Path) -> Iterator[str]:
     """Its address; it makes FOLDER, and writes each request into `registry.log` there."""
     folder.mkdir()
-    host = f"127.0.0.1:{_free_port()}"
-    config = folder / "registry.yml"
-    config.write_text(_CONFIG.format(folder=folder, host=host))
     with (folder / "registry.log").open("w") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
-        )
+        host, process = _started(folder, log)
         try:
-            _wait(host, process)
             yield host
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(host: str, process: "subprocess.Popen[bytes]") -> None:
+def _started(folder: Path, log: IO[str]) -> "tuple[str, subprocess.Popen[bytes]]":
+    """At a port that was free just now; at another one if somebody took it meanwhile."""
+    config = folder / "registry.yml"
+    for _ in range(_TRIES):
+        host = f"127.0.0.1:{_free_port()}"
+        config.write_text(_CONFIG.format(folder=folder, host=host))
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
+        )
+        if _answers(host, process):
+            return host, process
+        process.kill()
+        process.wait()
+    raise measure.CommandError(f"docker-registry did not start: see {log.name}")
+
+
+def _answers(host: str, process: "subprocess.Popen[bytes]") -> bool:
     name, _, port = host.partition(":")
     for _ in range(600):
         with contextlib.suppress(OSError), socket.create_connection((name, int(port))):
-            return
+            return process.poll() is None
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    raise measure.CommandError("docker-registry did not start")
+    return False
 
 
 def _free_port() -> int:
