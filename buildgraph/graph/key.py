@@ -108,7 +108,7 @@ def _part(part: CopyPart, inputs: Inputs) -> Document:
     given: dict[str, Document] = {"owner": _owner(part.owner), "mode": _mode(part.mode)}
     if (part.owner is None) != (part.mode is None):
         given["other"] = "below"  # once the other one was not that of a lower directory
-    if isinstance(part.files, ContextFiles) and (part.owner or part.mode):
+    if isinstance(part.files, ContextFiles) and part.owner:
         given["folder"] = "given"  # once a new one was root's
     if part.files.contents:
         given["contents"] = True  # once the folder that is chosen from brought its own mode

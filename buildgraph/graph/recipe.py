@@ -93,11 +93,10 @@ def of_copy(
             len(found) == 1 and not found[0].entry.path and found[0].entry.kind != tree.DIRECTORY
         )
         shape = _Shape(step, part, owner_ids, single=single)
-        given = part.owner is not None or part.mode is not None
         if isinstance(part.files, ContextFiles) and not single and clean(part.to):
-            # where it is new; the folder that it is copied from is no part of what is found
+            # where it is new, as docker makes it; the folder that it is copied from is no part of what is found
             empty = not (found or names or part.files.include or part.files.exclude)
-            found = [_FOLDER, *found] if given or empty else found
+            found = [_FOLDER, *found] if part.owner is not None or empty else found
         entries, origins = zip(*found, strict=True) if found else ((), ())
         hosts = zip(map(above.__add__, names), *map(repeat, Origin()[1:]), strict=False)
         laid.add_all(
@@ -269,7 +268,8 @@ class _Shape:
         self._directory = _given(part.mode, part.owner)
         self._git = step.keep_mode is False
         self._keep_time = step.keep_time
-        self._contents = part.files.contents and not single
+        contents = part.files.contents or isinstance(part.files, ContextFiles)
+        self._contents = contents and not single
         to = clean(part.to)
         if single and part.to.endswith("/"):
             name = part.files.path.rstrip("/").rpartition("/")[2]

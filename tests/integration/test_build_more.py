@@ -342,7 +342,7 @@ outputs = ["/seen"]
     assert lines[4] == "/opt/d/one 644"
 
 
-def test_a_new_directory_to_copy_to_has_the_owner_and_mode_of_the_copy(space, tmp_path):
+def test_a_new_directory_to_copy_to_belongs_to_the_owner_of_the_copy(space, tmp_path):
     space.write("d/f", "f\n")
     (space.folder / "nothing").mkdir()
     space.buildfile("""
@@ -359,7 +359,7 @@ on = ["box", "files"]
     with tarfile.open(tmp_path / "app.tar") as app:
         found = {m.name: (m.mode, m.uid, m.gid) for m in app}
     assert found["new"] == (0o755, 0, 0)
-    assert found["new/d"] == (0o700, 9, 8)
+    assert found["new/d"] == (0o755, 9, 8)
     assert found["new/d/f"] == found["tmp/f"] == (0o600, 9, 8)
     assert found["tmp"] == (0o1777, 0, 0)
     assert found["empty"] == (0o755, 0, 0)
