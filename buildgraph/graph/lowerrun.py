@@ -7,15 +7,18 @@ ARG change it from line to line.
 from typing import Protocol
 
 from buildgraph.graph.step import (
+    BaseStep,
     BindFiles,
     CacheDir,
     ContextFiles,
     Files,
+    PackagesStep,
     RunStep,
     ScriptFile,
     SecretFile,
     SshSocket,
     Stack,
+    Step,
     StepId,
     StepMount,
     TmpfsDir,
@@ -43,6 +46,7 @@ class Around(Protocol):
     """What a step's references stand for."""
 
     platform: Platform
+    steps: dict[StepId, Step]
 
     def files(self, source: m.Selection) -> Files: ...
 
@@ -74,15 +78,12 @@ class RunLowering:
                 argv = (target, *(fill(arg, "run") for arg in run.command.args))
             case _:
                 argv = tuple(fill(part, "run") for part in run.command)
-        tools: dict[StepId, None] = {}
-        for ref in run.tools:
-            tools.update(dict.fromkeys(self._around.stack_of(ref)))
         workdir = fill(run.workdir, "workdir") if run.workdir else ""
         user = "" if run.dockerfile else config.user
         return RunStep(
             id=step_id,
             stack=stack,
-            tools=tuple(tools),
+            tools=self._tools(stack),
             argv=argv,
             env=tuple(sorted(self._environment().items())),
             user=fill(run.user, "user") if run.user else user,
@@ -111,6 +112,16 @@ class RunLowering:
             limits=run.limits,
             ulimits=tuple((name, *limits) for name, limits in sorted(run.ulimits.items())),
         )
+
+    def _tools(self, stack: Stack) -> Stack:
+        """Tools that bring no root of their own lie over that of ``stack``."""
+        root = stack[:1] if self._run.tools else ()
+        if root and not isinstance(self._around.steps[root[0]], BaseStep | PackagesStep):
+            root = ()
+        tools = dict.fromkeys(root)
+        for ref in self._run.tools:
+            tools.update(dict.fromkeys(self._around.stack_of(ref)))
+        return tuple(tools)
 
     def _environment(self) -> dict[str, str]:
         run = self._run

@@ -75,7 +75,7 @@ def _mount(item: Source) -> Mount | None:
             f"a mount has one kind, and this one has {words}",
             hint=f"give it one of {either(list(_KEYS), quote='')}",
         )
-        _target(item), item.mode(), item.owner()
+        _target(item), item.mode(), item.numbers()
         return None
     kind = kinds[0]
     for key in item.table:
@@ -127,14 +127,14 @@ def _bind(item: Source, target: Text | None) -> BindMount | None:
 def _cache(item: Source, target: Text | None) -> CacheMount | None:
     name = item.get("cache", _identifier)
     sharing = item.table.get("sharing", "shared")
-    owner, mode = item.owner(), item.mode()
+    owner, mode = item.numbers(), item.mode()
     return CacheMount(name, target, sharing, owner, mode) if name and target else None
 
 
 def _tmpfs(item: Source, target: Text | None) -> TmpfsMount | None:
     if item.table.get("tmpfs") is False:
         item.wrong("bad-mount", "tmpfs = false is no mount", "tmpfs", hint="leave the mount out")
-    bytes_, owner, mode = item.get("size", size) or 0, item.owner(), item.mode()
+    bytes_, owner, mode = item.get("size", size) or 0, item.numbers(), item.mode()
     return TmpfsMount(target, bytes_, owner, mode) if target else None
 
 
@@ -155,7 +155,7 @@ def _secret(item: Source) -> SecretMount | None:
     if "env" in item and "target" in item:
         message = "a secret is given as a file ('target') or as a variable ('env'), not both"
         item.wrong("bad-mount", message, "env")
-    target, owner, mode = _target(item), item.owner(), item.mode()
+    target, owner, mode = _target(item), item.numbers(), item.mode()
     if "env" not in item and "target" not in item:
         target = Text((f"/run/secrets/{name}",))
     if not name or (target is None and not env):
@@ -166,7 +166,7 @@ def _secret(item: Source) -> SecretMount | None:
 
 def _ssh(item: Source) -> SshMount | None:
     name = item.get("ssh", _agent)
-    target, owner, mode = _target(item), item.owner(), item.mode()
+    target, owner, mode = _target(item), item.numbers(), item.mode()
     if name is None or ("target" in item and target is None):
         return None
     target = target or Text((f"/run/buildgraph/ssh-{name}.sock",))

@@ -10,7 +10,7 @@ from buildgraph.spec.model import Late, Mode, Owner, Ref, RefKind, Selection, Te
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
 from buildgraph.spec.resolve import Names
-from buildgraph.spec.values import image_path, mode, owner, source_glob, source_path
+from buildgraph.spec.values import has_names, image_path, mode, owner, source_glob, source_path
 from buildgraph.values import dataclass, field
 
 T = TypeVar("T")
@@ -176,6 +176,16 @@ class Source:
 
     def owner(self) -> Owner | None:
         return self.get("owner", owner)
+
+    def numbers(self) -> Owner | None:
+        """An owner where names are not looked up."""
+        found = self.owner()
+        if found and has_names(found):
+            told = (
+                f"the owner {self.table['owner']!r} is a name, and only a copy step looks names up"
+            )
+            self.wrong("owner-names", told, "owner", hint="write numbers")
+        return found
 
     def platform(self, key: str) -> Platform | None:
         """``"build"`` is the machine's own."""

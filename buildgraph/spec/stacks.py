@@ -2,7 +2,7 @@
 
 A base, and a ``packages`` step that stands on nothing, bring a root. A run step contributes its own stack and then
 its layer, a copy or write step its one layer, an image its stack (BUILDFILE.md, "Flattening"). A stack under a run
-step or image has one root, and its first entry brings it.
+step or image has one root, and its first entry brings it. Tools (``with``) that bring none lie over that of ``on``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -165,7 +165,9 @@ def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems)
             return _Roots()
     on = [(ref, known.get(ref.name, _UNSURE)) for ref in table.on]
     tools = table.kind.tools if isinstance(table, Step) and isinstance(table.kind, Run) else ()
-    entries = [(ref, known.get(ref.name, _UNSURE)) for ref in tools] + on
+    entries = [(ref, known.get(ref.name, _UNSURE)) for ref in tools]
+    rootless = not any(entry.names or not entry.sure for _, entry in entries)
+    entries = on if rootless else entries + on
     if not on or not all(entry.sure for _, entry in entries):
         return _UNSURE
     names = tuple(dict.fromkeys(name for _, entry in entries for name in entry.names))

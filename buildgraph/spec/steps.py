@@ -184,15 +184,6 @@ def _names_need_on(item: Source) -> None:
     )
 
 
-def _names_in_write(item: Source) -> None:
-    item.wrong(
-        "owner-names",
-        f"the owner {item.table['owner']!r} is a name, and only a copy step looks names up",
-        "owner",
-        hint="write numbers",
-    )
-
-
 def _write(source: Source) -> Write:
     items: list[WriteItem] = []
     paths: dict[str, str] = {}
@@ -226,9 +217,7 @@ def _write_item(source: Source, key: str, name: str, path: str) -> WriteItem:
     if isinstance(value, str):
         return WriteItem("file", path, value)
     item = source.inside(key, name)
-    mode, owner = item.mode(), item.owner()
-    if owner and has_names(owner):
-        _names_in_write(item)
+    mode, owner = item.mode(), item.numbers()
     if key == "dirs":
         return WriteItem("dir", path, "", mode, owner)
     if "text" not in item:

@@ -163,3 +163,18 @@ def test_a_mistake_is_told_once_not_by_all_that_stand_on_it():
     with pytest.raises(ErrorGroup) as caught:
         graph(text + run("s", "i3"))
     assert [error.code for error in caught.value.errors] == ["unknown-env"]
+
+
+@pytest.mark.parametrize(
+    ("on", "tools", "expected"),
+    [
+        ("made", '"src"', ("base:box", "step:src")),
+        ("made", '"box", "src"', ("base:box", "step:src")),
+        ("made", '"made", "src"', ("base:box", "step:made", "step:src")),
+        ("src", '"made"', ("base:box", "step:made")),
+    ],
+)
+def test_tools_lie_over_the_one_root(on, tools, expected):
+    text = '[step.src]\ncopy = [{ from = "src", to = "/src/" }]\n' + run("made", "box")
+    step = run("use", on, more=f'with = [{tools}]\noutputs = ["/out"]\n')
+    assert graph(text + step).steps["step:use"].tools == expected

@@ -140,3 +140,9 @@ def test_a_mistake_hides_none_beside_it():
             *("bad-reference", "bad-reference"),
         ]
     )
+
+
+@pytest.mark.parametrize("kind", ['cache = "c"', "tmpfs = true", 'ssh = "default"'])
+def test_mounts_have_owners_by_number(kind):
+    mount = f'{{ {kind}, target = "/m", owner = "www-data" }}'
+    assert codes(f'[step.a]\non = ["box"]\nrun = "x"\nmounts = [{mount}]\n') == ["owner-names"]

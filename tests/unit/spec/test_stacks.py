@@ -79,6 +79,22 @@ def test_tools_share_the_one_root():
     assert codes(text) == []
 
 
+@pytest.mark.parametrize(
+    ("on", "tools", "expected"),
+    [
+        ("deps", '"src"', []),
+        ("box", '"src", "src"', []),
+        ("box", '"src", "deps"', ["root-not-first"]),
+        ("src", '"src"', ["no-root"]),
+        ("box", '"src", "other"', ["two-roots"]),
+    ],
+)
+def test_tools_without_a_root_lie_over_that_of_the_step(on, tools, expected):
+    text = TWO + "[base.other]\nscratch = true\n"
+    step = f'[step.x]\non = ["{on}"]\nwith = [{tools}]\noutputs = ["/x"]\nrun = "true"\n'
+    assert codes(text + step) == expected
+
+
 def test_a_check_may_stand_on_its_image():
     text = TWO.replace('on = ["base", "deps"', 'checks = ["check"]\non = ["base", "deps"')
     assert codes(text) == []
