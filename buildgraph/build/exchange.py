@@ -135,7 +135,9 @@ class _Exchange:
     def indexed(self) -> set[Digest]:
         """The layers of bases in registries whose directories and links are known."""
         index, layers = self._store.index(), self._store.layers
-        found = {Digest(key[5:]) for key in index.keys() if key.startswith("dirs:")}  # noqa: SIM118
+        prefix = "dirs:"
+        keys = index.keys()
+        found = {Digest(key.removeprefix(prefix)) for key in keys if key.startswith(prefix)}
         for config in self._store.origins.configs():
             if content := self._store.blobs.read(config):
                 diff_ids = Config.parse(content, f"the config {config}").diff_ids

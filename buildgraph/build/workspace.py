@@ -115,9 +115,7 @@ def open_workspace(
     wanted = frozenset() if mistakes else _wanted(model, request.targets, want)
     bases = opener.open_all(model, lock, wanted, resolve=resolve)
     if bases.failed and want != "all" and not mistakes:
-        wanted = needed_bases(model, request.targets) if want == "targets" else wanted
-        if wanted.isdisjoint(bases.failed):  # else all of them are told
-            bases.leave_out(bases.failed)
+        wanted = _without_failed(bases, model, request.targets, want, wanted)
     try:
         graph = graph_of(model, bases, lock)
     except BuildgraphError as error:
@@ -138,6 +136,16 @@ def open_workspace(
         cache,
         sidecar,
     )
+
+
+def _without_failed(
+    bases: OpenBases, model: Model, targets: Iterable[str], want: Want, wanted: frozenset[str]
+) -> frozenset[str]:
+    """The bases that are wanted. Where one of them failed, all that failed stay, to be told; else they are left out."""
+    wanted = needed_bases(model, targets) if want == "targets" else wanted
+    if wanted.isdisjoint(bases.failed):
+        bases.leave_out(bases.failed)
+    return wanted
 
 
 def _found(request: Request) -> tuple[Path, Facts]:

@@ -21,7 +21,8 @@ from buildgraph.spec.problems import either
 from buildgraph.spec.source import Source
 from buildgraph.spec.values import has_names, image_path, source_path
 
-KIND_OF = {
+Kind = Literal["run", "copy", "write", "packages", "fetch", "git"]
+KIND_OF: dict[str, Kind] = {
     "run": "run",
     "copy": "copy",
     "write": "write",
@@ -32,7 +33,6 @@ KIND_OF = {
     "git": "git",
 }
 _WRITTEN = ("run", "copy", "write", "dirs", "links", "packages")
-Kind = Literal["run", "copy", "write", "packages", "fetch", "git"]
 Made = Run | Copy | Write | Packages
 
 
@@ -54,7 +54,7 @@ def _kinds(source: Source) -> tuple[Kind, ...]:
             f"step {name!r} does nothing",
             hint=f"give it one of {either(list(_WRITTEN), quote='')}",
         )
-    return tuple(kinds)  # type: ignore[arg-type]
+    return tuple(kinds)
 
 
 def lower_step(source: Source) -> Step | None:
