@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from buildgraph.cli import docker, dockervalues, engine, options, remembering, remotecache
+from buildgraph.cli import (
+    docker,
+    dockervalues,
+    engine,
+    options,
+    optionvalues,
+    remembering,
+    remotecache,
+)
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, stdout
@@ -131,13 +139,13 @@ def build(
         outputs, named, pushed = dockervalues.exported(outputs)
         tags, push = (*tags, *named), push or ("all" if pushed else None)
     if asked is not None and asked.keep_times:
-        options.refuse_rewriting(outputs)
-    written = tuple(options.output(text, docker=asked is not None) for text in outputs)
+        optionvalues.refuse_rewriting(outputs)
+    written = tuple(optionvalues.output(text, docker=asked is not None) for text in outputs)
     if quiet:
         session = replace(session, progress="quiet", plan_file=None)
     if shell_on_failure:
         session = _with_terminal(session)
-    request = options.request(
+    request = optionvalues.request(
         session,
         targets,
         sets,
@@ -152,8 +160,8 @@ def build(
         require_cached=require_cached,
         tags=tags,
         outputs=written,
-        secrets=tuple(options.secret(text) for text in secrets),
-        ssh=dict(map(options.ssh, agents)),
+        secrets=tuple(optionvalues.secret(text) for text in secrets),
+        ssh=dict(map(optionvalues.ssh, agents)),
         metadata_file=_path(metadata_file),
         iidfile=_path(iidfile),
         shell_on_failure=shell_on_failure,

@@ -39,7 +39,7 @@ class Explained(click.Command):
     def get_help(self, ctx: click.Context) -> str:
         from buildgraph.cli import helppage
 
-        return helppage.page(self, ctx)
+        return helppage.page(self, self.examples, ctx)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)

@@ -11,7 +11,7 @@ from buildgraph.cli.everywhere import current
 def targets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Targets of the Buildfile that the words so far speak of."""
     with contextlib.suppress(Exception):  # a broken Buildfile must not break the prompt
-        from buildgraph.cli.options import request
+        from buildgraph.cli.optionvalues import request
 
         names = [target.name for target in engine.list_targets(request(current(context)))]
         return [name for name in names if name.startswith(incomplete)]

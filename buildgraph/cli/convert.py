@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from buildgraph.cli import docker, engine, options
+from buildgraph.cli import docker, engine, optionvalues
 from buildgraph.cli.command import command
 from buildgraph.cli.session import Session
 from buildgraph.errors import UsageError
@@ -46,7 +46,7 @@ def convert(
     """
     file, context = _places(session.named, words)
     asked = docker.request_for(file, context, given)
-    request = options.request(session, platform=platform, docker=asked)
+    request = optionvalues.request(session, platform=platform, docker=asked)
     named = None if output in (None, "-") else Path(os.path.abspath(str(output)))
     made = engine.rewrite(request, asked, named)
     if output == "-":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildgraph.cli import complete, docker, drawing, engine, options, out
+from buildgraph.cli import complete, docker, drawing, engine, options, optionvalues, out
 from buildgraph.cli.command import Group, command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.session import Session
@@ -71,7 +71,7 @@ def graph(
     """Draw the graph of what the targets need, with the state of each step. A Dockerfile is named as for build."""
     asked = docker.request_of(session, targets, given)
     names = () if asked else targets
-    view = engine.graph(options.request(session, names, sets, platform=platform, docker=asked))
+    view = engine.graph(optionvalues.request(session, names, sets, platform=platform, docker=asked))
     nodes = tuple(drawing.Node(n.id, n.kind, n.state, n.reason) for n in view.nodes)
     click.echo(drawing.draw(nodes, tuple(view.edges), form), nl=False)
 
@@ -133,7 +133,7 @@ def _request(
     session: Session, *, sets: tuple[str, ...], platform: str | None, **given: Any
 ) -> "Request":
     asked = docker.request_about(session, given)
-    return options.request(session, (), sets, platform=platform, docker=asked)
+    return optionvalues.request(session, (), sets, platform=platform, docker=asked)
 
 
 def _print(question: str, names: tuple[str, ...], *, as_json: bool) -> None:

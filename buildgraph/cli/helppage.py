@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import click
     from rich_click import RichCommand, RichContext
 
-    from buildgraph.cli.command import Example, Explained
-
 _LOOK: Mapping[str, Any] = {
     "theme": "default-nu",
     "enable_theme_env_var": False,
@@ -28,14 +26,19 @@ _LOOK: Mapping[str, Any] = {
 }
 
 
-def page(command: "Explained", context: "click.Context") -> str:
-    """Styled where standard output is to be; without a line break at its end."""
+def page(
+    command: "click.Command", examples: Sequence[tuple[str, str]], context: "click.Context"
+) -> str:
+    """Styled where standard output is to be; without a line break at its end.
+
+    ``examples``: command lines, each with what it does.
+    """
     formatter = RichHelpFormatter(
         width=context.terminal_width,
         max_width=context.max_content_width,
         config=RichHelpConfiguration.load_from_globals(**_LOOK),
     )
-    _write_examples(command.examples, formatter)
+    _write_examples(examples, formatter)
     command.format_usage(context, formatter)
     asked = cast("RichCommand", command), cast("RichContext", context)
     get_rich_help_text(*asked, formatter)
@@ -52,7 +55,7 @@ def panels(headings: Mapping[str, Sequence[str]]) -> list[Any]:
     return [*commands, RichOptionPanel("Options"), RichOptionPanel(everywhere.PANEL)]
 
 
-def _write_examples(examples: "Sequence[Example]", formatter: RichHelpFormatter) -> None:
+def _write_examples(examples: Sequence[tuple[str, str]], formatter: RichHelpFormatter) -> None:
     if not examples:
         return
     table = Table.grid(padding=(0, 2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from buildgraph.cli import complete, docker, engine, options, out, remotecache
+from buildgraph.cli import complete, docker, engine, options, optionvalues, out, remotecache
 from buildgraph.cli.command import command
 from buildgraph.cli.session import Session
 from buildgraph.errors import DifferenceError
@@ -50,7 +50,7 @@ def plan(
     """
     caches = remotecache.caches_of(given, os.fspath(session.directory))
     asked = docker.request_of(session, targets, given)
-    request = options.request(
+    request = optionvalues.request(
         session,
         () if asked else targets,
         sets,
@@ -145,7 +145,9 @@ def why(
     """Explain the last decision about a target or step: which part of its key differs, down to the file."""
     caches = remotecache.caches_of(given, os.fspath(session.directory))
     asked = docker.request_about(session, given)
-    request = options.request(session, (), sets, platform=platform, docker=asked, caches=caches)
+    request = optionvalues.request(
+        session, (), sets, platform=platform, docker=asked, caches=caches
+    )
     document = engine.why(request, name, against, _warnings(session))
     if as_json:
         out.document(document)

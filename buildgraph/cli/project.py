@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from buildgraph.cli import complete, docker, engine, options, out
+from buildgraph.cli import complete, docker, engine, options, optionvalues, out
 from buildgraph.cli.command import command
 from buildgraph.cli.plan import as_json
 from buildgraph.cli.session import Session
@@ -85,10 +85,10 @@ def check(
     """Check the Buildfile: every mistake is reported, nothing is built. Exit code 2 if there are any."""
     asked = docker.request_about(session, given)
     if asked is not None:
-        request = options.request(session, platform=platform, docker=asked)
+        request = optionvalues.request(session, platform=platform, docker=asked)
         docker.answer(session, request, "check", as_json=False)
         return
-    for warning in engine.check(options.request(session, (), sets, platform=platform)):
+    for warning in engine.check(optionvalues.request(session, (), sets, platform=platform)):
         session.note(f"warning: {warning}")
     session.note("the Buildfile is right")
 
@@ -119,7 +119,7 @@ def lock(
             "names stand after --update",
             hint=f"buildgraph lock --update {' '.join(names)}",
         )
-    request = options.request(session, (), sets, platform=platform)
+    request = optionvalues.request(session, (), sets, platform=platform)
     for line in engine.lock(request, names if update and names else None, update=update):
         session.note(line)
 
