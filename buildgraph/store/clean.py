@@ -7,22 +7,19 @@ nobody holds it. Where nothing was left, this reads three folders.
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from buildgraph.store.lease import abandoned, not_collecting
-
-if TYPE_CHECKING:
-    from buildgraph.store.local import LocalStore
+from buildgraph.trash import Trash
 
 
-def clean(store: "LocalStore") -> bool:
+def clean(home: Path, trash: Trash) -> bool:
     """True when nothing is left over; False where files of other ids need the user namespace that made them."""
     done = True
-    leases = store.home / "leases"
-    for name in _names(store.home / "tmp"):
+    leases = home / "leases"
+    for name in _names(home / "tmp"):
         with abandoned(leases / f"{name}.lease") as dead:
             if dead:
-                done &= store.trash.remove(store.home / "tmp" / name)
+                done &= trash.remove(home / "tmp" / name)
     with not_collecting(leases) as free:
         gone = (".lease", ".flight") if free else (".flight",)
         for name in _names(leases):
@@ -30,7 +27,7 @@ def clean(store: "LocalStore") -> bool:
                 with abandoned(leases / name) as dead, suppress(FileNotFoundError):
                     if dead:
                         os.unlink(leases / name)
-    return store.trash.empty() and done
+    return trash.empty() and done
 
 
 def _names(folder: Path) -> list[str]:

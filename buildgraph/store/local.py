@@ -142,7 +142,7 @@ class LocalStore:
                     self.trash.remove(self.home / "tmp" / self.session)
                     self._temp_made = False
                 with suppress(OSError, MachineError):  # a read-only disk keeps its left-overs
-                    clean(self)
+                    clean(self.home, self.trash)
             finally:
                 self.lease.release()
 
