@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from buildgraph.store.lease import abandoned, not_collecting
-from buildgraph.trash import Trash
+from buildgraph.store.trash import Trash
 
 
 def clean(home: Path, trash: Trash) -> bool:
