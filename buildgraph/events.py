@@ -24,6 +24,26 @@ class BuildStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitStarted:
+    """No step runs yet, because of ``subject``: a step, image, file or address; ``doing`` says what is done about it.
+
+    Told of what takes longer than half a second. Between this and its end ``step-output`` may have its name.
+    """
+
+    subject: str
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFinished:
+    """It is known or there, unless an error follows; ``found`` says what came of it, if that is worth a word."""
+
+    subject: str
+    seconds: float
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step began to do work; ``reason`` says why in one sentence, ``expected`` is its last duration in seconds.
 
@@ -131,6 +151,8 @@ class TransferFinished:
 
 Event = (
     BuildStarted
+    | WaitStarted
+    | WaitFinished
     | StepStarted
     | StepOutput
     | StepFinished

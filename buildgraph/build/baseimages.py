@@ -12,6 +12,7 @@ from buildgraph.build.registries import Access
 from buildgraph.build.sidecar import Sidecar
 from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError
+from buildgraph.execute.waiting import Waiting
 from buildgraph.image.source import ImageSource, load_image
 from buildgraph.names import Platform, Reference
 from buildgraph.oci.descriptor import Descriptor
@@ -80,9 +81,12 @@ class BaseImages:
 
     def _load(self, reference: str, platform: Platform, asked: str) -> tuple[Digest, ImageSource]:
         """The digest of what ``asked`` names, and the image for ``platform``."""
-        documents = Documents(self._access.repository(reference), reference)
-        root = documents.manifest(asked).descriptor
-        return root.digest, load_image(documents.open, (root,), platform, reference)
+        host = Reference.parse(reference).repository.partition("/")[0]
+        with Waiting(self._access.observer, reference, f"asks {host} for {platform}") as waiting:
+            documents = Documents(self._access.repository(reference), reference)
+            root = documents.manifest(asked).descriptor
+            waiting.found = root.digest
+            return root.digest, load_image(documents.open, (root,), platform, reference)
 
 
 def _checked(source: ImageSource, pin: ImagePin) -> ImageSource:

@@ -12,6 +12,7 @@ from buildgraph.build.registries import Access, RegistryLayers
 from buildgraph.build.storebases import StoreBases
 from buildgraph.errors import BuildgraphError
 from buildgraph.execute.bases import BaseLayer
+from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.graph.step import StepId
 from buildgraph.image.source import ImageSource
@@ -96,7 +97,8 @@ class BaseOpener:
                 self._attempt(base, lambda base: self._known(base, lock))
                 distant += [base] if base.name in wanted and base.name not in every else []
             elif base.name not in every.found:
-                self._attempt(base, self._local.open)
+                with Waiting(self._access.observer, base.name, f"reads {base.path}"):
+                    self._attempt(base, self._local.open)
         asked = [base for base in distant if resolve or self.pin(base, lock)]
         self._ask(asked, lock)
         every.unpinned = tuple(base.name for base in distant if base not in asked)

@@ -25,6 +25,7 @@ from buildgraph.execute.admission import Claim, Node
 from buildgraph.execute.local import drive
 from buildgraph.execute.ops_image import codec_of
 from buildgraph.execute.scheduler import Scheduler
+from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.graph import BuildGraph, ImageTarget
 from buildgraph.graph.step import (
     BaseStep,
@@ -156,7 +157,8 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     graph = session.workspace.graph
     files = [f for step in steps for f in files_of(graph.steps[step])]
     try:
-        session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
+        with Waiting(session.observer, "files", "looks for what changed in the files of steps"):
+            session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
     except BuildgraphError as error:
         raise blamed(session, steps, error) from error
     session.workspace.cache.save()

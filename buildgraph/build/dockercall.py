@@ -12,6 +12,7 @@ from typing import Literal
 from buildgraph.build.dockerinput import ignore_lines, open_input
 from buildgraph.build.dockerknown import known_configs
 from buildgraph.build.dockerworkspace import dockerfile_text, options_of
+from buildgraph.build.observing import unheard
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.dockerfile.check import Report, check
 from buildgraph.dockerfile.checkreport import report_document, report_text
@@ -35,11 +36,11 @@ class Called:
 def call(request: Request, asked: DockerRequest, name: Call, *, as_json: bool) -> Called:
     """Raises UsageError, but for ``check``, which tells it."""
     with ExitStack() as undo:
-        given = open_input(request, asked, undo)
+        given = open_input(request, asked, unheard, undo)
         facts = Facts(os.fsencode(given.root))
         text = dockerfile_text(given, facts)
         file = given.shown
-        options = options_of(request, asked, facts, undo)
+        options = options_of(request, asked, facts, unheard, undo)
         match name:
             case "check":
                 ignore = ignore_lines(given, facts)

@@ -65,7 +65,7 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
         privilege = enter_private_mounts()
         store = undo.enter_context(reading(request.home, _quiet))
         store.bind_ids(privilege.mapping)
-        given = open_input(request, asked, undo)
+        given = open_input(request, asked, _quiet, undo)
         here = given.file is not None and not given.address and asked.context != "-"
         file = file or (given.root if here else request.directory) / "Buildfile.toml"
         facts = Facts(os.fsencode(given.root))
@@ -74,7 +74,9 @@ def rewrite(request: Request, asked: DockerRequest, file: Path | None) -> Rewrit
         bases = bases_for(request, asked, given, facts, cache, store, access, undo, keep=False)
         name = image_name(given)
         options = replace(
-            options_of(request, asked, facts, undo), prefix=f"{name}/", context_time=given.time
+            options_of(request, asked, facts, _quiet, undo),
+            prefix=f"{name}/",
+            context_time=given.time,
         )
         text = dockerfile_text(given, facts)
         found, configs = _converted(text, options, bases, given.shown)

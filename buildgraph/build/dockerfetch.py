@@ -21,9 +21,11 @@ from typing import BinaryIO
 from buildgraph.dockerfile.options import Folder, NamedContext
 from buildgraph.dockerfile.remote import remote_source
 from buildgraph.errors import ContentError, UsageError
+from buildgraph.events import Observer
 from buildgraph.execute.archive import Surroundings
-from buildgraph.execute.fetching import Fetching
+from buildgraph.execute.fetching import Fetching, shown
 from buildgraph.execute.repository import Repository
+from buildgraph.execute.waiting import Waiting
 from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.unpack import unpack
 from buildgraph.registry.stopping import Stop
@@ -44,7 +46,12 @@ class Context:
 
 
 def fetch_context(
-    address: str, around: Surroundings, undo: ExitStack, *, keep_git: bool = False
+    address: str,
+    around: Surroundings,
+    observer: Observer,
+    undo: ExitStack,
+    *,
+    keep_git: bool = False,
 ) -> Context:
     """Raises UsageError, RemoteError, ContentError; ``undo`` removes what was fetched."""
     if address.startswith(_GITHUB):
@@ -52,9 +59,10 @@ def fetch_context(
         address = f"https://{head.removesuffix('.git')}.git{mark}{rest}"
     match remote_source(address):
         case GitTree() as tree:
-            return _checked_out(tree, around, undo, keep=keep_git or tree.keep_git_dir)
+            keep = keep_git or tree.keep_git_dir
+            return _checked_out(tree, around, observer, undo, keep=keep)
         case RemoteFile(url=url):
-            return _downloaded(url, around, undo)
+            return _downloaded(url, around, observer, undo)
         case None:
             raise UsageError(
                 "no-context",
@@ -72,13 +80,16 @@ def read_context(content: bytes, undo: ExitStack, name: str = "standard input") 
     return Context(root, time=_newest(root))
 
 
-def _checked_out(tree: GitTree, around: Surroundings, undo: ExitStack, *, keep: bool) -> Context:
+def _checked_out(
+    tree: GitTree, around: Surroundings, observer: Observer, undo: ExitStack, *, keep: bool
+) -> Context:
     top = _folder(undo)
     repository = Repository(tree.url, around, top)
     folder = top / "clone"
     folder.mkdir()
-    found = repository.find(tree.ref, tree.checksum)
-    repository.check_out(tree.ref, found, folder, submodules=tree.submodules, keep=keep)
+    with Waiting(observer, repository.shown, "is fetched"):
+        found = repository.find(tree.ref, tree.checksum)
+        repository.check_out(tree.ref, found, folder, submodules=tree.submodules, keep=keep)
     time = repository.time(folder)
     root = (folder / tree.subdir).resolve()
     if not root.is_relative_to(folder.resolve()) or not root.is_dir():
@@ -91,11 +102,12 @@ def _checked_out(tree: GitTree, around: Surroundings, undo: ExitStack, *, keep: 
     return Context(root, time=time)
 
 
-def _downloaded(url: str, around: Surroundings, undo: ExitStack) -> Context:
+def _downloaded(url: str, around: Surroundings, observer: Observer, undo: ExitStack) -> Context:
     fetching = Fetching(around, Stop())
     undo.callback(fetching.close)
     file = _folder(undo) / "file"
-    found = fetching.fetch(url, "", file)
+    with Waiting(observer, shown(url), "is fetched"):
+        found = fetching.fetch(url, "", file)
     made = read_context(file.read_bytes(), undo, url)
     file.unlink()
     modified = parsedate_tz(found.modified) if found.modified else None
@@ -139,16 +151,18 @@ class NamedContexts(Mapping[str, NamedContext]):
         known: Mapping[str, NamedContext],
         addresses: Mapping[str, str],
         around: Surroundings,
+        observer: Observer,
         undo: ExitStack,
     ) -> None:
         self._known = dict(known)
         self._addresses = addresses
         self._around = around
+        self._observer = observer
         self._undo = undo
 
     def __getitem__(self, name: str) -> NamedContext:
         if name not in self._known:
-            fetched = fetch_context(self._addresses[name], self._around, self._undo)
+            fetched = fetch_context(self._addresses[name], self._around, self._observer, self._undo)
             self._known[name] = Folder(os.fspath(fetched.root), fetched.time)
         return self._known[name]
 
@@ -162,10 +176,12 @@ class NamedContexts(Mapping[str, NamedContext]):
         return len({**self._known, **self._addresses})
 
 
-def source_time(source: GitTree | RemoteFile, around: Surroundings, undo: ExitStack) -> int | None:
+def source_time(
+    source: GitTree | RemoteFile, around: Surroundings, observer: Observer, undo: ExitStack
+) -> int | None:
     """When a source of ADD was changed last; None where nothing says it. Raises what fetching it raises."""
     match source:
         case GitTree():
-            return _checked_out(source, around, undo, keep=False).time
+            return _checked_out(source, around, observer, undo, keep=False).time
         case RemoteFile(url=url):
-            return _downloaded(url, around, undo).time
+            return _downloaded(url, around, observer, undo).time

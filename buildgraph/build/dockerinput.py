@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from buildgraph.build.request import DockerRequest, Request
 from buildgraph.errors import Location, UsageError, blaming
+from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.moby import check_line
 from buildgraph.values import dataclass, replace
@@ -40,12 +41,14 @@ class DockerInput:
     time: int | None = None
 
 
-def open_input(request: Request, asked: DockerRequest, undo: ExitStack) -> DockerInput:
+def open_input(
+    request: Request, asked: DockerRequest, observer: Observer, undo: ExitStack
+) -> DockerInput:
     """Raises UsageError ``no-context``, ``no-dockerfile``. ``undo`` removes what was unpacked."""
     directory = request.directory
     local = (directory / asked.context).is_dir()
     if asked.context == "-" or (asked.context.startswith(REMOTE) and not local):
-        return _of_elsewhere(asked, _arrived(request, asked, undo), directory)
+        return _of_elsewhere(asked, _arrived(request, asked, observer, undo), directory)
     root = Path(os.path.normpath(directory / asked.context))
     if not root.is_dir():
         raise UsageError(
@@ -108,7 +111,9 @@ def _missing(name: str) -> UsageError:
     )
 
 
-def _arrived(request: Request, asked: DockerRequest, undo: ExitStack) -> "Context":
+def _arrived(
+    request: Request, asked: DockerRequest, observer: Observer, undo: ExitStack
+) -> "Context":
     from buildgraph.build.dockerfetch import fetch_context, read_context
     from buildgraph.execute.archive import Surroundings
 
@@ -117,7 +122,7 @@ def _arrived(request: Request, asked: DockerRequest, undo: ExitStack) -> "Contex
         return read_context(asked.stdin.read(), undo)
     around = Surroundings(request.directory, request.environ)
     keep = asked.args.get(KEEP_GIT_ARG, "").lower() in ("1", "true")
-    return fetch_context(asked.context, around, undo, keep_git=keep)
+    return fetch_context(asked.context, around, observer, undo, keep_git=keep)
 
 
 def _of_elsewhere(asked: DockerRequest, arrived: "Context", directory: Path) -> DockerInput:

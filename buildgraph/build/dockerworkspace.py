@@ -57,13 +57,13 @@ def open_docker_workspace(
     keep: bool,
 ) -> Workspace:
     """``keep``: what tags name now is remembered. Raises UsageError; ``undo`` closes what stays open."""
-    given = open_input(request, asked, undo)
+    given = open_input(request, asked, observer, undo)
     root = given.root
     facts = Facts(os.fsencode(root))
     cache = StatCache.load(store.stat / context_key(given)[:32], root)
     sidecar = Sidecar(root)
     bases = bases_for(request, asked, given, facts, cache, store, access, undo, keep=keep)
-    options = options_of(request, asked, facts, undo)
+    options = options_of(request, asked, facts, observer, undo)
     codec = codec_of(request.outputs)
     called = image_name(given)
     told = m.Workspace(called, (m.Ref("image", called),), options.platform)
@@ -191,13 +191,15 @@ def image_name(given: DockerInput) -> str:
     return "-".join(part for part in "".join(letters).split("-") if part) or "image"
 
 
-def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitStack) -> Options:
+def options_of(
+    request: Request, asked: DockerRequest, facts: Facts, observer: Observer, undo: ExitStack
+) -> Options:
     """Raises UsageError for what means nothing. ``undo`` removes named contexts that were fetched."""
     return Options(
         context=".",
         target=asked.target,
         args=_arguments(request, asked, facts),
-        contexts=_contexts(request, asked, undo),
+        contexts=_contexts(request, asked, observer, undo),
         platform=platforms_of(request)[0],
         platform_asked=bool(request.platform),
         several_platforms=len(request.platforms) > 1,
@@ -211,12 +213,12 @@ def options_of(request: Request, asked: DockerRequest, facts: Facts, undo: ExitS
         ulimits=asked.ulimits,
         limits=asked.limits,
         keep_times=asked.keep_times,
-        time_of=SourceTimes(Surroundings(request.directory, request.environ), undo),
+        time_of=SourceTimes(Surroundings(request.directory, request.environ), observer, undo),
     )
 
 
 def _contexts(
-    request: Request, asked: DockerRequest, undo: ExitStack
+    request: Request, asked: DockerRequest, observer: Observer, undo: ExitStack
 ) -> Mapping[str, NamedContext]:
     """Those of other machines are fetched when somebody needs them."""
     far = {familiar(n): value for n, value in asked.contexts.items() if _is_remote(value)}
@@ -229,7 +231,9 @@ def _contexts(
         return near
     from buildgraph.build.dockerfetch import NamedContexts
 
-    return NamedContexts(near, far, Surroundings(request.directory, request.environ), undo)
+    return NamedContexts(
+        near, far, Surroundings(request.directory, request.environ), observer, undo
+    )
 
 
 def _is_remote(value: str) -> bool:

@@ -11,6 +11,7 @@ from buildgraph.build.session import Session
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, LayerLostError
 from buildgraph.execute.interrupt import interruptible
+from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.step import StepId
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def cache_urls(session: Session) -> tuple["CacheURL", ...]:
 
 def look_elsewhere(session: Session, shared: "Shared", steps: Sequence[StepId]) -> None:
     """What the store lacks may be in remote caches; what they are to get is made ready for them."""
-    with interruptible(session.cancelled.set):
+    with (
+        interruptible(session.cancelled.set),
+        Waiting(session.observer, "caches", "asks them for results and fetches these"),
+    ):
         shared.adopting.look_up(steps, rules_for(session.request, 0).forced)
     shared.sending.prepare(steps)
 
@@ -42,7 +46,10 @@ def sent(session: Session) -> tuple[BuildgraphError, ...]:
     """Wait until remote caches have what they are to get."""
     if session.shared is None:
         return ()
-    with interruptible(session.cancelled.set):
+    with (
+        interruptible(session.cancelled.set),
+        Waiting(session.observer, "caches", "sends what they are to get"),
+    ):
         return tuple(session.shared.sending.finish())
 
 

@@ -6,7 +6,7 @@ Images come first: what stands on them is no part of the graph until they are kn
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from buildgraph.build.choosing import choose
 from buildgraph.build.imagepins import ImagePins
@@ -16,6 +16,7 @@ from buildgraph.errors import DifferenceError, MachineError, UsageError
 from buildgraph.events import Observer
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.local import CancelledError
+from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.graph import BuildGraph
 from buildgraph.graph.step import PackagesStep, StepId
 from buildgraph.names import Platform, unlabelled
@@ -133,12 +134,11 @@ class _Locking:
         cls, request: Request, workspace: Workspace, store: LocalStore, observer: Observer
     ) -> Iterator["_Locking"]:
         cancelled = workspace.opener.stop
-        with (
-            interruptible(cancelled.set),
-            store.single_flight(f"lock {workspace.root}", cancelled) as held,
-        ):
-            if not held:
-                raise CancelledError
+        with interruptible(cancelled.set), ExitStack() as undo:
+            with Waiting(observer, NAME, "waits for another build that pins"):
+                flight = store.single_flight(f"lock {workspace.root}", cancelled)
+                if not undo.enter_context(flight):
+                    raise CancelledError
             workspace = relocked(workspace, _read(workspace))
             yield cls(request, workspace, store, observer, cancelled)
 
@@ -184,14 +184,18 @@ class _Locking:
     def _resolve(self, step: PackagesStep, keep: PackagesPin | None) -> PackagesPin:
         from buildgraph.execute.ops_packages import resolve
 
-        return resolve(
-            step,
-            self.store,
-            self.workspace.surroundings(self.request.environ),
-            prefer=keep.packages if keep else (),
-            observer=self.observer,
-            cancelled=self.cancelled,
-        )
+        name = step.id.partition(":")[2]
+        with Waiting(self.observer, name, f"looks up packages for {NAME}", patience=0) as waiting:
+            found = resolve(
+                step,
+                self.store,
+                self.workspace.surroundings(self.request.environ),
+                prefer=keep.packages if keep else (),
+                observer=self.observer,
+                cancelled=self.cancelled,
+            )
+            waiting.found = f"pinned {len(found.packages)} packages of {found.suite}"
+        return found
 
 
 def changes(name: str, old: PackagesPin | None, new: PackagesPin) -> list[str]:

@@ -15,6 +15,10 @@ def one_at_a_time(observer: Observer) -> Observer:
     return observe
 
 
+def unheard(_event: Event) -> None:
+    """For what is short, or has nobody to tell."""
+
+
 def told_once(observer: Observer) -> Observer:
     """For what is read several times: a warning that was told is not told again."""
     told = set[Warned]()

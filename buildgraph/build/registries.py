@@ -42,7 +42,7 @@ class Access:
     ) -> None:
         self._store = store
         self._environ = environ
-        self._observer = observer
+        self.observer = observer
         self._undo = undo
         self.stop = stop or Stop()
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Access:
                 from buildgraph.build.remote import Remote
 
                 self._remote = Remote(
-                    self._store, self._environ, self._observer, self._undo, self.stop, self.ca
+                    self._store, self._environ, self.observer, self._undo, self.stop, self.ca
                 )
             return self._remote
 

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from buildgraph.events import Observer
 from buildgraph.execute.archive import Surroundings
 from buildgraph.spec.docker import GitTree, RemoteFile
 
@@ -9,8 +10,9 @@ from buildgraph.spec.docker import GitTree, RemoteFile
 class SourceTimes:
     """``asked``: whether anything was, so that another build may hear something else."""
 
-    def __init__(self, around: Surroundings, undo: ExitStack) -> None:
+    def __init__(self, around: Surroundings, observer: Observer, undo: ExitStack) -> None:
         self._around = around
+        self._observer = observer
         self._undo = undo
         self._known: dict[GitTree | RemoteFile, int | None] = {}
 
@@ -22,5 +24,5 @@ class SourceTimes:
         from buildgraph.build.dockerfetch import source_time
 
         if source not in self._known:
-            self._known[source] = source_time(source, self._around, self._undo)
+            self._known[source] = source_time(source, self._around, self._observer, self._undo)
         return self._known[source]

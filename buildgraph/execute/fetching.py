@@ -75,8 +75,7 @@ class Fetching:
                     return _received(response, checksum, to)
             except CutError as error:
                 if not left:
-                    shown = _shown(url)
-                    raise RemoteError("fetch-failed", f"{shown} broke off: {error}") from error
+                    raise RemoteError("fetch-failed", f"{shown(url)} broke off: {error}") from error
         raise AssertionError
 
     def _asked(self, method: str, url: str) -> "Response":
@@ -165,6 +164,7 @@ def _refused(response: "Response") -> RemoteError:
     )
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
+    """Without a name and password, and without a query, which may hold a token."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -17,10 +17,11 @@ from buildgraph.digest import ActionKey
 from buildgraph.errors import ContentError, UsageError
 from buildgraph.events import Observer, StepOutput
 from buildgraph.execute.archive import Surroundings
-from buildgraph.execute.fetching import Fetching
+from buildgraph.execute.fetching import Fetching, shown
 from buildgraph.execute.placement import PlacedLayer
 from buildgraph.execute.repository import Found, Repository
 from buildgraph.execute.stacks import Stacks
+from buildgraph.execute.waiting import Waiting
 from buildgraph.fs import tree
 from buildgraph.fs.pack import Item
 from buildgraph.fs.remove import remove_tree
@@ -67,10 +68,16 @@ class Remotes:
     def _version(self, step: RemoteStep) -> str:
         match step:
             case FetchStep():
-                return step.checksum or self._fetching.version(step.url)
+                with self._asking(step, shown(step.url)):
+                    return step.checksum or self._fetching.version(step.url)
             case GitStep():
-                found = self._repository(step).find(step.ref, step.checksum)
+                repository = self._repository(step)
+                with self._asking(step, repository.shown):
+                    found = repository.find(step.ref, step.checksum)
                 return found.text if step.keep_git_dir else found.commit  # refs are kept with it
+
+    def _asking(self, step: RemoteStep, place: str) -> Waiting:
+        return Waiting(self._observe, step.id.partition(":")[2], f"asks what {place} is now")
 
     def execute(self, step: RemoteStep, key: ActionKey, now: int) -> ActionResult:
         """Raises RemoteError, ContentError, MachineError of what it fetches."""

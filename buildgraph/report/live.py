@@ -1,11 +1,13 @@
 """``--progress tty``: what runs now as a small tree that is redrawn in place, what ended above it.
 
-rich is loaded and its screen opened when the first step starts: a build that reuses everything needs neither.
+rich is loaded and its screen opened when the first step starts, or something is waited for: a build that reuses
+everything needs neither.
 """
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self, TextIO, assert_never
 
 from buildgraph.events import (
@@ -20,6 +22,8 @@ from buildgraph.events import (
     TransferFinished,
     TransferProgressed,
     TransferStarted,
+    WaitFinished,
+    WaitStarted,
     Warned,
 )
 from buildgraph.report import words
@@ -59,7 +63,7 @@ class Live:
         self._lock = threading.RLock()
         self._screen: RichLive | None = None
         self._started = BuildStarted((), 0)
-        self._began = clock()
+        self._began = self._due = clock()
         self._running: dict[str, Running] = {}
         self._done = 0
 
@@ -73,8 +77,10 @@ class Live:
         with self._lock:
             self._note(event)
         match event:
-            case StepStarted():
+            case StepStarted() | WaitStarted():
                 self._open()
+            case WaitFinished() if event.found:
+                self._above(self._found(event))
             case TransferStarted() if event.size >= words.WORTH_SHOWING:
                 self._open()
             case StepFinished() if self._worth_a_line(event):
@@ -91,7 +97,12 @@ class Live:
         match event:
             case BuildStarted():
                 self._started = event
-                self._began = self._clock()
+                self._due = self._clock() + (event.remaining or 0.0)
+            case WaitStarted():
+                doing = StepStarted(event.subject, "wait", event.doing)
+                self._running[event.subject] = Running(doing, self._clock())
+            case WaitFinished():
+                self._running.pop(event.subject, None)
             case StepStarted():
                 self._running[event.step] = Running(event, self._clock())
             case StepOutput():
@@ -133,6 +144,13 @@ class Live:
             parts.append(words.paint(event.reason, "dim", on=self._styled))
         return "  ".join(parts)
 
+    def _found(self, event: WaitFinished) -> str:
+        word = words.paint("found".rjust(7), "green", on=self._styled)
+        took = words.paint(words.seconds(event.seconds), "dim", on=self._styled)
+        return "  ".join(
+            (word, event.subject, took, words.paint(event.found, "dim", on=self._styled))
+        )
+
     def frame(self, width: int, height: int, *, ascii_only: bool = False) -> "Text":
         """The tree as it is now, no line wider than ``width``; ``height`` counts the terminal's lines."""
         from rich.text import Text
@@ -165,9 +183,8 @@ class Live:
         if self._started.targets:  # else images are moved, not built
             text.append(f"{self._done}/{self._started.steps}  ", "bold")
         text.append(words.seconds(passed))
-        expected = self._started.remaining
-        if expected is not None and expected > passed:
-            text.append(f", about {words.seconds(expected - passed)} left")
+        if self._due > now:
+            text.append(f", about {words.seconds(self._due - now)} left")
         targets = ", ".join(self._started.targets)
         return text.append(f"  {targets}", "dim")
 
@@ -188,7 +205,11 @@ class Live:
         from rich.live import Live as RichLive
 
         console = Console(
-            file=self._stream, force_terminal=True, highlight=False, no_color=not self._styled
+            file=self._stream,
+            force_terminal=True,
+            highlight=False,
+            no_color=not self._styled,
+            _environ=_surroundings(self._stream),
         )
 
         def draw() -> "Text":
@@ -218,6 +239,16 @@ class Live:
         if self._screen is not None:
             self._screen.stop()
             self._screen = None
+
+
+def _surroundings(stream: TextIO) -> Mapping[str, str]:
+    """A terminal that knows its size is asked for it, at every redrawing; COLUMNS may be older, or of another one."""
+    try:
+        known = os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        known = False
+    sizes = ("COLUMNS", "LINES") if known else ()
+    return {name: value for name, value in os.environ.items() if name not in sizes}
 
 
 def _cut(name: str, most: int, *, ascii_only: bool) -> str:

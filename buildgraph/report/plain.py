@@ -7,7 +7,16 @@ the floor or end, so that groups stay whole although steps run side by side. A s
 
 from typing import TextIO
 
-from buildgraph.events import Event, StepFinished, StepOutput, StepStarted, TransferFinished, Warned
+from buildgraph.events import (
+    Event,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    TransferFinished,
+    WaitFinished,
+    WaitStarted,
+    Warned,
+)
 from buildgraph.report import words
 
 PATIENCE = 4_000_000
@@ -37,6 +46,11 @@ class Plain:
                 self._floor = self._floor or event.step
                 head = words.clean(event.title) or event.kind
                 self._say(event.step, self._dim(f"{head}: {event.reason}"))
+            case WaitStarted():
+                self._say(event.subject, self._dim(event.doing))
+            case WaitFinished() if event.found:
+                took = words.seconds(event.seconds)
+                self._say(event.subject, self._dim(f"{event.found} in {took}"))
             case StepOutput():
                 self._say(event.step, words.clean(event.line))
             case StepFinished():

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ class Terminal:
 
     def _form(self, progress: Progress) -> Literal["tty", "plain", "json", "quiet"]:
         if progress == "auto":
-            return "tty" if self._stream.isatty() else "plain"
+            dumb = os.environ.get("TERM") == "dumb"  # it cannot go back to a line
+            return "tty" if self._stream.isatty() and not dumb else "plain"
         return progress
 
     def _shown(

@@ -1,4 +1,6 @@
 import io
+import os
+import termios
 
 import pytest
 from support.story import STORY
@@ -11,7 +13,10 @@ from buildgraph.events import (
     TransferFinished,
     TransferProgressed,
     TransferStarted,
+    WaitFinished,
+    WaitStarted,
 )
+from buildgraph.report import live as live_module
 from buildgraph.report.live import Live
 from buildgraph.report.terminal import Terminal
 
@@ -27,6 +32,12 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def able(monkeypatch):
+    """A terminal that can move its cursor, wherever the tests run."""
+    monkeypatch.setenv("TERM", "xterm")
 
 
 def running(clock):
@@ -142,3 +153,54 @@ def test_a_transfer_stands_in_the_tree_while_it_lasts():
     )
     live(TransferFinished("fetch", blob, "r.example/os", 2_000_000, 1.0))
     assert len(live.frame(80, 24).plain.splitlines()) == 3
+
+
+def test_what_is_waited_for_before_the_first_step_stands_in_the_tree():
+    clock = Clock()
+    live = Live(io.StringIO(), styled=False, verbose=False, clock=clock)
+    live._open = lambda: None
+    live(WaitStarted("os", "looks up packages"))
+    clock.now += 1
+    assert live.frame(80, 24).plain.splitlines()[-1] == "└─ os  1.0 s  looks up packages"
+    live(StepOutput("os", "Get:1 http://deb.example bookworm"))
+    assert live.frame(80, 24).plain.splitlines() == [
+        "1.0 s  ",
+        "└─ os  1.0 s  Get:1 http://deb.example bookworm",
+    ]
+    live(WaitFinished("os", 1.0))
+    live(BuildStarted(("api",), 3, 10.0))
+    clock.now += 1
+    assert live.frame(80, 24).plain.splitlines() == ["0/3  2.0 s, about 9.0 s left  api"]
+
+
+def test_what_was_found_stays_on_the_screen():
+    stream = Terminal80()
+    with Terminal(stream).watch("tty", styled=False, verbose=False) as watch:
+        watch(WaitStarted("os", "looks up packages"))
+        watch(WaitFinished("os", 3.1, "pinned 118 packages of bookworm"))
+    assert "  found  os  3.1 s  pinned 118 packages of bookworm" in stream.getvalue()
+
+
+@pytest.fixture
+def pseudo():
+    """A terminal of 120 columns: its stream, and how to read what was written to it."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (30, 120))
+    with open(ours, "rb", buffering=0), open(theirs, "w", encoding="utf-8") as stream:
+        yield stream
+
+
+def test_a_terminal_is_believed_more_than_a_variable(pseudo, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "COLUMNS" not in live_module._surroundings(pseudo)
+    assert live_module._surroundings(io.StringIO())["COLUMNS"] == "80"
+
+
+def test_a_dumb_terminal_is_shown_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal80()
+    with Terminal(stream).watch("auto", styled=False, verbose=False) as watch:
+        for event in STORY:
+            watch(event)
+    assert "step:deps | Collecting flask" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()

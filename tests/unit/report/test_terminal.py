@@ -14,6 +14,8 @@ from buildgraph.events import (
     TransferFinished,
     TransferProgressed,
     TransferStarted,
+    WaitFinished,
+    WaitStarted,
 )
 from buildgraph.report.terminal import Terminal, render
 
@@ -206,3 +208,24 @@ def test_a_transfer_is_told_when_it_ends():
     assert (first["event"], first["direction"], first["size"]) == (
         "transfer-started", "fetch", 2_000_000
     )  # fmt: skip
+
+
+def test_what_is_waited_for_is_said_before_its_lines():
+    events = [
+        WaitStarted("os", "looks up packages for Buildfile.lock"),
+        StepOutput("os", "Get:1 http://deb.example bookworm"),
+        WaitFinished("os", 3.1, "pinned 118 packages of bookworm"),
+        WaitStarted("files", "looks for what changed"),
+        WaitFinished("files", 1.0),
+        BuildStarted(("api",), 1),
+        StepStarted("os", "packages", "never built"),
+    ]
+    assert show("plain", events)[0].splitlines() == [
+        "os | looks up packages for Buildfile.lock",
+        "os | Get:1 http://deb.example bookworm",
+        "os | pinned 118 packages of bookworm in 3.1 s",
+        "files | looks for what changed",
+        "os | packages: never built",
+    ]
+    told = [json.loads(line)["event"] for line in show("json", events)[0].splitlines()]
+    assert told[:3] == ["wait-started", "step-output", "wait-finished"]
