@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from buildgraph.spec.defaults import KINDS
+from buildgraph.spec.omit import without
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems, dotted, either, mean
 from buildgraph.values import dataclass, field
@@ -38,6 +40,13 @@ _ITEMS = {
 TOP = frozenset(
     {"buildfile", "workspace", "vars", "secret", "base", "step", "image", "group", "fragment"}
 )
+_ONE_OF = (
+    frozenset(KINDS),
+    frozenset({"image", "layout", "archive", "rootfs", "scratch"}),
+    frozenset({"file", "env"}),
+    frozenset({"bind", "cache", "tmpfs", "secret", "ssh"}),
+)
+"""Kinds of steps, bases, secrets and mounts."""
 _FREE = ("env", "labels", "annotations", "hosts", "write", "dirs", "links")
 """Tables whose keys people choose."""
 
@@ -97,7 +106,6 @@ class Decoder:
             except ValidationError as error:
                 problems = error.errors(include_url=False, include_context=True)
                 bad = self._report(problems, table, path, broken, raw=raw)
-            broken.update((*path, *place) for place in bad)
             table = without(table, bad)
         return Decoded({}, {path})
 
@@ -137,6 +145,8 @@ class Decoder:
         """Where the last key of ``path`` belongs, if it stands below the header of a sub-table by mistake."""
         positions, origin = self._problems.positions, self._problems.origin(path)
         key, parent = str(origin[-1]), origin[:-1]
+        if self._is_own(key, parent):
+            return ""
         for at in range(len(parent) - 1, -1, -1):
             if key not in self.known(parent[:at]):
                 continue
@@ -155,6 +165,12 @@ class Decoder:
                     " move it above that line"
                 )
         return ""
+
+    def _is_own(self, key: str, table: Path) -> bool:
+        """Is the key one of the language's in the table where it stands?"""
+        if len(table) < 3 or table[0] not in ("step", "image", "base"):
+            return key in self.known(table)
+        return table[2] not in _FREE and key in self._shape.keys_below(str(table[0]), table[2:])
 
     def unknown(self, path: Path, known: Iterable[str]) -> Path | None:
         """Report the last key of ``path`` as none of ``known``; the path of the key that was probably meant."""
@@ -228,7 +244,10 @@ class Decoder:
         *,
         raw: bool,
     ) -> set[Path]:
-        """Returns the places, relative to ``table``, of what is wrong."""
+        """Returns the places, relative to ``table``, of what is wrong.
+
+        An unknown key counts as the one that was probably meant, which then is no missing one.
+        """
         expected: dict[Path, list[str]] = {}
         bad: set[Path] = set()
         for error in errors:
@@ -236,7 +255,9 @@ class Decoder:
             bad.add(place)
             if error["type"] == "extra_forbidden":
                 meant = self.unknown((*path, *place), self._keys_at(place[:-1], path))
-                broken.update({meant} if meant else ())
+                if meant and not _second_kind(meant, _value(table, place[:-1])):
+                    broken.add(meant)
+                    continue
             elif error["type"] == "literal_error":
                 words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
                 if not (raw and isinstance(value, str) and "${" in value):
@@ -248,6 +269,7 @@ class Decoder:
             else:
                 word = _EXPECTED.get(error["type"], error["msg"])
                 expected.setdefault(place, []).append(word)
+            broken.add((*path, *place))
         for place, words in expected.items():
             self._wrong((*path, *place), " or ".join(dict.fromkeys(words)), _value(table, place))
         return bad
@@ -318,28 +340,6 @@ def _value(table: Any, place: Path) -> object:
     return table
 
 
-def without(table: Any, bad: Collection[Path]) -> Any:
-    """``table`` without what is at ``bad``: of an item of an array, the innermost key that holds the array."""
-    if not bad:
-        return table
-    heads: dict[str | int, list[Path]] = {}
-    for place in bad:
-        if place:
-            heads.setdefault(place[0], []).append(place[1:])
-    if isinstance(table, list):
-        return [without(item, heads[at]) if at in heads else item for at, item in enumerate(table)]
-    kept = {}
-    for key, value in table.items():
-        tails = heads.get(key)
-        if tails is None:
-            kept[key] = value
-        elif not any(_ends(value, tail) for tail in tails):
-            kept[key] = without(value, tails)
-    return kept
-
-
-def _ends(value: Any, tail: Path) -> bool:
-    """Is the key of ``value`` itself to be left out: wrong as a whole, or an array with a wrong item?"""
-    while tail and isinstance(value, list):
-        value, tail = value[int(tail[0])], tail[1:]
-    return not tail
+def _second_kind(meant: Path, table: Any) -> bool:
+    """Would the key be one too many? Then nobody knows whether it was meant."""
+    return any(meant[-1] in kinds and not kinds.isdisjoint(table) for kinds in _ONE_OF)

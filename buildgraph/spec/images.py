@@ -75,7 +75,7 @@ def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
     if not late and source.get("repository", _repository) is None and "repository" in source:
         repository = _NO_NAME
     tags: dict[str, None] = {}
-    for at, value in enumerate(source.table.get("tags", ())):
+    for at, value in source.items("tags"):
         text: Any = value
         held: bool | None = True
         if isinstance(value, dict):

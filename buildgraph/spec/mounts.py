@@ -33,7 +33,7 @@ _ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.@+-]|/(?![/.]))*")
 def lower_mounts(source: Source) -> tuple[Mount, ...]:
     places: set[str] = set()
     mounts = []
-    for at in range(len(source.table.get("mounts", ()))):
+    for at, _ in source.items("mounts"):
         item = source.inside("mounts", at)
         mount = _mount(item)
         if mount is None:

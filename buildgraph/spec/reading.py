@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from buildgraph.errors import Location  # noqa: TC001 - read by people, and by get_type_hints
 from buildgraph.spec import cacheurl, stacks
 from buildgraph.spec.again import read_again
-from buildgraph.spec.decode import TOP, Decoder, without
+from buildgraph.spec.decode import TOP, Decoder
 from buildgraph.spec.defaults import KINDS, inherit
 from buildgraph.spec.fill import Conditions, Filling
 from buildgraph.spec.images import Holds, lower_image
@@ -16,6 +16,7 @@ from buildgraph.spec.linking import link, same_tag
 from buildgraph.spec.load import Given
 from buildgraph.spec.mistakes import MistakesError
 from buildgraph.spec.model import Image, Late, Model, Ref, RefKind, Secret, Workspace
+from buildgraph.spec.omit import without
 from buildgraph.spec.parse import Written, nul_character
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems
@@ -143,13 +144,14 @@ class Reading:
             "vars", self._document.get("vars", {}), ("vars",), failed=self._within(("vars",))
         )
         lost = {str(path[1]) for path in decoded.broken if path[2:] in ((), ("default",))}
+        open_choices = {str(path[1]) for path in decoded.broken if path[2:3] == ("choices",)}
         good = {}
         for name, value in decoded.table.items():
             if name in RESERVED or not NAME.fullmatch(name):
                 why = "is built in" if name in RESERVED else "cannot be the name of a variable"
                 self.problems.add("bad-name", f"{name!r} {why}", ("vars", name))
             else:
-                good[name] = value
+                good[name] = without(value, {("choices",)}) if name in open_choices else value
         given = self._given
         variables = Variables(
             declare(good.items()),

@@ -82,9 +82,17 @@ class Source:
         return key in self.table or self.is_broken(key)
 
     def is_broken(self, key: str) -> bool:
-        """An array with an item that does not fit is left out as a whole."""
+        """As a whole, or in a part of it."""
         place = (*self.path, key)
         return any(path[: len(place)] == place for path in self.broken)
+
+    def has_riddles(self) -> bool:
+        """Has it keys that nobody understands, or that are not supported yet? They may say what seems to be missing."""
+        from buildgraph.spec.shape import NOT_YET, keys
+
+        kind = str(self.path[0])
+        known = keys(kind) - NOT_YET.get(kind, frozenset())
+        return any(path[len(self.path)] not in known for path in self.broken if len(path) == 3)
 
     @property
     def where(self) -> Location:
@@ -109,6 +117,12 @@ class Source:
             return None
         return self.parse(self.table[key], parse, key)
 
+    def items(self, key: str) -> Iterator[tuple[int, Any]]:
+        """Of an array, with their places; but for those that did not fit, which have left a blank."""
+        for at, value in enumerate(self.table.get(key, ())):
+            if (*self.path, key, at) not in self.broken:
+                yield at, value
+
     def parse(self, value: Any, parse: Callable[[Any], T], *places: str | int) -> T | None:
         try:
             return parse(value)
@@ -118,9 +132,7 @@ class Source:
             return None
 
     def each(self, key: str, parse: Callable[[Any], T]) -> tuple[T, ...]:
-        found = [
-            self.parse(value, parse, key, at) for at, value in enumerate(self.table.get(key, ()))
-        ]
+        found = [self.parse(value, parse, key, at) for at, value in self.items(key)]
         return tuple(value for value in found if value is not None)
 
     def globs(self, key: str, shape: Callable[[str], str] = str) -> tuple[str, ...]:
@@ -196,13 +208,13 @@ class Source:
     def refs(self, key: str, kinds: Sequence[RefKind]) -> tuple[Ref, ...]:
         """Distinct, in order."""
         found: dict[Ref, None] = {}
-        for at, name in enumerate(self.table.get(key, ())):
+        for at, name in self.items(key):
             ref = self.around.names.resolve(name, (*self.path, key, at), kinds, f"'{key}'")
             if ref:
                 found[ref] = None
-            else:
+            elif key != "checks":
                 self.around.unsure.add(str(self.path[1]))
-        if self.is_broken(key):
+        if self.is_broken(key) and key != "checks":
             self.around.unsure.add(str(self.path[1]))
         return tuple(found)
 

@@ -48,7 +48,7 @@ def _kinds(source: Source) -> tuple[Kind, ...]:
             keys[-1],
             hint="make two steps of it; each can stand on the other",
         )
-    elif not kinds and not source.broken:
+    elif not kinds and not source.has_riddles():
         source.wrong(
             "no-kind",
             f"step {name!r} does nothing",
@@ -66,12 +66,14 @@ def lower_step(source: Source) -> Step | None:
             message = f"{key!r} belongs to run steps; this is a {kinds[0]} step"
             source.wrong("unknown-key", message, key)
     on = source.refs("on", ("base", "step", "image"))
-    if kinds == ("run",) and not table.get("on") and not source.is_broken("on"):
+    if "run" in kinds and not table.get("on") and not source.is_broken("on"):
         source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
     if kinds == ("packages",) and "on" in table:
         source.wrong("unsupported", "packages with 'on' is not supported yet", "on")
     several = [_made(source, kind) for kind in kinds]
-    made = several[0] if len(several) == 1 else None
+    made = next((made for made in several if made), None)
+    if not kinds:
+        _made(source, "run")  # nearly all keys are those of a run step
     normalize = Normalize(**table.get("normalize", {}))
     _check_normalize(source, normalize, made)
     platforms = source.each("platforms", Platform.parse)
@@ -152,8 +154,8 @@ def _command(source: Source) -> Text | tuple[Text, ...] | Script | None:
 def _copy(source: Source) -> Copy | None:
     if "copy" not in source.table:
         return None
-    items = [_copy_item(source, at) for at in range(len(source.table["copy"]))]
-    if not items:
+    items = [_copy_item(source, at) for at, _ in source.items("copy")]
+    if not source.table["copy"]:
         source.wrong("empty-copy", "there is nothing to copy", "copy")
     return Copy(tuple(item for item in items if item))
 

@@ -76,7 +76,7 @@ def lower_base(source: Source) -> Base | None:
     name = str(source.path[-1])
     platform = source.platform("platform")
     kinds = [kind for kind in _BASES if kind in source]
-    if len(kinds) != 1:
+    if len(kinds) != 1 and (kinds or not source.has_riddles()):
         told = " and ".join(kinds) if kinds else "nothing"
         source.wrong(
             "two-kinds" if kinds else "no-kind",
@@ -84,24 +84,29 @@ def lower_base(source: Source) -> Base | None:
             *kinds[-1:],
             hint=f"give it exactly one of {', '.join(_BASES)}",
         )
+    places = [_place(source, kind) for kind in kinds if kind in source.table]
+    if len(kinds) != 1 or not places or places[0] is None:
         return None
-    kind = kinds[0]
-    if kind not in source.table:
-        return None
+    path, reference = places[0]
+    return Base(name, kinds[0], source.where, path, reference, platform)
+
+
+def _place(source: Source, kind: BaseKind) -> tuple[str, str] | None:
+    """Path and reference; None where the reference is none, which is told."""
     path, reference = str(source.table[kind]), ""
     if kind == "scratch":
-        path = ""
         if source.table[kind] is not True:
             source.wrong("wrong-value", "scratch is true or left out", "scratch")
-    elif kind == "layout":
+        return "", ""
+    if kind == "layout":
         path, reference = _layout(source, path)
     elif kind == "image":
         if source.get("image", Reference.parse) is None:
             return None
         path, reference = "", path
-    if not path and not reference and kind != "scratch":
+    if not path and not reference:
         source.wrong("wrong-value", f"{kind} is empty", kind)
-    return Base(name, kind, source.where, path, reference, platform)
+    return path, reference
 
 
 def _layout(source: Source, text: str) -> tuple[str, str]:
@@ -140,7 +145,7 @@ def lower_group(source: Source) -> Group:
 def expand_targets(source: Source, key: str, without: Ref | None = None) -> tuple[Ref, ...]:
     """Names and globs of targets, distinct, in order; a glob never means the group that it stands in."""
     found: dict[Ref, None] = {}
-    for at, text in enumerate(source.table.get(key, ())):
+    for at, text in source.items(key):
         refs = source.around.names.expand(text, (*source.path, key, at))
         for ref in refs:
             if ref != without or len(refs) == 1:
