@@ -164,7 +164,8 @@ class PackagesOp:
             )
 
     def _pack(self, step: PackagesStep, root: Path) -> Packed:
-        items = changes.select(changes.scan(root, None), (), DISCARDED)
+        found = changes.scan(root, None, keep_times=step.keep_time, git_modes=step.git_modes)
+        items = changes.select(found, (), DISCARDED)
         codec = self._stacks.codecs.get(step.id)
         temp = self._store.blobs.temp() if codec is not None else None
         packed = pack(items, codec=codec, blob=temp)

@@ -86,14 +86,7 @@ def document(step: Keyed, inputs: Inputs, recipe: Digest | None = None) -> dict[
         case RunStep():
             return _run(step, inputs)
         case PackagesStep():
-            return {
-                "kind": "packages",
-                "schema": SCHEMAS["packages"],
-                "packages": step.packages,
-                "suite": step.suite,
-                "platform": step.platform,
-                "pins": step.pins,
-            }
+            return _packages(step)
         case FetchStep():
             return _fetch(step, inputs.version)
         case GitStep():
@@ -121,6 +114,22 @@ def _copy(step: CopyStep, inputs: Inputs) -> dict[str, Document]:
         "names": _stack(step.names, inputs),
         "normalize": [step.keep_mode, step.keep_time],
     }
+
+
+def _packages(step: PackagesStep) -> dict[str, Document]:
+    document: dict[str, Document] = {
+        "kind": "packages",
+        "schema": SCHEMAS["packages"],
+        "packages": step.packages,
+        "suite": step.suite,
+        "platform": step.platform,
+        "pins": step.pins,
+    }
+    if step.keep_time:
+        document["time"] = "keep"
+    if step.git_modes:
+        document["modes"] = "git"
+    return document
 
 
 def _fetch(step: FetchStep, version: str) -> dict[str, Document]:

@@ -327,6 +327,8 @@ class _Lowering:
             kind.mirror,
             kind.keyring,
             step.where,
+            step.normalize.time == "keep",
+            step.normalize.mode == "git",
         )
 
 

@@ -256,6 +256,8 @@ class PackagesStep:
     mirror: str = field(compare=False)
     keyring: str = field(compare=False)
     where: Location = field(compare=False)
+    keep_time: bool = False
+    git_modes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,12 +111,6 @@ def _made(source: Source, kind: Kind) -> Made | None:
 
 
 def _check_normalize(source: Source, normalize: Normalize, made: object) -> None:
-    if isinstance(made, Packages) and (normalize.mode == "git" or normalize.time == "keep"):
-        source.wrong(
-            "unsupported",
-            "a packages step with other modes or times than the usual is not supported yet",
-            "normalize",
-        )
     context = isinstance(made, Copy) and any(item.source.ref is None for item in made.items)
     if normalize.mode == "keep" and context:
         source.wrong(

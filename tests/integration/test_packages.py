@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import tarfile
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from support import capability
 from support.program import Program, end
 from support.sandboxes import private_mounts
 
+from buildgraph.fs.tarball import EPOCH
 from buildgraph.image.validate import validate_path
 
 BUILDFILE = """buildfile = 1
@@ -132,6 +134,28 @@ def test_others_accept_it(place):
     layout = place.program.folder.parent / "layout"
     place.program.run("build", "base", "-o", f"type=oci,dest={layout}")
     assert validate_path(layout) == ()
+
+
+def test_modes_and_times_are_what_the_step_asks_for(place, members):
+    folder = place.program.folder.parent / "asked"
+    folder.mkdir()
+    text = BUILDFILE.replace(
+        "[step.seen]", 'normalize = { mode = "git", time = "keep" }\n[step.seen]'
+    )
+    (folder / "Buildfile.toml").write_text(text)
+    shutil.copy(place.program.folder / "Buildfile.lock", folder)
+    asked = Program(folder, place.program.home)
+    asked.run("build", "base", "--frozen", "-o", f"type=tar,dest={folder / 'root.tar'}")
+    with tarfile.open(folder / "root.tar") as archive:
+        found = {member.name.strip("./"): member for member in archive}
+    assert sorted(found.keys() ^ members[0].keys()) == [""]  # the root itself has a time, too
+    usual, su = members[0]["usr/bin/su"], found["usr/bin/su"]
+    assert (oct(usual.mode), oct(su.mode)) == ("0o4755", "0o755")
+    assert oct(found["tmp"].mode) == "0o755"
+    assert oct(found["etc/shadow"].mode) == "0o644"
+    assert usual.mtime == EPOCH
+    assert su.mtime > EPOCH
+    asked.sound()
 
 
 @pytest.mark.parametrize(
