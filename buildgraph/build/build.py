@@ -94,7 +94,7 @@ def _build(session: Session, start: float) -> Summary:
     )
     jobs = request.jobs or (os.cpu_count() or 1) + 2
     needs = _needs(graph, steps, images)
-    nodes = Nodes(session, int(time.time()))
+    nodes = Nodes(session, int(time.time()), seconds)
     failures = drive(
         Scheduler(
             tuple(needs),
@@ -157,7 +157,8 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     graph = session.workspace.graph
     files = [f for step in steps for f in files_of(graph.steps[step])]
     try:
-        with Waiting(session.observer, "files", "looks for what changed in the files of steps"):
+        doing = "looks for what changed in the files of steps"
+        with Waiting(session.observer, "files", doing, patience=1):
             session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
     except BuildgraphError as error:
         raise blamed(session, steps, error) from error

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
@@ -53,13 +54,14 @@ class Progress:
 
 
 class Nodes:
-    """``look`` is called in one thread, inputs first; ``work`` in any."""
+    """``look`` is called in one thread, inputs first; ``work`` in any. ``seconds`` are those of earlier builds."""
 
-    def __init__(self, session: Session, now: int) -> None:
+    def __init__(self, session: Session, now: int, seconds: Mapping[Node, float]) -> None:
         self._session = session
         self._graph = session.workspace.graph
         self._observe = session.observer
         self._now = now
+        self._seconds = seconds
         self._rules = rules_for(session.request, now)
         self._run_op: RunOp | None = None
         self._image_op = session.image_op()
@@ -120,8 +122,8 @@ class Nodes:
         decision = self.progress.decisions[step.id]
         table = self._session.workspace.model.steps.get(_bare(step.id))
         title = table.title if table else ""
-        reason = str(decision.reason)
-        self._observe(StepStarted(_bare(step.id), kind_of(step), reason, title=title))
+        reason, expected = str(decision.reason), self._seconds.get(node)
+        self._observe(StepStarted(_bare(step.id), kind_of(step), reason, expected, title))
         began = time.monotonic()
         try:
             with blaming(step.where), room(self._session.store.home):

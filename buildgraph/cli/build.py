@@ -19,7 +19,7 @@ from buildgraph.cli import (
 from buildgraph.cli.command import Bare, command
 from buildgraph.cli.quantity import parse_size
 from buildgraph.cli.session import Session, stdout
-from buildgraph.errors import UsageError
+from buildgraph.errors import ErrorGroup, UsageError
 from buildgraph.values import replace
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ def _carry_out(session: Session, request: "Request") -> "Summary":
     with session.watch() as watcher:
         remembering.mend(session, watcher)
         summary = engine.build(request, watcher)
-    for failure in summary.failures:
-        session.fail(failure)
+    if summary.failures:
+        session.fail(ErrorGroup(summary.failures))
     if summary.ok:
         remembering.remember(session, request, summary, watcher)
     else:

@@ -4,12 +4,15 @@ everywhere, near names for what does not exist, modules loaded when they are nee
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from importlib import import_module
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import click
 
 from buildgraph.cli import everywhere, session
 from buildgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 P = ParamSpec("P")
 
@@ -17,6 +20,29 @@ SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_conte
 
 Example = tuple[str, str]
 """A command line and what it does, in a few words."""
+
+
+_PATHS: Mapping[str, str] = {
+    "FILE": "file",
+    "DOCKERFILE": "file",
+    "DIR": "dir",
+    "CONTEXT": "dir",
+    "DOCKERFILE] [CONTEXT": "file",
+    "URL|FOLDER": "dir",
+}
+"""What a shell completes where this is to be written."""
+
+
+class _PathText(click.types.StringParamType):
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=self._kind)]
 
 
 class Explained(click.Command):
@@ -35,6 +61,9 @@ class Explained(click.Command):
         self.examples = tuple(examples)
         self.headings = headings or {}
         self.params += everywhere.options()
+        for param in self.params:
+            kind = _PATHS.get((param.metavar or "").strip("[]"))
+            param.type = _PathText(kind) if kind else param.type
 
     def get_help(self, ctx: click.Context) -> str:
         from buildgraph.cli import helppage

@@ -1,11 +1,25 @@
 """What the shell can complete: names of targets and of images. Silence where anything is wrong."""
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import click
 
 from buildgraph.cli import engine
 from buildgraph.cli.everywhere import current
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def contexts(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Targets, or where there are none the folders that a Dockerfile may take."""
+    from click.shell_completion import CompletionItem
+
+    names = targets(context, parameter, incomplete)
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
 
 
 def targets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

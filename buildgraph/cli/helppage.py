@@ -25,6 +25,12 @@ _LOOK: Mapping[str, Any] = {
     "text_markup": None,
 }
 
+_AROUND = 3 + 2 + 1
+"""Columns left of, between and right of an example and its meaning."""
+
+_LEAST = 24
+"""With fewer columns than these beside the longest example, meanings stand below: lines are copied whole."""
+
 
 def page(
     command: "click.Command", examples: Sequence[tuple[str, str]], context: "click.Context"
@@ -59,9 +65,16 @@ def _write_examples(examples: Sequence[tuple[str, str]], formatter: RichHelpForm
     if not examples:
         return
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", overflow="fold")
-    table.add_column()
-    for row in examples:
-        table.add_row(*row)
+    longest = max(len(line) for line, _ in examples)
+    beside = formatter.console.width - longest - _AROUND
+    table.add_column(style="cyan", no_wrap=beside >= _LEAST)
+    if beside >= _LEAST:
+        table.add_column()
+    for line, meaning in examples:
+        if beside >= _LEAST:
+            table.add_row(line, meaning)
+        else:
+            table.add_row(line)
+            table.add_row(Padding(meaning, (0, 0, 0, 4), style="default"))
     formatter.write(Padding("Examples", (0, 1), style="bold"))
     formatter.write(Padding(table, (0, 1, 1, 3)))

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def targets(function: F) -> F:
     return click.argument(
-        "targets", nargs=-1, metavar="[TARGET]...", shell_complete=complete.targets
+        "targets", nargs=-1, metavar="[TARGET]...", shell_complete=complete.contexts
     )(function)
 
 

@@ -173,4 +173,5 @@ def completion(_session: Session, shell: str) -> None:
     make = get_completion_class(shell)
     assert make is not None
     script = make(program(), {}, "buildgraph", COMPLETE)
-    out.line(script.source())
+    text = script.source()
+    out.line(text.replace('split ","', 'split -m 1 ","'))  # fish: a description may hold commas

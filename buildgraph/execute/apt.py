@@ -26,6 +26,7 @@ from buildgraph.execute.debian import (
 from buildgraph.execute.lines import Lines
 from buildgraph.execute.local import CancelledError
 from buildgraph.sandbox.process import supervise
+from buildgraph.store.faults import no_space, tells_full
 
 SOURCES: Final = "etc/apt/sources.list.d/buildgraph-run.sources"
 PREFERENCES: Final = "etc/apt/preferences.d/buildgraph-run"
@@ -52,7 +53,7 @@ _KEPT_LINES: Final = 20
 class Apt:
     """apt on ``root``, an empty folder that may become a root; ``config`` is a file that is written outside of it.
 
-    ``say`` is told each line that apt writes. Every method may raise CancelledError.
+    ``say`` is told each line that apt writes. Every method may raise CancelledError, or MachineError ``no-space``.
     """
 
     def __init__(
@@ -193,6 +194,8 @@ class Apt:
         lines.end()
         if ended.cancelled:
             raise CancelledError
+        if ended.code and tells_full(found):
+            raise no_space(self._root)
         return ended.code, found
 
 

@@ -43,6 +43,7 @@ from buildgraph.sandbox.snapshot import Snapshots
 from buildgraph.spec.model import DEFAULT_DISCARD
 from buildgraph.spec.pins import PackagesPin
 from buildgraph.store.base import ActionResult
+from buildgraph.store.faults import no_space, tells_full
 from buildgraph.store.local import LocalStore
 
 DISCARDED: Final = (
@@ -155,6 +156,8 @@ class PackagesOp:
         lines.end()
         if ended.cancelled:
             raise CancelledError
+        if ended.code and tells_full(last):
+            raise no_space(self._store.home)
         if ended.code:
             raise StepFailedError(
                 "packages-failed",

@@ -63,7 +63,7 @@ class Live:
         self._lock = threading.RLock()
         self._screen: RichLive | None = None
         self._started = BuildStarted((), 0)
-        self._began = self._due = clock()
+        self._began = clock()
         self._running: dict[str, Running] = {}
         self._done = 0
 
@@ -97,7 +97,6 @@ class Live:
         match event:
             case BuildStarted():
                 self._started = event
-                self._due = self._clock() + (event.remaining or 0.0)
             case WaitStarted():
                 doing = StepStarted(event.subject, "wait", event.doing)
                 self._running[event.subject] = Running(doing, self._clock())
@@ -183,8 +182,6 @@ class Live:
         if self._started.targets:  # else images are moved, not built
             text.append(f"{self._done}/{self._started.steps}  ", "bold")
         text.append(words.seconds(passed))
-        if self._due > now:
-            text.append(f", about {words.seconds(self._due - now)} left")
         targets = ", ".join(self._started.targets)
         return text.append(f"  {targets}", "dim")
 
@@ -192,7 +189,7 @@ class Live:
         from rich.text import Text
 
         passed = words.seconds(now - one.since)
-        if one.event.expected:
+        if one.event.expected and one.event.expected > now - one.since:
             passed += f" of {words.seconds(one.event.expected)}"
         text = Text.assemble((name, "cyan"), f"  {passed}")
         doing = one.line or words.clean(one.event.title) or one.event.reason
@@ -208,13 +205,14 @@ class Live:
             file=self._stream,
             force_terminal=True,
             highlight=False,
-            no_color=not self._styled,
+            color_system="auto" if self._styled else None,
             _environ=_surroundings(self._stream),
         )
 
         def draw() -> "Text":
-            options = console.options
-            return self.frame(console.width, console.height, ascii_only=options.ascii_only)
+            options, free = console.options, len("^C")
+            width = max(1, console.width - free)
+            return self.frame(width, console.height, ascii_only=options.ascii_only)
 
         self._screen = RichLive(
             console=console,
@@ -243,11 +241,7 @@ class Live:
 
 def _surroundings(stream: TextIO) -> Mapping[str, str]:
     """A terminal that knows its size is asked for it, at every redrawing; COLUMNS may be older, or of another one."""
-    try:
-        known = os.get_terminal_size(stream.fileno()).columns > 0
-    except OSError:
-        known = False
-    sizes = ("COLUMNS", "LINES") if known else ()
+    sizes = ("COLUMNS", "LINES") if words.columns(stream) else ()
     return {name: value for name, value in os.environ.items() if name not in sizes}
 
 

@@ -60,13 +60,13 @@ class Recap:
             own[step.outcome] = own.get(step.outcome, 0) + 1
         return {name: number for name in _WORDS if (number := told.get(name, own.get(name, 0)))}
 
-    def lines(self, *, styled: bool) -> list[str]:
-        """Nothing when the build did not end by itself."""
+    def lines(self, *, styled: bool, width: int = 0) -> list[str]:
+        """Nothing when the build did not end by itself. Steps are named in rows of ``width`` columns, if known."""
         if self.finished is None:
             return []
         lines = [self._headline(self.finished, self.counts(), styled=styled)]
         for outcome in ("executed", "cutoff", "failed"):
-            lines += self._named(outcome, styled=styled)
+            lines += self._named(outcome, styled=styled, width=width)
         lines += image_lines(tuple(self.images.values()), styled=styled)
         return lines + pushed_lines(self.pushed, styled=styled)
 
@@ -93,7 +93,7 @@ class Recap:
         took = words.seconds(finished.seconds)
         return f"{painted} in {took}" + (f": {', '.join(parts)}" if parts else "")
 
-    def _named(self, outcome: Outcome, *, styled: bool) -> list[str]:
+    def _named(self, outcome: Outcome, *, styled: bool, width: int) -> list[str]:
         named = [step for step in self.steps.values() if step.outcome == outcome]
         if not named:
             return []
@@ -101,8 +101,22 @@ class Recap:
         texts = [_brief(step) for step in named[:_LISTED]]
         if len(named) > _LISTED:
             texts.append(f"and {len(named) - _LISTED} more")
+        first, *rest = _rows(texts, width - len("  cut off  "))
         label = words.paint(_WORDS[outcome].ljust(8), "dim", on=styled)
-        return [f"  {label} {', '.join(texts)}"]
+        return [f"  {label} {first}", *(" " * len("  cut off  ") + row for row in rest)]
+
+
+def _rows(texts: Sequence[str], width: int) -> list[str]:
+    """``texts`` with commas between them, in as few rows as ``width`` allows; one row where there is none."""
+    rows = [""]
+    for at, text in enumerate(texts):
+        item = text + ("," if at + 1 < len(texts) else "")
+        longer = f"{rows[-1]} {item}".lstrip()
+        if len(longer) <= width or width <= 0 or not rows[-1]:
+            rows[-1] = longer
+        else:
+            rows.append(item)
+    return rows
 
 
 def _brief(step: StepFinished) -> str:

@@ -60,8 +60,10 @@ class Terminal:
         with self._shown(progress, styled=styled, verbose=verbose) as show:
             watch = Watch(show)
             yield watch
-        if self._form(progress) in ("tty", "plain"):
-            self._write(*watch.recap.lines(styled=styled))
+        form = self._form(progress)
+        if form in ("tty", "plain"):
+            width = words.columns(self._stream) if form == "tty" else 0
+            self._write(*watch.recap.lines(styled=styled, width=width))
 
     def fail(self, error: BuildgraphError, progress: Progress, *, styled: bool) -> None:
         if progress == "json":

@@ -1,6 +1,8 @@
 """How amounts and styles read: bytes, seconds, counts, and the few colours of a terminal."""
 
+import os
 import re
+from typing import TextIO
 
 WORTH_SHOWING = 1_000_000
 """Bytes that a person sees moving; smaller blobs are over before anybody has read their digest."""
@@ -37,6 +39,14 @@ def seconds(amount: float) -> str:
     minutes, rest = divmod(round(amount), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def columns(stream: TextIO) -> int:
+    """How wide the terminal is; 0 if it does not know, or is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return 0
 
 
 def paint(text: str, style: str, *, on: bool) -> str:

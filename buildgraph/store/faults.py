@@ -9,7 +9,7 @@ Only what a user can act on is translated; any other ``OSError`` passes through 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from buildgraph.errors import MachineError
 _NOTHING = 1 << 20
 _SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_FULL = ("No space left on device", "enough free space", "Disk quota exceeded")
 _BROKEN = frozenset({errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 
 
@@ -59,6 +60,11 @@ def is_full(path: Path) -> bool:
     """Whether the disk of ``path`` has next to nothing left: what fails there most likely fails for that."""
     disk = os.statvfs(path)
     return disk.f_bavail * disk.f_frsize < _NOTHING or bool(disk.f_files and disk.f_favail < 8)
+
+
+def tells_full(lines: Iterable[str]) -> bool:
+    """Whether a program that failed says that it was for a full disk, in English."""
+    return any(words in line for line in lines for words in _FULL)
 
 
 def no_space(path: str | Path) -> MachineError:

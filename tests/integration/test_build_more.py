@@ -89,6 +89,14 @@ targets = ["a", "b"]
     assert [type(e) for e in told] == [StepStarted, StepFinished] * 2
 
 
+def test_a_step_that_runs_again_says_how_long_it_took(space):
+    space.buildfile('[step.a]\non = ["box"]\nrun = "echo a > /a"\n')
+    space.build("a")
+    assert [e.expected for e in space.events if isinstance(e, StepStarted)] == [None]
+    space.build("a", rebuild=("a",))
+    assert [e.expected for e in space.events if isinstance(e, StepStarted)][-1] > 0
+
+
 def test_one_name_is_not_given_to_several_images(space):
     space.buildfile('[image.one]\non = ["box"]\n[image.two]\non = ["box"]\nenv = { A = "1" }\n')
     with pytest.raises(UsageError) as raised:

@@ -31,6 +31,18 @@ def test_every_command_has_help_that_shows_examples_first(command, flag):
     assert f"buildgraph {command}" in said.out
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "100"])
+def test_an_example_is_one_line_if_the_terminal_allows_it(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = [line.rstrip() for line in run("pull", "-h").out.splitlines()]
+    first = "   buildgraph pull debian:bookworm-slim"
+    beside = [line for line in lines if line.startswith(f"{first}   ")]
+    assert beside == ([] if columns != "100" else [lines[1]])
+    assert lines[1] == first or beside
+    one = "   buildgraph pull --platform linux/arm64 debian:bookworm-slim"
+    assert any(line.startswith(one) for line in lines) == (columns != "60")
+
+
 @pytest.mark.parametrize("command", ["deps", "rdeps", "path"])
 def test_subcommands_have_help(command):
     assert "Examples" in run("query", command, "-h").out

@@ -130,7 +130,7 @@ def test_failures_are_shown_last_and_decide_the_exit_code(monkeypatch):
     said = run("build")
     assert said.code == 1
     assert said.err.index("built in") < said.err.index("error[step-failed]: deps failed")
-    assert "error[x]: y" in said.err
+    assert "deps failed\n\nerror[x]: y" in said.err
 
 
 @dataclass

@@ -150,27 +150,6 @@ def test_doctor(monkeypatch):
     assert run("doctor", "--json").code == 3
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completion(shell):
-    assert "_BUILDGRAPH_COMPLETE" in run("completion", shell).out
-
-
-def test_target_names_are_completed(monkeypatch):
-    Asked().replace(monkeypatch, list_targets=[Row(name="api"), Row(name="auth"), Row(name="web")])
-    monkeypatch.setenv("_BUILDGRAPH_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "buildgraph build a")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    assert run().out == "plain,api\nplain,auth\n"
-
-
-def test_a_broken_buildfile_does_not_break_the_prompt(monkeypatch):
-    Asked().replace(monkeypatch, list_targets=lambda _request: {}["x"])
-    monkeypatch.setenv("_BUILDGRAPH_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "buildgraph build a")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    assert (run().out.strip(), run().err) == ("", "")
-
-
 def test_images(monkeypatch, place):
     digest = "sha256:" + "a" * 64
     row = Row(tag="shop/api:latest", digest=digest, size=31_000_000, created="1980-01-01T00:00:00Z")

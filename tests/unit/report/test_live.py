@@ -6,6 +6,7 @@ import pytest
 from support.story import STORY
 
 from buildgraph.events import (
+    BuildFinished,
     BuildStarted,
     StepFinished,
     StepOutput,
@@ -57,10 +58,17 @@ def running(clock):
 
 def test_the_tree_of_running_steps():
     assert running(Clock()).frame(80, 24).plain.splitlines() == [
-        "3/40  3.5 s, about 16.5 s left  api, web",
+        "3/40  3.5 s  api, web",
         "├─ deps     3.5 s of 5.0 s  Collecting flask",
         "└─ api-src  1.5 s  main.py content: 1 → 2",
     ]
+
+
+def test_what_was_expected_is_not_told_once_it_takes_longer():
+    clock = Clock()
+    live = running(clock)
+    clock.now += 30
+    assert "deps     33.5 s  Collecting" in live.frame(80, 24).plain
 
 
 def test_without_a_build_nothing_is_counted():
@@ -96,13 +104,6 @@ def test_a_long_name_leaves_room_for_what_its_step_says():
     assert "...  " in live.frame(80, 24, ascii_only=True).plain
 
 
-def test_no_time_left_is_told_once_it_is_over():
-    clock = Clock()
-    live = running(clock)
-    clock.now += 30
-    assert "left" not in live.frame(80, 24).plain
-
-
 def test_on_a_terminal_what_ended_stays_and_the_tree_goes():
     stream = Terminal80()
     with Terminal(stream).watch("auto", styled=False, verbose=False) as watch:
@@ -113,6 +114,15 @@ def test_on_a_terminal_what_ended_stays_and_the_tree_goes():
     assert "cut off  step:app" in shown
     assert "\x1b[?25l" in shown
     assert shown.index("\x1b[?25h") < shown.index("built in")
+
+
+def test_without_colours_nothing_is_bold_either():
+    stream = Terminal80()
+    with Terminal(stream).watch("tty", styled=False, verbose=False) as watch:
+        for event in STORY:
+            watch(event)
+    assert "\x1b[1m" not in stream.getvalue()
+    assert "\x1b[2m" not in stream.getvalue()
 
 
 def test_rich_is_not_opened_when_nothing_runs():
@@ -170,7 +180,7 @@ def test_what_is_waited_for_before_the_first_step_stands_in_the_tree():
     live(WaitFinished("os", 1.0))
     live(BuildStarted(("api",), 3, 10.0))
     clock.now += 1
-    assert live.frame(80, 24).plain.splitlines() == ["0/3  2.0 s, about 9.0 s left  api"]
+    assert live.frame(80, 24).plain.splitlines() == ["0/3  2.0 s  api"]
 
 
 def test_what_was_found_stays_on_the_screen():
@@ -183,10 +193,11 @@ def test_what_was_found_stays_on_the_screen():
 
 @pytest.fixture
 def pseudo():
-    """A terminal of 120 columns: its stream, and how to read what was written to it."""
+    """A terminal of 120 columns; ``shown`` is what was written to it."""
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (30, 120))
-    with open(ours, "rb", buffering=0), open(theirs, "w", encoding="utf-8") as stream:
+    with open(ours, "rb", buffering=0) as read, open(theirs, "w", encoding="utf-8") as stream:
+        stream.shown = lambda: os.read(read.fileno(), 1 << 16).decode()
         yield stream
 
 
@@ -204,3 +215,17 @@ def test_a_dumb_terminal_is_shown_lines(monkeypatch):
             watch(event)
     assert "step:deps | Collecting flask" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_steps_are_named_in_rows_of_the_terminals_width(pseudo):
+    names = [f"a-rather-long-name-of-a-step-{at}" for at in range(5)]
+    with Terminal(pseudo).watch("tty", styled=False, verbose=False) as watch:
+        for name in names:
+            watch.recap(StepFinished(name, "copy", "cutoff"))
+        watch(BuildFinished(ok=True, seconds=1.0, steps={"cutoff": 5}))
+    assert pseudo.shown().splitlines()[1:] == [
+        f"  cut off  {', '.join(names[:3])},",
+        f"           {', '.join(names[3:])}",
+    ]
+    assert watch.recap.lines(styled=False)[1:] == [f"  cut off  {', '.join(names)}"]
+    assert len(watch.recap.lines(styled=False, width=20)) == 1 + len(names)
