@@ -151,12 +151,12 @@ class Remotes:
 
 def _items(root: bytes, *, keep: bool) -> Iterator[Item]:
     """All below a checkout, sorted, with git's own modes."""
-    found = []
-    for folder, folders, files in os.walk(root):
-        if not keep:
-            folders[:] = [name for name in folders if name != b".git"]
-        names = [name for name in (*folders, *files) if keep or name != b".git"]
-        found += [os.path.join(folder, name) for name in names]
+    found, pending = [], [root]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            kept = [entry for entry in entries if keep or entry.name != b".git"]
+        found += [entry.path for entry in kept]
+        pending += [entry.path for entry in kept if entry.is_dir(follow_symlinks=False)]
     for full in sorted(found, key=lambda full: full[len(root) + 1 :]):
         path, seen = full[len(root) + 1 :], os.lstat(full)
         if stat.S_ISLNK(seen.st_mode):

@@ -3,12 +3,15 @@
 from contextlib import suppress
 
 import pytest
+from support.dockered import Dockered, add
+from support.gitserver import Files, Repository
 from support.workspace import Workspace
 
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.store import cache_verify
 from buildgraph.errors import BuildgraphError
 from buildgraph.fs.remove import remove_tree
+from buildgraph.spec import model as m
 
 DEEP = "/d" * 1000
 STEPS = f"""
@@ -46,3 +49,20 @@ def test_they_come_and_go(space, tmp_path):
     assert (tmp_path / "out" / f"kept{DEEP}").is_dir()
     assert cache_verify(space.home).damaged == ()
     assert list((space.home / "tmp").iterdir()) == []
+
+
+def test_they_come_from_a_git_repository(tmp_path, monkeypatch):
+    docker = Dockered.make(tmp_path, monkeypatch)
+    with Files() as web:
+        repo = Repository(tmp_path / "repo", web)
+        repo.commit(a="1")
+        blob = repo.git("rev-parse", "HEAD:a").strip()
+        repo.git("update-index", "--add", "--cacheinfo", f"100644,{blob},x{DEEP}/f")
+        repo.git("commit", "-qm", "deep")
+        repo.serve()
+        docker.build(
+            add(m.GitTree(f"{web.url}/r.git", "main"), to="/n"),
+            outputs=(OutputSpec("local", str(tmp_path / "out")),),
+        )
+    assert (tmp_path / f"out/n/x{DEEP}/f").read_text() == "1"
+    remove_tree(tmp_path / "out")
