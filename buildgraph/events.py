@@ -25,7 +25,7 @@ class BuildStarted:
 
 @dataclass(frozen=True, slots=True)
 class WaitStarted:
-    """No step runs yet, because of ``subject``: a step, image, file or address; ``doing`` says what is done about it.
+    """Time goes into ``subject`` (a step, image, file or address), though no step runs for it; ``doing`` says for what.
 
     Told of what takes longer than half a second. Between this and its end ``step-output`` may have its name.
     """
@@ -36,7 +36,7 @@ class WaitStarted:
 
 @dataclass(frozen=True, slots=True)
 class WaitFinished:
-    """It is known or there, unless an error follows; ``found`` says what came of it, if that is worth a word."""
+    """It is done, unless an error follows; ``found`` says what came of it, if that is worth a word."""
 
     subject: str
     seconds: float

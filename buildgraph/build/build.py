@@ -276,7 +276,8 @@ def _push(
     from buildgraph.build.release import push
 
     try:
-        return push(session, ready), errors
+        with Waiting(session.observer, "push", "asks registries and sends what they lack"):
+            return push(session, ready), errors
     except (DroppedError, LayerLostError):
         raise
     except BuildgraphError as error:

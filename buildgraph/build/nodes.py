@@ -14,6 +14,7 @@ from buildgraph.execute.local import CancelledError
 from buildgraph.execute.ops_image import BuiltImage
 from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.scheduler import Answer, Hit, Miss, Same
+from buildgraph.execute.waiting import Waiting
 from buildgraph.fs import tree
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe
@@ -115,7 +116,8 @@ class Nodes:
         step = self._graph.steps.get(StepId(node))
         if step is None:
             image = self._graph.images[node.partition(":")[2]]
-            with blaming(image.where), room(self._session.store.home):
+            waiting = Waiting(self._observe, image.name, "is put together of its layers")
+            with blaming(image.where), room(self._session.store.home), waiting:
                 self._make_image(image)
             return
         assert not isinstance(step, BaseStep)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from buildgraph.build.products import Product, names_of
 from buildgraph.build.request import OutputSpec
 from buildgraph.build.session import Session
+from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.step import StepId
 from buildgraph.image.archive import write_archive, write_oci_archive
 from buildgraph.image.layout import write_layout
@@ -23,7 +24,9 @@ def write_outputs(session: Session, found: Sequence[Product], targets: Sequence[
     images = {f"image:{product.target}": product for product in found}
     for output in session.request.outputs:
         for target in targets:
-            _write_output(session, output, target, images.get(target))
+            name = target.partition(":")[2]
+            with Waiting(session.observer, name, f"is written as {output.type}"):
+                _write_output(session, output, target, images.get(target))
 
 
 def _write_output(session: Session, output: OutputSpec, target: str, image: Product | None) -> None:

@@ -1,4 +1,4 @@
-"""What is waited for while no step runs? Told, so that nobody sits before a still screen.
+"""What takes time and is no step? Told, so that nobody sits before a still screen.
 
 What is over within :data:`PATIENCE` seconds is not worth a word. Used as a context manager, in any thread.
 """

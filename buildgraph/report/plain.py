@@ -2,12 +2,14 @@
 
 One running step at a time has the floor: its lines are shown as they come. The others' lines wait until they get
 the floor or end, so that groups stay whole although steps run side by side. A step that waits with more than
-``PATIENCE`` characters is let through, so that nothing grows without bound.
+``PATIENCE`` characters is let through, so that nothing grows without bound. What is waited for is told until the
+build has begun; from then on steps tell what goes on.
 """
 
 from typing import TextIO
 
 from buildgraph.events import (
+    BuildStarted,
     Event,
     StepFinished,
     StepOutput,
@@ -34,6 +36,7 @@ class Plain:
         self._stream = stream
         self._styled = styled
         self._verbose = verbose
+        self._begun = False
         self._floor = ""
         self._waiting: dict[str, list[str]] = {}
         self._held: dict[str, int] = {}
@@ -46,9 +49,11 @@ class Plain:
                 self._floor = self._floor or event.step
                 head = words.clean(event.title) or event.kind
                 self._say(event.step, self._dim(f"{head}: {event.reason}"))
-            case WaitStarted():
+            case BuildStarted():
+                self._begun = True
+            case WaitStarted() if not self._begun:
                 self._say(event.subject, self._dim(event.doing))
-            case WaitFinished() if event.found:
+            case WaitFinished() if event.found and not self._begun:
                 took = words.seconds(event.seconds)
                 self._say(event.subject, self._dim(f"{event.found} in {took}"))
             case StepOutput():

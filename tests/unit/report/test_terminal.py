@@ -218,6 +218,8 @@ def test_what_is_waited_for_is_said_before_its_lines():
         WaitStarted("files", "looks for what changed"),
         WaitFinished("files", 1.0),
         BuildStarted(("api",), 1),
+        WaitStarted("api", "is put together"),
+        WaitFinished("api", 1.0, "an image"),
         StepStarted("os", "packages", "never built"),
     ]
     assert show("plain", events)[0].splitlines() == [
