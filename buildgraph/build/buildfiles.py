@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildgraph.build.authorities import with_authority
 from buildgraph.build.bases import BaseOpener
@@ -25,6 +26,9 @@ from buildgraph.spec.model import Model, Ref
 from buildgraph.spec.part import images_of, without_tables
 from buildgraph.values import replace
 
+if TYPE_CHECKING:
+    from buildgraph.build.sourcetimes import SourceTimes
+
 
 class Buildfile:
     """That of one workspace. ``facts`` grow with what it is read with.
@@ -33,15 +37,23 @@ class Buildfile:
     ``mistakes``: what is wrong in it; once there are any, models have only the tables that are sound.
     """
 
-    def __init__(self, request: Request, file: Path, facts: Facts, observer: Observer) -> None:
+    def __init__(
+        self, request: Request, file: Path, facts: Facts, observer: Observer, undo: ExitStack
+    ) -> None:
         self._request = request
         self._file = file
         self._root = file.parent
         self._text = facts.read(os.fsencode(file.name))
         self._facts = facts
         self._observe = told_once(observer)
-        self.repeatable = True
+        self._undo = undo
+        self._times: SourceTimes | None = None
+        self._provable = True
         self.mistakes = Mistakes()
+
+    @property
+    def repeatable(self) -> bool:
+        return self._provable and not (self._times and self._times.asked)
 
     def read(self, platform: Platform | None) -> Model:
         """For its own platform where ``platform`` says no other. Raises ErrorGroup for what is no TOML."""
@@ -90,7 +102,7 @@ class Buildfile:
             else:
                 with suppress(FileNotFoundError):
                     facts.read(real)
-        self.repeatable = self.repeatable and "dirty" not in loaded.used_git
+        self._provable = self._provable and "dirty" not in loaded.used_git
 
     def converted(
         self, model: Model, opener: BaseOpener, lock: Lock, want: Want, *, several: bool
@@ -113,8 +125,12 @@ class Buildfile:
     ) -> Model:
         from buildgraph.build.dockerbases import DockerBases
         from buildgraph.build.dockertables import convert_tables
+        from buildgraph.build.sourcetimes import SourceTimes, unknown
+        from buildgraph.execute.archive import Surroundings
 
         request = self._request
+        around = Surroundings(self._root, request.environ, model.workspace.ca)
+        self._times = self._times or SourceTimes(around, self._observe, self._undo)
         wanted: Iterable[str] = model.images if want == "all" else ()
         if want == "targets":
             wanted = self._wanted(model, several=several)
@@ -128,6 +144,7 @@ class Buildfile:
             bases,
             self._observe,
             frozenset(wanted),
+            unknown if want == "known" else self._times,
             several=several,
         )
 

@@ -1,7 +1,7 @@
 """Images of a Buildfile that come from Dockerfiles: their tables read, their files found, all of them converted."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from buildgraph.build.dockerbases import DockerBases
@@ -15,6 +15,7 @@ from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
 from buildgraph.names import Platform
 from buildgraph.spec import model as m
+from buildgraph.spec.docker import GitTree, RemoteFile
 
 
 def convert_tables(
@@ -25,10 +26,12 @@ def convert_tables(
     bases: DockerBases,
     observer: Observer,
     wanted: Collection[str],
+    time_of: Callable[[GitTree | RemoteFile], int | None],
     *,
     several: bool = False,
 ) -> m.Model:
-    """``wanted`` are images whose bases registries may be asked for; ``shown`` is how messages begin a path.
+    """``wanted`` are images whose bases registries may be asked for; ``shown`` is how messages begin a path;
+    ``time_of`` says when a source was changed last.
     ``several``: other models of the same file are for other platforms.
 
     Raises UsageError for the first mistake in a Dockerfile.
@@ -36,7 +39,9 @@ def convert_tables(
     recipes = {}
     for name, image in model.images.items():
         if image.source is not None:
-            recipes[name] = _recipe(model, image, image.source, root, shown, facts, several=several)
+            recipes[name] = _recipe(
+                model, image, image.source, root, shown, facts, time_of, several=several
+            )
     return Dockerfiles(model, recipes, bases.open, observer, wanted).converted()
 
 
@@ -47,6 +52,7 @@ def _recipe(
     root: Path,
     shown: Path,
     facts: Facts,
+    time_of: Callable[[GitTree | RemoteFile], int | None],
     *,
     several: bool,
 ) -> Recipe:
@@ -80,6 +86,7 @@ def _recipe(
         platform_asked=several,
         several_platforms=several,
         build_platform=Platform.of_machine(os.uname().machine),
+        time_of=time_of,
     )
     return Recipe(
         text,

@@ -7,6 +7,10 @@ from buildgraph.execute.archive import Surroundings
 from buildgraph.spec.docker import GitTree, RemoteFile
 
 
+def unknown(_source: GitTree | RemoteFile) -> None:
+    """For those who ask no network."""
+
+
 class SourceTimes:
     """``asked``: whether anything was, so that another build may hear something else."""
 

@@ -98,7 +98,7 @@ def open_workspace(
         )
     file, facts = _found(request)
     root = file.parent
-    source = Buildfile(request, file, facts, observer)
+    source = Buildfile(request, file, facts, observer, undo)
     first = source.read(request.platforms[0] if request.platforms else None)
     lock = _lock(facts)
     cache = StatCache.load(store.stat / blake3_hex(os.fsencode(root))[:32], root)

@@ -10,6 +10,7 @@ import pytest
 from support.dockerbuilds import Docker
 from support.gitserver import Files, Repository
 
+from buildgraph.build.checking import check
 from buildgraph.errors import BuildgraphError, UsageError
 
 FILE = "FROM box\nCOPY . /c/\nRUN cat /c/a > /a\n"
@@ -171,3 +172,23 @@ def test_a_wrong_line_of_an_ignore_file_is_told(docker: Docker, line: str) -> No
     assert caught.value.code == "bad-pattern"
     assert str(caught.value.where) == ".dockerignore:3"
     assert caught.value.render().startswith(f".dockerignore:3:\n    {line}\n")
+
+
+def test_the_time_of_a_stage_in_a_buildfile_is_that_of_the_same_dockerfile_alone(
+    docker: Docker, web: Files
+) -> None:
+    web.files["/a"] = b"1"
+    web.modified = formatdate(86400, usegmt=True)
+    text = f"FROM scratch AS src\nADD {web.url}/a /\nFROM scratch\nCOPY Dockerfile /\n"
+    alone = docker.build(text, args={"SOURCE_DATE_EPOCH": "src"})
+    docker.workspace.buildfile(
+        '[image.i]\ndockerfile = "Dockerfile"\ncontext = "ctx"\nargs = { SOURCE_DATE_EPOCH = "src" }\n'
+    )
+    mixed = docker.workspace.build("i")
+    assert docker.config(mixed)["created"] == "1970-01-02T00:00:00Z"
+    assert mixed.images[0].digest == alone.images[0].digest
+    before = len(web.seen)
+    assert check(docker.workspace.request()) == []
+    assert len(web.seen) == before
+    web.modified = formatdate(2 * 86400, usegmt=True)
+    assert docker.config(docker.workspace.build("i"))["created"] == "1970-01-03T00:00:00Z"
