@@ -50,7 +50,7 @@ def pin_missing(
     if request.frozen:
         raise _not_locked(map(_bare, missing), missing[0])
     with _Locking.of(request, workspace, store, observer) as locking:
-        return locking.pin(missing, update=False)[0]
+        return locking.pin(missing, update=False, tell=True)[0]
 
 
 def _not_locked(names: Iterable[str], first: Base | PackagesStep) -> DifferenceError:
@@ -156,8 +156,14 @@ class _Locking:
         return relocked(self.workspace, pins), told
 
     def pin(
-        self, steps: Sequence[PackagesStep], *, update: bool, every: bool = False
+        self,
+        steps: Sequence[PackagesStep],
+        *,
+        update: bool,
+        every: bool = False,
+        tell: bool = False,
     ) -> tuple[Workspace, list[str]]:
+        """``tell`` observers what was pinned, too: not everybody prints what is returned."""
         pins, told = self.workspace.lock, list[str]()
         for step in steps:
             name, arch = _bare(step), Platform.parse(step.platform).arch
@@ -166,7 +172,8 @@ class _Locking:
             if old and not update and old.answers(step.packages, suite):
                 continue
             keep = old if old and not update and suite in ("", old.suite) else None
-            new = self._resolve(replace(step, suite=keep.suite if keep else suite), keep)
+            asked = replace(step, suite=keep.suite if keep else suite)
+            new = self._resolve(asked, keep, tell=tell)
             pins = pins.pin(name, arch, new)
             told += changes(name, old, new)
         if update and every:
@@ -181,7 +188,7 @@ class _Locking:
         kind = self.workspace.model.steps[step.id.partition(":")[2]].kind
         return kind.suite if isinstance(kind, Packages) else ""
 
-    def _resolve(self, step: PackagesStep, keep: PackagesPin | None) -> PackagesPin:
+    def _resolve(self, step: PackagesStep, keep: PackagesPin | None, *, tell: bool) -> PackagesPin:
         from buildgraph.execute.ops_packages import resolve
 
         name = step.id.partition(":")[2]
@@ -194,7 +201,8 @@ class _Locking:
                 observer=self.observer,
                 cancelled=self.cancelled,
             )
-            waiting.found = f"pinned {len(found.packages)} packages of {found.suite}"
+            if tell:
+                waiting.found = f"pinned {len(found.packages)} packages of {found.suite}"
         return found
 
 

@@ -56,7 +56,7 @@ class GraphView:
 
 
 def _quiet(_event: Event) -> None:
-    """Questions have no progress."""
+    """For who does not want to know what takes time."""
 
 
 def plan(request: Request, observer: Observer = _quiet) -> Mapping[str, Any]:
@@ -201,9 +201,9 @@ def _against(
     return [(c.component, c.before, c.after) for c in changes]
 
 
-def graph(request: Request) -> GraphView:
+def graph(request: Request, observer: Observer = _quiet) -> GraphView:
     """Nodes in an order in which they can be built."""
-    with open_session(request, _quiet, opener=reading) as session:
+    with open_session(request, observer, opener=reading) as session:
         made = session.workspace.graph
         targets = choose(made, request.targets)
         steps = made.needed(targets)
@@ -292,12 +292,14 @@ def _unknown(model: Model, ref: Ref) -> Target:
     return Target(ref.name, type(step.kind).__name__.lower(), step.description)
 
 
-def lock(request: Request, names: Sequence[str] | None, *, update: bool) -> list[str]:
+def lock(
+    request: Request, names: Sequence[str] | None, *, update: bool, observer: Observer = _quiet
+) -> list[str]:
     """Writes Buildfile.lock, and its sidecar where there is one; what changed, one line each."""
     opener = partial(reading, make=True)
-    with open_session(request, _quiet, opener=opener, pins="left", want="known") as session:
+    with open_session(request, observer, opener=opener, pins="left", want="known") as session:
         workspace, told = locking.lock(
-            request, session.workspace, session.store, _quiet, names, update=update
+            request, session.workspace, session.store, session.observer, names, update=update
         )
         if workspace.sidecar.there:
             opened = workspace.opener.open_all(

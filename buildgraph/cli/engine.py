@@ -62,11 +62,11 @@ def why(
     return survey(request, name, against, observer)
 
 
-def graph(request: "Request") -> "GraphView":
+def graph(request: "Request", observer: "Observer") -> "GraphView":
     """Nodes in an order in which they can be built; edges lead from what is needed to what needs it."""
     from buildgraph.build.survey import graph as survey
 
-    return survey(request)
+    return survey(request, observer)
 
 
 def query(
@@ -90,11 +90,13 @@ def check(request: "Request") -> Sequence[str]:
     return look(request)
 
 
-def lock(request: "Request", names: Sequence[str] | None, *, update: bool) -> Sequence[str]:
+def lock(
+    request: "Request", names: Sequence[str] | None, observer: "Observer", *, update: bool
+) -> Sequence[str]:
     """What changed, one line each; ``names`` None means all."""
     from buildgraph.build.survey import lock as write
 
-    return write(request, names, update=update)
+    return write(request, names, update=update, observer=observer)
 
 
 def list_images(home: Path) -> "Sequence[ImageEntry]":

@@ -6,7 +6,7 @@ import click
 
 from buildgraph.cli import complete, docker, drawing, engine, options, optionvalues, out
 from buildgraph.cli.command import Group, command
-from buildgraph.cli.plan import as_json
+from buildgraph.cli.plan import as_json, watched
 from buildgraph.cli.session import Session
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def graph(
     """Draw the graph of what the targets need, with the state of each step. A Dockerfile is named as for build."""
     asked = docker.request_of(session, targets, given)
     names = () if asked else targets
-    view = engine.graph(optionvalues.request(session, names, sets, platform=platform, docker=asked))
+    request = optionvalues.request(session, names, sets, platform=platform, docker=asked)
+    with watched(session) as observer:
+        view = engine.graph(request, observer)
     nodes = tuple(drawing.Node(n.id, n.kind, n.state, n.reason) for n in view.nodes)
     click.echo(drawing.draw(nodes, tuple(view.edges), form), nl=False)
 

@@ -1,7 +1,8 @@
 """``plan`` and ``why``: what would run, and what made a step run."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -63,7 +64,8 @@ def plan(
         docker=asked,
         caches=caches,
     )
-    document = engine.plan(request, _warnings(session))
+    with watched(session) as observer:
+        document = engine.plan(request, observer)
     if as_json:
         out.document(document)
     else:
@@ -73,14 +75,18 @@ def plan(
         _refuse_work(document["steps"])
 
 
-def _warnings(session: Session) -> Observer:
-    """Only what concerns remote caches: a build tells all the rest."""
+@contextmanager
+def watched(session: Session) -> Iterator[Observer]:
+    """What takes time is shown; of warnings only what concerns remote caches: a build tells all the rest."""
+    with session.watch() as watcher:
 
-    def tell(event: Event) -> None:
-        if isinstance(event, Warned) and event.code.startswith("cache-"):
-            session.note(f"warning: {event.message}")
+        def tell(event: Event) -> None:
+            if not isinstance(event, Warned):
+                watcher(event)
+            elif event.code.startswith("cache-"):
+                session.note(f"warning: {event.message}")
 
-    return tell
+        yield tell
 
 
 def _refuse_work(steps: Sequence[Mapping[str, str]]) -> None:
@@ -148,7 +154,8 @@ def why(
     request = optionvalues.request(
         session, (), sets, platform=platform, docker=asked, caches=caches
     )
-    document = engine.why(request, name, against, _warnings(session))
+    with watched(session) as observer:
+        document = engine.why(request, name, against, observer)
     if as_json:
         out.document(document)
         return

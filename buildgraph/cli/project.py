@@ -120,7 +120,9 @@ def lock(
             hint=f"buildgraph lock --update {' '.join(names)}",
         )
     request = optionvalues.request(session, (), sets, platform=platform)
-    for line in engine.lock(request, names if update and names else None, update=update):
+    with session.watch() as watcher:
+        told = engine.lock(request, names if update and names else None, watcher, update=update)
+    for line in told:
         session.note(line)
 
 
