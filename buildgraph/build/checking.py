@@ -5,7 +5,9 @@ context are looked for all the same.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
+from buildgraph.build.authorities import check_authority
 from buildgraph.build.build import scan
 from buildgraph.build.mistakes import joined, selections
 from buildgraph.build.request import Request
@@ -24,11 +26,16 @@ def check(request: Request) -> list[str]:
             warnings.append(event.message)
 
     with open_session(request, keep, opener=reading, want="known") as session:
-        problems = list(session.workspace.bases.absent.values())
-        try:
-            scan(session, session.workspace.graph.order())
-        except BuildgraphError as error:
-            problems.append(error)
+        workspace = session.workspace
+        problems = list(workspace.bases.absent.values())
+        for find in (
+            partial(check_authority, workspace.model.workspace, workspace.root),
+            partial(scan, session, workspace.graph.order()),
+        ):
+            try:
+                find()
+            except BuildgraphError as error:
+                problems.append(error)
         problems += _missing(session)
         if problems:
             raise joined(problems)

@@ -50,11 +50,13 @@ def _named(graph: BuildGraph, name: str) -> list[str]:
             hint="--set gives a variable that the condition asks for its value",
         )
     for target in matching_names(graph.skipped, f"step:{name.removeprefix('step:')}"):
+        skipped = graph.skipped[target]
         raise UsageError(
             "step-platform",
-            f"the step {target.partition(':')[2]} takes no part in a build for this platform",
-            hint="--platform names another one; groups and the stacks of images leave the step out",
-            where=graph.skipped[target],
+            f"the step {target.partition(':')[2]} is only for {', '.join(map(str, skipped.platforms))}, "
+            "and takes no part in this build",
+            hint=f"build it with --platform {skipped.platforms[0]}; groups and the stacks of images leave it out",
+            where=skipped.where,
         )
     if name.removeprefix("base:") in graph.bases:
         raise UsageError(

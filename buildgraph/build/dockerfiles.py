@@ -8,12 +8,13 @@ stands on that base alone, and is left out of the graph with it.
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
+from buildgraph.build.mistakes import joined
 from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.checkbases import beginnings
 from buildgraph.dockerfile.convert import Converted, Known, Needs, convert
 from buildgraph.dockerfile.options import Options
 from buildgraph.dockerfile.walk import main_context
-from buildgraph.errors import UsageError
+from buildgraph.errors import BuildgraphError, Location, UsageError
 from buildgraph.events import Observer, Warned
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.graph.lower import config_of
@@ -43,7 +44,7 @@ class Dockerfiles:
     def __init__(
         self,
         model: m.Model,
-        recipes: Mapping[str, Recipe],
+        recipes: Mapping[str, Callable[[], Recipe]],
         open_bases: OpenBases,
         observer: Observer,
         wanted: Collection[str],
@@ -56,16 +57,37 @@ class Dockerfiles:
         self._wanted = wanted
         self._done: dict[str, m.Image] = {}
         self._begun: list[str] = []
+        self._failed: dict[str, BuildgraphError] = {}
+        """Also those that begin with an image that failed, with its error."""
 
     def converted(self) -> m.Model:
-        """Raises UsageError for the first mistake in a Dockerfile."""
+        """Raises UsageError, or ErrorGroup with the first mistake in each of several Dockerfiles."""
         for name in self._recipes:
-            self._convert(name)
+            try:
+                self._convert(name)
+            except UsageError:
+                continue
+            except BuildgraphError:
+                break  # a registry or this machine is to blame, and most likely for the next one, too
+        if self._failed:
+            raise joined(dict.fromkeys(self._failed.values()))
         return self._model
 
     def _convert(self, name: str) -> None:
         if name in self._done:
             return
+        if name in self._failed:
+            raise self._failed[name].with_traceback(None)
+        begun = len(self._begun)
+        try:
+            self._convert_now(name)
+        except BuildgraphError as error:
+            self._failed[name] = error
+            raise
+        finally:
+            del self._begun[begun:]
+
+    def _convert_now(self, name: str) -> None:
         if name in self._begun:
             path = " → ".join([*self._begun[self._begun.index(name) :], name])
             raise UsageError(
@@ -74,7 +96,7 @@ class Dockerfiles:
                 where=self._model.images[name].where,
             )
         self._begun.append(name)
-        recipe = self._recipes[name]
+        recipe = self._recipes[name]()
         configs: dict[m.Ref, Known] = {}
         while True:
             found = convert(recipe.text, recipe.options, configs, file=recipe.shown)
@@ -83,7 +105,6 @@ class Dockerfiles:
                 break
             if not self._answer(name, found, configs):
                 break
-        self._begun.pop()
 
     def _answer(self, name: str, needs: Needs, configs: dict[m.Ref, Known]) -> bool:
         """Whether everything that was asked is known now."""
@@ -144,6 +165,7 @@ class Dockerfiles:
                 "check-failed",
                 f"{recipe.shown} breaks rules that it says are fatal: {', '.join(report.fatal)}",
                 hint="see them with: buildgraph build --check; `# check=error=true` makes them fatal",
+                where=Location(recipe.shown),
             )
 
     def _put(self, image: m.Image) -> None:

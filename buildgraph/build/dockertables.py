@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from buildgraph.build.dockerbases import DockerBases
@@ -13,6 +14,7 @@ from buildgraph.dockerfile.origins import familiar
 from buildgraph.errors import UsageError
 from buildgraph.events import Observer
 from buildgraph.fs.facts import Facts
+from buildgraph.fs.scan import near_paths
 from buildgraph.names import Platform
 from buildgraph.spec import model as m
 from buildgraph.spec.docker import GitTree, RemoteFile
@@ -34,14 +36,15 @@ def convert_tables(
     ``time_of`` says when a source was changed last.
     ``several``: other models of the same file are for other platforms.
 
-    Raises UsageError for the first mistake in a Dockerfile.
+    Raises UsageError, or ErrorGroup with the first mistake in each of several Dockerfiles.
     """
-    recipes = {}
-    for name, image in model.images.items():
-        if image.source is not None:
-            recipes[name] = _recipe(
-                model, image, image.source, root, shown, facts, time_of, several=several
-            )
+    recipes = {
+        name: partial(
+            _recipe, model, image, image.source, root, shown, facts, time_of, several=several
+        )
+        for name, image in model.images.items()
+        if image.source is not None
+    }
     return Dockerfiles(model, recipes, bases.open, observer, wanted).converted()
 
 
@@ -60,10 +63,12 @@ def _recipe(
     try:
         text = facts.read(known(root / table.file, facts))
     except (FileNotFoundError, IsADirectoryError) as error:
+        near = near_paths(os.fsencode(root), os.fsencode(table.file))
+        hint = "dockerfile = … is a path from the context, which is a path from the Buildfile"
         raise UsageError(
             "no-dockerfile",
             f"there is no Dockerfile {table.file!r}",
-            hint="dockerfile = … is a path from the context, which is a path from the Buildfile",
+            hint=f"there is {' and '.join(near)}; {hint}" if near else hint,
             where=image.fields.get("dockerfile", image.where),
         ) from error
     platform = model.workspace.platform

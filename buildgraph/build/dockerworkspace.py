@@ -175,7 +175,7 @@ def _model(
         lambda context: lines_for(context, given, facts),
     )
     return Dockerfiles(
-        model, {name: recipe}, bases.open, observer, (name,) if asks else ()
+        model, {name: lambda: recipe}, bases.open, observer, (name,) if asks else ()
     ).converted()
 
 

@@ -19,6 +19,7 @@ from buildgraph.fs.compress import open_decompressor
 from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.rows import row_of
+from buildgraph.fs.scan import near_paths
 from buildgraph.graph.graph import BaseFacts
 from buildgraph.graph.lowerrun import DEFAULT_PATH
 from buildgraph.image.layout import Layout
@@ -72,16 +73,11 @@ class LocalBases:
             case "image":
                 raise AssertionError(base)
 
-    def _path(self, base: Base, code: str) -> Path:
+    def _path(self, base: Base) -> Path:
         path = self._root / base.path
-        if not path.exists():
+        if error := missing(base, self._root):
             self._facts.missing(self._known(path))
-            raise UsageError(
-                code,
-                f"base {base.name}: there is nothing at {base.path}",
-                hint=f"{base.kind} = … is a path, absolute or from the folder of the Buildfile",
-                where=base.where,
-            )
+            raise error
         return path
 
     def _known(self, path: Path) -> bytes:
@@ -91,7 +87,7 @@ class LocalBases:
         )
 
     def _layout(self, base: Base) -> OpenBase:
-        path = self._path(base, "base-missing")
+        path = self._path(base)
         for name in ("index.json", "oci-layout"):
             if (path / name).is_file():
                 self._facts.read(self._known(path / name))
@@ -99,7 +95,7 @@ class LocalBases:
         return opened(source, _Opener(source))
 
     def _archive(self, base: Base) -> OpenBase:
-        path = self._path(base, "base-missing")
+        path = self._path(base)
         self._content(path)
         from buildgraph.image.archive import ImageArchive
 
@@ -117,7 +113,7 @@ class LocalBases:
         return content
 
     def _rootfs(self, base: Base) -> OpenBase:
-        path = self._path(base, "base-missing")
+        path = self._path(base)
         content = self._content(path)
         known = self._store.records.document(f"rootfs-{content}")
         if known is None:
@@ -160,6 +156,20 @@ class LocalBases:
             "size": size,
         }
         return json.dumps(fields, sort_keys=True).encode()
+
+
+def missing(base: Base, root: Path) -> UsageError | None:
+    """What is wrong with the path of a base (``base-missing``); None where something is there, or it has no path."""
+    if not base.path or (root / base.path).exists():
+        return None
+    near = near_paths(os.fsencode(root), os.fsencode(base.path))
+    hint = f"{base.kind} = … is a path, absolute or from the folder of the Buildfile"
+    return UsageError(
+        "base-missing",
+        f"base {base.name}: there is nothing at {base.path}",
+        hint=f"did you mean {' or '.join(near)}? {hint}" if near else hint,
+        where=base.where,
+    )
 
 
 def opened(source: ImageSource, layers: LayerSource, place: str = "", name: str = "") -> OpenBase:

@@ -44,7 +44,7 @@ class Mistakes:
         """With what is wrong with files; ``model`` is what the last phase looked at."""
         models = self._models or [model]
         files = [one for model in models for one in _files(request, model, root, want)]
-        return joined([*self._found, *files])
+        return joined([*self._found, *_bases(self._models, root), *files])
 
 
 def joined(errors: Iterable[BuildgraphError]) -> BuildgraphError:
@@ -68,6 +68,15 @@ def with_files(
 ) -> BuildgraphError:
     """``error``, and what is wrong with the files that steps take."""
     return joined([error, *_files(request, model, root, want)])
+
+
+def _bases(models: Iterable[m.Model], root: Path) -> Iterator[BuildgraphError]:
+    """Those that are not there, whatever else is wrong with their tables."""
+    from buildgraph.build.localbases import missing
+
+    for base in (base for model in models for base in model.bases.values()):
+        if error := missing(base, root):
+            yield error
 
 
 def _files(request: Request, model: m.Model, root: Path, want: Want) -> Iterator[BuildgraphError]:

@@ -270,7 +270,12 @@ def list_targets(request: Request) -> list[Target]:
         model, made = session.workspace.model, session.workspace.graph
         nodes = (*(f"base:{b}" for b in model.bases), *targets_of(made))
         known = [_target(made, model.bases, node) for node in nodes]
-        return known + [_unknown(model, ref) for ref in session.workspace.unknown]
+        elsewhere = [_elsewhere(made, target) for target in made.skipped]
+        return [
+            *known,
+            *elsewhere,
+            *(_unknown(model, ref) for ref in session.workspace.unknown),
+        ]
 
 
 def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
@@ -282,6 +287,18 @@ def _target(made: BuildGraph, bases: Mapping[str, Base], node: str) -> Target:
         base = bases[name]
         description = f"{base.kind} {base.path or base.reference}".strip()
     return Target(name, kind, description)
+
+
+def _elsewhere(made: BuildGraph, target: str) -> Target:
+    """A step that is for other platforms alone."""
+    skipped = made.skipped[target]
+    only = f"only for {', '.join(map(str, skipped.platforms))}"
+    description = made.descriptions.get(target, "")
+    return Target(
+        target.partition(":")[2],
+        skipped.kind,
+        f"{description} ({only})" if description else only,
+    )
 
 
 def _unknown(model: Model, ref: Ref) -> Target:

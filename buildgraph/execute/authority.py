@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildgraph.errors import MachineError, UsageError
+from buildgraph.fs.scan import near_paths
 from buildgraph.sandbox.command import BindPoint
 from buildgraph.values import dataclass
 
@@ -73,15 +74,7 @@ class Authority:
         return Grant((BindPoint(folder, FOLDER),), env)
 
     def _fill(self, folder: Path) -> None:
-        source = self._source()
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise UsageError(
-                "ca-unreadable",
-                f"the CA bundle {source} cannot be read: {error.strerror}",
-                hint='ca is "host" or a file with certificates, relative to the Buildfile or to config.toml',
-            ) from error
+        content = bundle(self._source())
         option = f'Acquire::https::CaInfo "{FOLDER}/{_BUNDLE}";\n'
         for name, text in ((_BUNDLE, content), (_APT, option.encode())):
             path = folder / name
@@ -101,6 +94,22 @@ class Authority:
             'ca is "host", and this machine has no CA bundle',
             hint="apt-get install ca-certificates, or name the file in SSL_CERT_FILE",
         )
+
+
+def bundle(file: Path) -> bytes:
+    """Raises UsageError ``ca-unreadable``."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        told = (
+            'ca is "host" or a file with certificates, relative to the Buildfile or to config.toml'
+        )
+        near = near_paths(os.fsencode(file.parent), os.fsencode(file.name))
+        raise UsageError(
+            "ca-unreadable",
+            f"the CA bundle {file} cannot be read: {error.strerror}",
+            hint=f"did you mean {' or '.join(near)}? {told}" if near else told,
+        ) from error
 
 
 def proxies(environ: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from buildgraph.fs.facts import Facts
 from buildgraph.fs.fingerprint import StatCache
 from buildgraph.fs.hashing import LEAST_COST
 from buildgraph.fs.rows import Row, row_of
-from buildgraph.fs.scan import Batch, Found, Scan, Selection, missing, near_names
+from buildgraph.fs.scan import Batch, Found, Scan, Selection, missing, near_paths
 from buildgraph.fs.tree import DIRECTORY, FILE, SYMLINK
 
 _EXECUTABLE: Final = 0o100
@@ -175,8 +175,7 @@ class Context:
             try:
                 reals.append(self._facts.follow(os.fsencode(path)))
             except OSError as error:
-                folder, name = os.fsencode(path.parent), os.fsencode(path.name)
-                near = near_names(os.path.join(self._root, folder), name)
+                near = near_paths(self._root, os.fsencode(path))
                 raise missing(str(path), near) from error
         fulls = [os.path.join(self._root, real) for real in reals]
         rows = [row_of(os.lstat(full)) for full in fulls]

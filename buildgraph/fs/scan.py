@@ -153,11 +153,16 @@ class Scan:
         try:
             return row_of(os.lstat(os.path.join(self._root, path)))
         except (FileNotFoundError, NotADirectoryError) as error:
-            parent, _, name = path.rpartition(b"/")
-            folder = os.path.join(self._root, parent)
-            raise missing(show(wanted), near_names(folder, name)) from error
+            raise missing(show(wanted), self._near(path, wanted)) from error
         except OSError as error:
             raise unreadable(show(path), error) from error
+
+    def _near(self, path: bytes, wanted: bytes) -> list[str]:
+        """``path`` is the part of ``wanted``, or of where its links lead, that is not there. Asks nothing outside."""
+        parent, slash, name = path.rpartition(b"/")
+        rest = name + wanted[len(path) :] if wanted.startswith(path + b"/") else name
+        above = show(parent) + "/" if slash else ""
+        return [above + near for near in near_paths(self._root + b"/" + parent, rest)]
 
     def _target(self, path: bytes, row: Row) -> bytes:
         try:
@@ -245,14 +250,29 @@ def missing(path: str, near: Sequence[str]) -> UsageError:
     )
 
 
-def near_names(folder: bytes, name: bytes) -> list[str]:
+def near_paths(folder: bytes, wanted: bytes) -> list[str]:
+    """Up to two that are there and look like ``wanted``, which is not, as they would be written in its place."""
+    found = [b"/" if wanted.startswith(b"/") else b""]
+    for name in filter(None, wanted.split(b"/")):
+        below = [os.path.join(one, n) for one in found for n in _near(folder, one, name)]
+        if not below:
+            break
+        found = below[:2]
+    return [show(one) for one in found if not (wanted + b"/").startswith(one.rstrip(b"/") + b"/")]
+
+
+def _near(folder: bytes, inside: bytes, name: bytes) -> list[bytes]:
+    """The name itself, if it is there."""
+    here = os.path.join(folder, inside)
+    if os.path.lexists(os.path.join(here, name)):
+        return [name]
     try:
-        names = [show(entry) for entry in os.listdir(folder)]
+        names = {show(entry).lower(): entry for entry in os.listdir(here)}
     except OSError:
         return []
     import difflib
 
-    return difflib.get_close_matches(show(name), names, 2)
+    return [names[near] for near in difflib.get_close_matches(show(name).lower(), names, 2)]
 
 
 def _escapes(path: bytes, start: bytes) -> UsageError:

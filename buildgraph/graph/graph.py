@@ -7,7 +7,7 @@ comes: importing networkx costs more than a small build.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from buildgraph.digest import Digest
 from buildgraph.errors import Location
@@ -56,6 +56,14 @@ class Family:
     tags: tuple[str, ...] = ()
 
 
+class Skipped(NamedTuple):
+    """``where`` it is written for which platforms a step is."""
+
+    kind: str
+    platforms: tuple[Platform, ...]
+    where: Location
+
+
 @dataclass(frozen=True)
 class BuildGraph:
     """``groups`` name images, steps and groups as ``image:x``, ``step:x``, ``group:x``; ``default`` likewise."""
@@ -70,8 +78,8 @@ class BuildGraph:
     bases: frozenset[str] = frozenset()
     off: Mapping[str, Location] = field(default_factory=dict)
     """Names that a condition switched off: no part of the graph."""
-    skipped: Mapping[str, Location] = field(default_factory=dict)
-    """Steps that are for other platforms alone, by target, and where that is written: no part of the graph."""
+    skipped: Mapping[str, Skipped] = field(default_factory=dict)
+    """Steps that are for other platforms alone, by target: no part of the graph."""
 
     def members(self, target: str) -> tuple[str, ...]:
         """The target itself, or what it stands for on several platforms."""

@@ -12,7 +12,7 @@ from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.graph.complete import completed_image, completed_step
 from buildgraph.graph.configure import configure
 from buildgraph.graph.families import common_tags, families, own_tags
-from buildgraph.graph.graph import BaseFacts, BuildGraph, Family, ImageTarget
+from buildgraph.graph.graph import BaseFacts, BuildGraph, Family, ImageTarget, Skipped
 from buildgraph.graph.lowerdocker import (
     docker_config,
     docker_copy,
@@ -131,11 +131,15 @@ class _Lowering:
             bases=frozenset(self.model.bases),
         )
 
-    def _skipped(self, families: Mapping[str, Family]) -> dict[str, Location]:
+    def _skipped(self, families: Mapping[str, Family]) -> dict[str, Skipped]:
         """By target; what takes part on one of several platforms does."""
         named = {f"step:{unlabelled(name)}": step for name, step in self.model.steps.items()}
         return {
-            target: step.fields.get("platforms", step.where)
+            target: Skipped(
+                type(step.kind).__name__.lower(),
+                step.platforms,
+                step.fields.get("platforms", step.where),
+            )
             for target, step in named.items()
             if step.platforms and StepId(target) not in self.steps and target not in families
         }

@@ -354,6 +354,7 @@ class Workspace:
     ignore: tuple[str, ...] = ()
     epoch: int | None = None
     ca: str = ""
+    ca_where: Location | None = field(default=None, compare=False)
     caches: tuple[CacheURL, ...] = ()
 
 

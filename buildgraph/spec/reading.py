@@ -306,6 +306,7 @@ class Reading:
             ignore=source.globs("ignore"),
             epoch=self._epoch,
             ca=source.table.get("ca", ""),
+            ca_where=source.at("ca") if "ca" in source.table else None,
             caches=source.each("cache", cacheurl.parse),
         )
 

@@ -98,6 +98,9 @@ class Source:
     def where(self) -> Location:
         return self.around.problems.location(self.path)
 
+    def at(self, key: str) -> Location:
+        return self.around.problems.location((*self.path, key))
+
     def fields(self) -> "Places":
         return Places(self.path, tuple(self.table), self.around.problems)
 

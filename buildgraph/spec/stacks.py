@@ -167,6 +167,7 @@ def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems)
     tools = table.kind.tools if isinstance(table, Step) and isinstance(table.kind, Run) else ()
     entries = [(ref, known.get(ref.name, _UNSURE)) for ref in tools]
     rootless = not any(entry.names or not entry.sure for _, entry in entries)
+    first = ("on", on) if rootless else ("with", entries)
     entries = on if rootless else entries + on
     if not on or not all(entry.sure for _, entry in entries):
         return _UNSURE
@@ -178,7 +179,7 @@ def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems)
         _two_roots(table, path, entries, names, problems)
         return _UNSURE
     if not entries[0][1].first:
-        _root_above(path, entries, names[0], problems)
+        _root_above(path, *first, names[0], problems)
         return _UNSURE
     return _Roots(tuple(dict.fromkeys(n for _, e in on for n in e.names)), first=on[0][1].first)
 
@@ -198,16 +199,17 @@ def _no_root(table: Step | Image, path: Path, problems: Problems) -> None:
 
 
 def _root_above(
-    path: Path, entries: list[tuple[Ref, _Roots]], root: str, problems: Problems
+    path: Path, key: str, entries: list[tuple[Ref, _Roots]], root: str, problems: Problems
 ) -> None:
+    """``entries`` are those of ``key``, where the whole stack begins."""
     above = entries[0][0]
     order = [root, *(ref.name for ref, _ in entries if ref.name != root)]
     quoted = ", ".join(f'"{name}"' for name in order)
     problems.add(
         "root-not-first",
         f"{path[0]} {path[1]!r} begins with {above}, and the root {root!r} would lie over it",
-        (*path, "on"),
-        hint=f"write the root first: on = [{quoted}]",
+        (*path, key),
+        hint=f"write the root first: {key} = [{quoted}]",
     )
 
 

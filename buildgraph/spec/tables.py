@@ -88,7 +88,7 @@ def lower_base(source: Source) -> Base | None:
     if len(kinds) != 1 or not places or places[0] is None:
         return None
     path, reference = places[0]
-    return Base(name, kinds[0], source.where, path, reference, platform)
+    return Base(name, kinds[0], source.at(kinds[0]), path, reference, platform)
 
 
 def _place(source: Source, kind: BaseKind) -> tuple[str, str] | None:

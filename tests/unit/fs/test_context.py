@@ -143,7 +143,8 @@ def test_a_missing_source_has_near_names(root: Path) -> None:
     assert code_of(context(root), "lib/subb/x").startswith(
         "source-missing: lib/subb/x does not exist"
     )
-    assert "sub" in code_of(context(root), "lib/subb/x")
+    assert code_of(context(root), "lib/subb/x").endswith("did you mean lib/sub?")
+    assert code_of(context(root), "LIBS/sub").endswith("did you mean lib/sub?")
     assert code_of(context(root), "run.sh/x").startswith("source-missing")
     grow(root, {"dangling": "-> nowhere"})
     assert code_of(context(root), "dangling").startswith("source-missing")

@@ -1,7 +1,7 @@
 """Stacks: what is flattened, and what has no root or two."""
 
 import pytest
-from support.buildfile import codes, model
+from support.buildfile import codes, model, rendered
 
 from buildgraph.spec.cycles import walk
 from buildgraph.spec.model import Ref
@@ -93,6 +93,13 @@ def test_tools_without_a_root_lie_over_that_of_the_step(on, tools, expected):
     text = TWO + "[base.other]\nscratch = true\n"
     step = f'[step.x]\non = ["{on}"]\nwith = [{tools}]\noutputs = ["/x"]\nrun = "true"\n'
     assert codes(text + step) == expected
+
+
+def test_the_cure_names_the_key_that_is_to_begin_with_the_root():
+    step = '[step.x]\non = ["box"]\nwith = ["src", "deps"]\noutputs = ["/x"]\nrun = "true"\n'
+    told = rendered(TWO + step)
+    assert '    with = ["src", "deps"]\n' in told
+    assert 'help: write the root first: with = ["box", "src", "deps"]' in told
 
 
 def test_a_check_may_stand_on_its_image():
