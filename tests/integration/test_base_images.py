@@ -267,7 +267,7 @@ def test_an_unknown_base_without_its_registry_is_exit_code_4(ws, registry, image
             ask()
         assert caught.value.exit_code == 4
         assert caught.value.code == "registry-unreachable"
-        assert caught.value.where.line == 2
+        assert caught.value.where.line == 3
 
 
 # -- images of the store that stand on it
@@ -295,7 +295,7 @@ def test_a_reference_that_the_registry_does_not_know(ws, registry, image, refere
         ws.build()
     assert caught.value.code == "unknown-image"
     assert reference in caught.value.message
-    assert caught.value.where.line == 2
+    assert caught.value.where.line == 3
 
 
 def test_an_image_for_other_platforms_only(ws, registry, tmp_path):

@@ -205,7 +205,7 @@ def test_check_asks_no_registry(place):
     )
     said = place.run("check").stderr
     assert f"nothing is known here of {nobody}" in said
-    assert "Buildfile.toml:2" in said
+    assert "Buildfile.toml:3" in said
     with (place.ws / "Buildfile.toml").open("a") as file:
         file.write(
             '[step.t]\non = ["s"]\nmounts = [{ bind = "gone", target = "/b" }]\nrun = "true"\n'
