@@ -67,7 +67,7 @@ class _Filling:
                 below = (*path, name)
             if name in filled:
                 told = f"the key {name!r} stands twice in this table"
-                self._problems.add("duplicate-key", told, below)
+                self._problems.add("duplicate-key", told, below, hint="keep one of them")
             filled[name] = self.all(item, below)
         return filled
 

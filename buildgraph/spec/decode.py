@@ -12,6 +12,7 @@ from buildgraph.spec.defaults import KINDS
 from buildgraph.spec.omit import without
 from buildgraph.spec.position import Path
 from buildgraph.spec.problems import Problems, dotted, either, mean
+from buildgraph.spec.words import elsewhere
 from buildgraph.values import dataclass, field
 
 _EXPECTED = {
@@ -47,6 +48,16 @@ _ONE_OF = (
     frozenset({"bind", "cache", "tmpfs", "secret", "ssh"}),
 )
 """Kinds of steps, bases, secrets and mounts."""
+_DOWNLOAD = 'get it in a run step with network = "host", and keep what is needed with outputs'
+_INSTEAD = {
+    "members": "build each folder by itself: buildgraph -C FOLDER build",
+    "extends": "write the keys into each table, or into [workspace.defaults.step] and [workspace.defaults.image]",
+    "fetch": _DOWNLOAD,
+    "git": _DOWNLOAD,
+    "rekey": "leave it out: a secret's value is in no key",
+    "": "write a table for each",
+}
+"""What can be done without a key that is not supported yet."""
 _FREE = ("env", "labels", "annotations", "hosts", "write", "dirs", "links")
 """Tables whose keys people choose."""
 
@@ -172,19 +183,21 @@ class Decoder:
             return key in self.known(table)
         return table[2] not in _FREE and key in self._shape.keys_below(str(table[0]), table[2:])
 
-    def unknown(self, path: Path, known: Iterable[str]) -> Path | None:
+    def unknown(self, path: Path, known: Collection[str], *, cure: str = "") -> Path | None:
         """Report the last key of ``path`` as none of ``known``; the path of the key that was probably meant."""
         key, parent = str(path[-1]), dotted(self._problems.origin(path)[:-1])
         moved = self.landed(path)
         code = "misplaced-key" if moved else "unknown-key"
         where = f"[{parent}]" if parent else "the file"
-        meant = () if moved else self._problems.near(key, known)
-        hint = moved or mean(meant)
+        meant = () if moved else elsewhere(key, known) or self._problems.near(key, known)
+        listed = f"its keys are {', '.join(sorted(known))}" if known else ""
+        hint = moved or mean(meant) or cure or listed
         self._problems.add(code, f"{where} has no key {key!r}", path, hint=hint)
         return (*path[:-1], meant[0]) if meant else None
 
-    def unsupported(self, path: Path, what: str) -> None:
-        self._problems.add("unsupported", f"{what} is not supported yet", path)
+    def unsupported(self, path: Path, what: str, key: str) -> None:
+        message = f"{what} is not supported yet"
+        self._problems.add("unsupported", message, path, hint=_INSTEAD.get(key, _INSTEAD[""]))
 
     def _supported(
         self, kind: str, table: dict[str, Any], path: Path
@@ -192,7 +205,7 @@ class Decoder:
         refused = self._shape.NOT_YET.get(kind, frozenset()).intersection(table)
         for key in refused:
             self.unsupported(
-                (*path, key), f"{key!r} in [{kind}{'.NAME' if kind != 'workspace' else ''}]"
+                (*path, key), f"{key!r} in [{kind}{'.NAME' if kind != 'workspace' else ''}]", key
             )
         kept = {key: value for key, value in table.items() if key not in refused}
         broken: set[Path] = {(*path, key) for key in refused}
@@ -210,7 +223,7 @@ class Decoder:
         if not isinstance(mount, dict) or not refused:
             return mount
         for key in refused:
-            self.unsupported((*path, key), f"{key!r} in a mount")
+            self.unsupported((*path, key), f"{key!r} in a mount", key)
         broken.add(path)
         return {key: value for key, value in mount.items() if key not in refused}
 

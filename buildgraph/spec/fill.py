@@ -100,7 +100,8 @@ class Filling:
     def _refuse(self, key: str, path: Path) -> None:
         if not isinstance(key, Holed):
             told = f"the key {key!r} stands twice in this table"
-            self.variables.problems.add("duplicate-key", told, path)
+            hint = "keep one of them"
+            self.variables.problems.add("duplicate-key", told, path, hint=hint)
         elif not may_wait(path, key=True):
             self._too_late(f"the key {str(key)!r}", path)
             self.failed.add(path)
@@ -164,7 +165,8 @@ class Conditions:
                 failed.append(name)
             if isinstance(value, Holed):
                 message = f"{name} depends on the stack below, which a condition cannot"
-                self.variables.problems.add("env-without-on", message, path)
+                hint = "use a variable that has its value from [vars]"
+                self.variables.problems.add("env-without-on", message, path, hint=hint)
             return value
 
         return lookup

@@ -60,12 +60,15 @@ def _level(source: Source, compression: str) -> int | None:
     if level is None or source.is_broken("compression"):
         return level
     if compression not in _LEVELS:
-        source.wrong("wrong-value", f'compression = "{compression}" has no level', "level")
+        told = f'compression = "{compression}" has no level'
+        source.wrong("wrong-value", told, "level", hint="leave the level out")
         return level
     low, high = _LEVELS[compression]
     if not low <= level <= high:
         message = f"the level is {level}; for {compression} it is {low} to {high}"
-        source.wrong("wrong-value", message, "level")
+        source.wrong(
+            "wrong-value", message, "level", hint=f"write {low} to {high}, or leave it out"
+        )
     return level
 
 
@@ -80,7 +83,10 @@ def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
         held: bool | None = True
         if isinstance(value, dict):
             if "tag" not in value and (*source.path, "tags", at, "tag") not in source.broken:
-                source.wrong("missing-key", "a tag with a condition needs 'tag'", "tags", at)
+                hint = 'write { tag = ":latest", when = "…" }'
+                source.wrong(
+                    "missing-key", "a tag with a condition needs 'tag'", "tags", at, hint=hint
+                )
             text = value.get("tag")
             held = holds(value.get("when"), (*source.path, "tags", at, "when"))
             if source.inside("tags", at).is_broken("when"):
@@ -94,7 +100,7 @@ def _tags(source: Source, holds: Holds) -> tuple[str, ...]:
 
 def _tag(source: Source, at: int, text: Any, repository: str) -> str | None:
     if text == "":
-        source.wrong("bad-reference", "a tag is empty", "tags", at)
+        source.wrong("bad-reference", "a tag is empty", "tags", at, hint='write it as ":TAG"')
     return source.parse(text, lambda name: _whole(name, repository), "tags", at) if text else None
 
 
@@ -120,7 +126,11 @@ def _whole(value: str, repository: str) -> str:
         value = repository + value
     found = Reference.parse(value.replace(KEY, "0" * 64))
     if found.digest:
-        raise UsageError("bad-reference", f"{value!r} has a digest, which a tag cannot have")
+        raise UsageError(
+            "bad-reference",
+            f"{value!r} has a digest, which a tag cannot have",
+            hint="leave the digest out: it is known only when the image is made",
+        )
     return value if found.tag else f"{value}:latest"
 
 
@@ -162,7 +172,8 @@ def _unset(source: Source) -> Unset:
     flags = {key for key, value in table.items() if value is True}
     for key, value in table.items():
         if value is False:
-            source.wrong("wrong-value", f"unset.{key} is true or left out", "unset", key)
+            told = f"unset.{key} is true or left out"
+            source.wrong("wrong-value", told, "unset", key, hint="leave it out")
     return Unset(
         env=tuple(table.get("env", ())),
         labels=tuple(table.get("labels", ())),
@@ -180,10 +191,11 @@ def _healthcheck(source: Source) -> Healthcheck:
     }
     for key, value in times.items():
         if 0 < value < 1_000_000:
-            item.wrong("wrong-value", f"{key} is shorter than a millisecond", key)
+            told = f"{key} is shorter than a millisecond"
+            item.wrong("wrong-value", told, key, hint='write it with units, as in "30s"')
     retries = item.table.get("retries", 0)
     if retries < 0:
-        item.wrong("wrong-value", f"retries is {retries}", "retries")
+        item.wrong("wrong-value", f"retries is {retries}", "retries", hint="write 1 or more")
     test = _test(item)
     if not test and "test" not in item and not item.table:
         item.wrong("missing-key", "healthcheck is empty", hint='add test = ["CMD", "…"]')
@@ -207,11 +219,14 @@ def _test(item: Source) -> tuple[Text, ...]:
         return (Text(("CMD-SHELL",)), test)
     first = test[0].parts if test else ()
     if not test or (first in (("CMD",), ("CMD-SHELL",)) and len(test) == 1):
-        item.wrong("empty-command", "there is nothing to test with", "test")
+        hint = 'write test = ["CMD", "PROGRAM"], or a string for the shell'
+        item.wrong("empty-command", "there is nothing to test with", "test", hint=hint)
         return ()
     if first == ("NONE",) and len(test) > 1:
-        item.wrong("wrong-value", '"NONE" stands alone', "test")
+        hint = 'write ["NONE"] to switch an inherited test off'
+        item.wrong("wrong-value", '"NONE" stands alone', "test", hint=hint)
     if first == ("CMD-SHELL",) and len(test) > 2:
-        item.wrong("wrong-value", '"CMD-SHELL" is followed by one string', "test")
+        hint = 'write the whole command as one string, or begin with "CMD"'
+        item.wrong("wrong-value", '"CMD-SHELL" is followed by one string', "test", hint=hint)
     known = first in (("CMD",), ("CMD-SHELL",), ("NONE",))
     return test if known else (Text(("CMD",)), *test)

@@ -61,7 +61,8 @@ def _shown(target: Text) -> str:
 def _taken(item: Source, place: str) -> None:
     key = next(key for key in ("env", "target", *_KEYS) if key in item)
     what = f"the variable {place[1:]!r}" if place[0] == "$" else f"the target {place!r}"
-    item.wrong("duplicate-target", f"two mounts have {what}", key)
+    hint = "give each a place of its own, or leave one out"
+    item.wrong("duplicate-target", f"two mounts have {what}", key, hint=hint)
 
 
 def _mount(item: Source) -> Mount | None:
@@ -80,7 +81,8 @@ def _mount(item: Source) -> Mount | None:
     kind = kinds[0]
     for key in item.table:
         if key != kind and key not in _KEYS[kind]:
-            item.wrong("unknown-key", f"a {kind} mount has no key {key!r}", key)
+            hint = f"its keys are {', '.join((kind, *_KEYS[kind]))}"
+            item.wrong("unknown-key", f"a {kind} mount has no key {key!r}", key, hint=hint)
     if kind == "secret":
         return _secret(item)
     if kind == "ssh":
@@ -113,6 +115,7 @@ def _target(item: Source) -> Text | None:
             "bad-mount-target",
             f"{plain!r} is a file, which every command gets; a directory cannot be mounted there",
             "target",
+            hint="mount it at a directory; names of hosts are given with hosts = { NAME = ADDRESS }",
         )
     return target
 
@@ -154,7 +157,7 @@ def _secret(item: Source) -> SecretMount | None:
     env = item.get("env", variable_name) or ""
     if "env" in item and "target" in item:
         message = "a secret is given as a file ('target') or as a variable ('env'), not both"
-        item.wrong("bad-mount", message, "env")
+        item.wrong("bad-mount", message, "env", hint="keep one of them")
     target, owner, mode = _target(item), item.numbers(), item.mode()
     if "env" not in item and "target" not in item:
         target = Text((f"/run/secrets/{name}",))

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from buildgraph.errors import BuildgraphError, ErrorGroup, Location, UsageError
 from buildgraph.spec.position import Path, Positions
 
-_MOST = 100
-"""Mistakes shown in one run; near names are looked for in as many (difflib is quadratic)."""
+_MOST = 1000
+"""Mistakes shown in one run: more than this is no Buildfile."""
+_ALIKE = 100
+"""Mistakes for which near names are looked for (difflib is quadratic)."""
 
 
 class Problems:
@@ -66,7 +68,7 @@ class Problems:
 
     def near(self, name: str, known: Iterable[str]) -> tuple[str, ...]:
         """Up to three of ``known`` that look like ``name``; none once enough was said."""
-        return () if len(self._found) >= _MOST else near(name, known)
+        return () if len(self._found) >= _ALIKE else near(name, known)
 
     def raise_all(self) -> None:
         """Raises :class:`ErrorGroup`, if there is anything to tell."""

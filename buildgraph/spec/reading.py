@@ -129,7 +129,7 @@ class Reading:
             )
         for key in document:
             if key == "fragment":
-                self._decoder.unsupported((key,), "[fragment.NAME]")
+                self._decoder.unsupported((key,), "[fragment.NAME]", "extends")
             elif key not in TOP:
                 self._decoder.unknown((key,), TOP)
                 inside = document[key]
@@ -149,7 +149,8 @@ class Reading:
         for name, value in decoded.table.items():
             if name in RESERVED or not NAME.fullmatch(name):
                 why = "is built in" if name in RESERVED else "cannot be the name of a variable"
-                self.problems.add("bad-name", f"{name!r} {why}", ("vars", name))
+                hint = "choose another; names are made of letters, digits, '_' and '-', and begin with no digit"
+                self.problems.add("bad-name", f"{name!r} {why}", ("vars", name), hint=hint)
             else:
                 good[name] = without(value, {("choices",)}) if name in open_choices else value
         given = self._given
@@ -191,7 +192,8 @@ class Reading:
             if isinstance(table, dict):
                 found[kind] = table
                 for key in set(KINDS).intersection(table) if kind == "step" else ():
-                    self._decoder.unknown((*path, key), ())
+                    cure = "what a step does stands in its own table; leave it out"
+                    self._decoder.unknown((*path, key), (), cure=cure)
         return found
 
     def _declare(self) -> None:
@@ -199,7 +201,9 @@ class Reading:
         for kind in NAMED:
             for name, table in self._tables(kind).items():
                 if isinstance(table, dict):
-                    names.open_ended |= "matrix" in table or "extends" in table
+                    names.open_ended |= "name" in table and (
+                        "matrix" in table or "extends" in table
+                    )
                     condition = table.get("when") if kind != "base" else None
                     target = self._target._replace(name=name)
                     if self._conditions.hold(condition, target, (kind, name, "when")) is False:

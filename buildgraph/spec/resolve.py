@@ -16,6 +16,7 @@ from buildgraph.values import dataclass, field
 
 KINDS: tuple[RefKind, ...] = get_args(RefKind)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SHOWN = 8
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -76,7 +77,7 @@ class Names:
             message = f"{text!r} is {an(ref.kind)}; {what} takes {an(takes)}"
             if wanted and ref.kind != wanted:
                 message = f"{name!r} is {an(ref.kind)}, not {an(wanted)}"
-            self.problems.add("wrong-kind", message, path)
+            self.problems.add("wrong-kind", message, path, hint=self._instead(ref, kinds))
             return None
         return ref
 
@@ -95,14 +96,17 @@ class Names:
             if chosen:
                 return chosen
         if not self.open_ended and not any(fnmatchcase(one, name) for one in self.lost):
-            self.problems.add("unknown-name", f"no target matches {text!r}", path)
+            message, hint = f"no target matches {text!r}", self._known(kinds)
+            self.problems.add("unknown-name", message, path, hint=hint)
         return ()
 
     def _split(self, text: str, path: Path) -> tuple[str, str | None]:
         if text.startswith("//"):
             folder, _, name = text[2:].partition(":")
             if folder:
-                self.problems.add("unsupported", f"{text!r}: members are not supported yet", path)
+                hint = "what comes from another folder is copied from its files, or from its image"
+                told = f"{text!r}: members are not supported yet"
+                self.problems.add("unsupported", told, path, hint=hint)
                 return "", None
             return "", name
         prefix, colon, name = text.partition(":")
@@ -115,6 +119,22 @@ class Names:
             return "", None
         return prefix, name
 
+    def _instead(self, ref: Ref, kinds: Collection[RefKind]) -> str:
+        """What to write for one that is none of ``kinds``, or was called something else."""
+        if ref.kind in kinds:
+            return f'write "{ref}"'
+        if ref.kind == "group":
+            return "name what is in the group, one by one"
+        return self._known(kinds)
+
+    def _known(self, kinds: Collection[RefKind]) -> str:
+        """A few of the names there are of ``kinds``."""
+        known = [ref.name for ref in self.refs.values() if ref.kind in kinds]
+        more = ", …" if len(known) > _SHOWN else ""
+        return (
+            f"there are {', '.join(known[:_SHOWN])}{more}" if known else f"add [{min(kinds)}.NAME]"
+        )
+
     def _missing(self, name: str, path: Path, kinds: Collection[RefKind]) -> None:
         if name in self.off:
             line = self.problems.location(self.off[name]).line
@@ -124,10 +144,14 @@ class Names:
                 path,
                 hint="give this table the same condition, or leave the name out",
             )
+        elif name.partition("[")[0] in self.refs:
+            hint = "write a table for each, and its name"
+            told = f"{name!r}: matrix is not supported yet"
+            self.problems.add("unsupported", told, path, hint=hint)
         elif not self.open_ended and name not in self.lost:
             known = [ref.name for ref in self.refs.values() if ref.kind in kinds]
             what = either([str(kind) for kind in KINDS if kind in kinds], quote="")
-            hint = mean(self.problems.near(name, known))
+            hint = mean(self.problems.near(name, known)) or self._known(kinds)
             self.problems.add("unknown-name", f"there is no {what} named {name!r}", path, hint=hint)
 
 

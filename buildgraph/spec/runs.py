@@ -68,7 +68,8 @@ def _retry(source: Source) -> Retry | None:
     if "attempts" not in item:
         item.wrong("missing-key", "retry needs 'attempts'", hint="retry = { attempts = 3 }")
     elif "attempts" in item.table and not 1 <= attempts <= 100:
-        item.wrong("wrong-value", f"attempts is {attempts}; it is 1 to 100", "attempts")
+        told = f"attempts is {attempts}; it is 1 to 100"
+        item.wrong("wrong-value", told, "attempts", hint="leave retry out for a single attempt")
     return Retry(attempts, item.each("on", _retried))
 
 
@@ -88,14 +89,16 @@ def _reuse(source: Source) -> Reuse:
         return Reuse(never=value == "never")
     item = source.inside("reuse")
     if "max-age" not in item:
-        item.wrong("missing-key", "reuse = { … } needs 'max-age'")
+        hint = 'write reuse = { max-age = "24h" }'
+        item.wrong("missing-key", "reuse = { … } needs 'max-age'", hint=hint)
     return Reuse(max_age=item.get("max-age", seconds))
 
 
 def _cpus(value: float) -> float:
     if math.isfinite(value) and 0 < value <= 4096:
         return float(value)
-    raise UsageError("wrong-value", f"{value:g} is no number of processors")
+    hint = "write how many of them the step may use, as in cpus = 2 or 0.5"
+    raise UsageError("wrong-value", f"{value:g} is no number of processors", hint=hint)
 
 
 def _hosts(source: Source) -> dict[str, str]:
@@ -105,12 +108,17 @@ def _hosts(source: Source) -> dict[str, str]:
 
         for name, address in hosts.items():
             if not _HOST.fullmatch(name):
-                source.wrong("wrong-value", f"{name!r} is not a host name", "hosts", name)
+                hint = 'write hosts = { "db.internal" = "10.0.0.1" }'
+                told = f"{name!r} is not a host name"
+                source.wrong("wrong-value", told, "hosts", name, hint=hint)
             try:
                 ip_address(address)
             except ValueError:
                 message = f"{address!r} is not an IP address"
-                source.wrong("wrong-value", message, "hosts", name)
+                hint = (
+                    'write one, as in "10.0.0.1" or "fd00::1": names are looked up by nobody here'
+                )
+                source.wrong("wrong-value", message, "hosts", name, hint=hint)
     return dict(hosts)
 
 

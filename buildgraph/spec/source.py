@@ -1,6 +1,6 @@
 """One table of the Buildfile while it becomes a value of the model: what it says, and where it says it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from buildgraph.errors import Location, UsageError
@@ -14,6 +14,7 @@ from buildgraph.spec.values import has_names, image_path, mode, owner, source_gl
 from buildgraph.values import dataclass, field
 
 T = TypeVar("T")
+K = TypeVar("K", bound=str)
 
 
 @dataclass(slots=True)
@@ -85,6 +86,12 @@ class Source:
         """As a whole, or in a part of it."""
         place = (*self.path, key)
         return any(path[: len(place)] == place for path in self.broken)
+
+    def written(self, keys: Iterable[K]) -> list[K]:
+        """Those of ``keys`` that are there, in the order of their lines."""
+        found = [key for key in keys if key in self]
+        locate = self.around.problems.location
+        return sorted(found, key=lambda key: locate((*self.path, key)).line) if found[1:] else found
 
     def has_riddles(self) -> bool:
         """Has it keys that nobody understands, or that are not supported yet? They may say what seems to be missing."""

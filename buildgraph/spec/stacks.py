@@ -123,7 +123,8 @@ def check(
         _draw(cycle, tables, problems)
     for cycle in walk({n: [r.name for r in g.targets] for n, g in groups.items()}).cycles:
         path: Path = ("group", cycle[0], "targets")
-        problems.add("cycle", f"groups that hold each other: {_path(cycle)}", path)
+        hint = "leave one of these names out"
+        problems.add("cycle", f"groups that hold each other: {_path(cycle)}", path, hint=hint)
     unsure.update(name for cycle in walked.cycles for name in cycle)
     roots: dict[str, _Roots] = {}
     for name, ref in known.items():
@@ -149,9 +150,9 @@ def _draw(cycle: tuple[str, ...], tables: Mapping[str, Step | Image], problems: 
         line = problems.location((kind, name, keys[0])).line
         detail.append(f"{kind} {name} needs {following} (line {line}, {keys[0]!r})")
         first = first or path[:3]
-    problems.add(
-        "cycle", f"what needs itself can never be made: {_path(cycle)}", first, detail=detail
-    )
+    hint = "leave one of these names out; what several need goes into a step of its own"
+    message = f"what needs itself can never be made: {_path(cycle)}"
+    problems.add("cycle", message, first, detail=detail, hint=hint)
 
 
 def _roots(table: Step | Image, known: Mapping[str, _Roots], problems: Problems) -> _Roots:

@@ -38,7 +38,7 @@ Made = Run | Copy | Write | Packages
 
 def _kinds(source: Source) -> tuple[Kind, ...]:
     """The step's kind; none or several are reported."""
-    keys = [key for key in KIND_OF if key in source]
+    keys = source.written(KIND_OF)
     kinds = list(dict.fromkeys(KIND_OF[key] for key in keys))
     name = source.path[-1]
     if len(kinds) > 1:
@@ -64,12 +64,14 @@ def lower_step(source: Source) -> Step | None:
     if kinds and "run" not in kinds:
         for key in sorted(RUN_ONLY.intersection(table)):
             message = f"{key!r} belongs to run steps; this is a {kinds[0]} step"
-            source.wrong("unknown-key", message, key)
+            hint = "leave it out, or give it to a run step that stands on this one"
+            source.wrong("unknown-key", message, key, hint=hint)
     on = source.refs("on", ("base", "step", "image"))
     if "run" in kinds and not table.get("on") and not source.is_broken("on"):
         source.wrong("no-root", "a run step needs a stack to run in", hint='add on = ["NAME"]')
     if kinds == ("packages",) and "on" in table:
-        source.wrong("unsupported", "packages with 'on' is not supported yet", "on")
+        hint = 'install them in a run step: network = "host", run = "apt-get update && apt-get install -y …"'
+        source.wrong("unsupported", "packages with 'on' is not supported yet", "on", hint=hint)
     several = [_made(source, kind) for kind in kinds]
     made = next((made for made in several if made), None)
     if not kinds:
@@ -135,12 +137,13 @@ def _command(source: Source) -> Text | tuple[Text, ...] | Script | None:
         script = source.inside("run")
         file = script.get("file", source_path)
         if "file" not in script:
-            script.wrong("missing-key", "run = { … } needs 'file'")
+            hint = 'write run = { file = "build.sh" }'
+            script.wrong("missing-key", "run = { … } needs 'file'", hint=hint)
         args = script.command("args")
         return Script(file, args if isinstance(args, tuple) else ()) if file else None
     command = source.command("run")
     if "run" in source.table and not value:
-        source.wrong("empty-command", "there is nothing to run", "run")
+        source.wrong("empty-command", "there is nothing to run", "run", hint='run = "COMMAND"')
         return None
     return command
 
@@ -150,7 +153,8 @@ def _copy(source: Source) -> Copy | None:
         return None
     items = [_copy_item(source, at) for at, _ in source.items("copy")]
     if not source.table["copy"]:
-        source.wrong("empty-copy", "there is nothing to copy", "copy")
+        hint = 'write copy = [{ from = "src", to = "/…" }]'
+        source.wrong("empty-copy", "there is nothing to copy", "copy", hint=hint)
     return Copy(tuple(item for item in items if item))
 
 
@@ -192,12 +196,11 @@ def _write(source: Source) -> Write:
                 continue
             if not path or path.endswith("/"):
                 what = "a directory" if path else "the root itself"
-                source.wrong(
-                    "bad-destination", f"{name!r} is {what}; name a path below it", key, name
-                )
+                hint = f'name a path below it: "{path or "/"}NAME"'
+                source.wrong("bad-destination", f"{name!r} is {what}", key, name, hint=hint)
             elif path in paths:
                 told = f"{path!r} stands in '{paths[path]}' too"
-                source.wrong("duplicate-path", told, key, name)
+                source.wrong("duplicate-path", told, key, name, hint="keep one of them")
             else:
                 paths[path] = key
                 items.append(item)
@@ -208,7 +211,10 @@ def _write_item(source: Source, key: str, name: str, path: str) -> WriteItem:
     value = source.table[key][name]
     if key == "links":
         if not value:
-            source.wrong("bad-destination", f"the link {name!r} has no target", key, name)
+            hint = f'write "{name}" = "TARGET"'
+            source.wrong(
+                "bad-destination", f"the link {name!r} has no target", key, name, hint=hint
+            )
         return WriteItem("link", path, value)
     if isinstance(value, str):
         return WriteItem("file", path, value)
@@ -217,7 +223,8 @@ def _write_item(source: Source, key: str, name: str, path: str) -> WriteItem:
     if key == "dirs":
         return WriteItem("dir", path, "", mode, owner)
     if "text" not in item:
-        item.wrong("missing-key", f"the file {name!r} needs 'text'")
+        hint = f'write "{name}" = {{ text = "…" }}'
+        item.wrong("missing-key", f"the file {name!r} needs 'text'", hint=hint)
     return WriteItem("file", path, value.get("text", ""), mode, owner)
 
 
@@ -226,9 +233,11 @@ def _packages(source: Source) -> Packages | None:
 
     table = source.table
     if table.get("mode") == "direct":
-        source.wrong("unsupported", 'packages with mode = "direct" is not supported yet', "mode")
+        told = 'packages with mode = "direct" is not supported yet'
+        source.wrong("unsupported", told, "mode", hint="leave mode out")
     if "packages" not in source and not source.broken:
-        source.wrong("missing-key", "packages = { … } needs 'packages', an array of names")
+        told = "packages = { … } needs 'packages', an array of names"
+        source.wrong("missing-key", told, hint='write packages = { packages = ["curl"] }')
     return Packages(
         packages=tuple(dict.fromkeys(source.each("packages", package))),
         suite=table.get("suite", ""),

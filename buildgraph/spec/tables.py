@@ -75,7 +75,7 @@ def _epoch(value: Any) -> int:
 def lower_base(source: Source) -> Base | None:
     name = str(source.path[-1])
     platform = source.platform("platform")
-    kinds = [kind for kind in _BASES if kind in source]
+    kinds = source.written(_BASES)
     if len(kinds) != 1 and (kinds or not source.has_riddles()):
         told = " and ".join(kinds) if kinds else "nothing"
         source.wrong(
@@ -96,7 +96,8 @@ def _place(source: Source, kind: BaseKind) -> tuple[str, str] | None:
     path, reference = str(source.table[kind]), ""
     if kind == "scratch":
         if source.table[kind] is not True:
-            source.wrong("wrong-value", "scratch is true or left out", "scratch")
+            told = "scratch is true or left out"
+            source.wrong("wrong-value", told, "scratch", hint="write scratch = true")
         return "", ""
     if kind == "layout":
         path, reference = _layout(source, path)
@@ -105,7 +106,7 @@ def _place(source: Source, kind: BaseKind) -> tuple[str, str] | None:
             return None
         path, reference = "", path
     if not path and not reference:
-        source.wrong("wrong-value", f"{kind} is empty", kind)
+        source.wrong("wrong-value", f"{kind} is empty", kind, hint=f'write {kind} = "PATH"')
     return path, reference
 
 
@@ -130,7 +131,8 @@ def lower_secret(source: Source) -> Secret | None:
         )
         return None
     if keys[0] in source.table and not source.table[keys[0]]:
-        source.wrong("wrong-value", f"{keys[0]} is empty", keys[0])
+        what = "the path of a file" if keys[0] == "file" else "the name of a variable"
+        source.wrong("wrong-value", f"{keys[0]} is empty", keys[0], hint=f"write {what}")
     return Secret(name, source.table.get("file", ""), source.table.get("env", ""))
 
 

@@ -164,7 +164,11 @@ def source_glob(value: str) -> str:
             hint=f'write "{path.lstrip("/")}"',
         )
     if not path or ".." in path.split("/"):
-        raise UsageError("escaping-source", f'"{value}" leads out of what is selected from')
+        raise UsageError(
+            "escaping-source",
+            f'"{value}" leads out of what is selected from',
+            hint="a glob selects below that: take the .. out, or select from the folder above",
+        )
     return value
 
 
@@ -178,7 +182,11 @@ def image_path(value: str, what: str = "a path in the image") -> str:
         )
     parts = _parts(value[1:])
     if parts is None:
-        raise UsageError("escaping-destination", f'"{value}" leads out of the root')
+        raise UsageError(
+            "escaping-destination",
+            f'"{value}" leads out of the root',
+            hint=f'write "/{"/".join(part for part in value.split("/") if part not in ("", "..", "."))}"',
+        )
     path = "/" + "/".join(parts)
     return path + "/" if value.endswith("/") and parts else path
 
@@ -209,7 +217,11 @@ def glob_in_image(value: str) -> str:
 def variable_name(value: str) -> str:
     if value and "=" not in value and "\0" not in value:
         return value
-    raise UsageError("bad-env-name", f'"{value}" cannot be the name of an environment variable')
+    raise UsageError(
+        "bad-env-name",
+        f'"{value}" cannot be the name of an environment variable',
+        hint="write env = { NAME = \"VALUE\" }; a name has no '='",
+    )
 
 
 def each(parse: Callable[[str], T], values: Iterable[str]) -> tuple[T, ...]:

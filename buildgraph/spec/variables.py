@@ -85,9 +85,11 @@ class Variables:
 
     def check(self) -> None:
         """Report what is wrong whether or not it is mentioned: unknown names in defaults, cycles, ``--set``."""
-        for declared in self.declared.values():
+        for name, declared in self.declared.items():
             for use in uses(declared.default or ""):
                 self._check_use(use, declared.path)
+            if declared.default is not None and "$" not in declared.default:
+                self._choose(name, declared.default, "")
         edges = {
             name: [use.name or "" for use in uses(declared.default or "")]
             for name, declared in self.declared.items()
@@ -99,6 +101,7 @@ class Variables:
                 "variable-cycle",
                 f"variables that need each other: {drawn}",
                 self.declared[cycle[0]].path,
+                hint="give one of them a value that needs none of the others",
             )
         for name, value in self.sets.items():
             if name in self.declared:
@@ -135,7 +138,10 @@ class Variables:
 
     def undefined(self, name: str, path: Path, *, hint: str = "") -> None:
         if name.startswith("matrix."):
-            self.problems.add("unsupported", f"${{{name}}}: matrix is not supported yet", path)
+            hint = "write a table for each, and the value instead"
+            self.problems.add(
+                "unsupported", f"${{{name}}}: matrix is not supported yet", path, hint=hint
+            )
             return
         near = mean(self.problems.near(name, self.known()))
         hints = "; ".join(text for text in (near, hint) if text)
@@ -198,7 +204,8 @@ class Variables:
             or sum(len(part) for part in parts if isinstance(part, str)) > _LONGEST
         ):
             message = f"the value of ${{{name}}} is too long, or made of too many others"
-            self.problems.add("bad-variable", message, declared.path)
+            hint = "write it out, or make it of fewer"
+            self.problems.add("bad-variable", message, declared.path, hint=hint)
             return ()
         if not any(isinstance(part, EnvName) for part in parts):
             self.values[name] = join(tuple(parts))
@@ -251,7 +258,7 @@ class Variables:
                 return self._unavailable(name, path)
 
     def _unavailable(self, name: str, path: Path) -> Parts:
-        hint = "it is known in tags only" if name == "key" else ""
+        hint = "it is known in tags only" if name == "key" else "write the value itself"
         self.problems.add(
             "undefined-variable", f"${{{name}}} has no value in this place", path, hint=hint
         )

@@ -9,6 +9,9 @@ from support.faulty import MARK, buildfiles, told
 from buildgraph.errors import ErrorGroup
 from buildgraph.fs.pattern import parse_all
 
+SAID_ALREADY = ("wrong-type", "wrong-value")
+"""The message itself says what would be right."""
+
 
 @settings(max_examples=300, deadline=None)
 @given(buildfiles())
@@ -26,4 +29,5 @@ def test_every_mistake_is_told_once_in_its_line(text):
         line = lines[error.where.line - 1].strip()
         assert line.startswith(error.where.excerpt.rstrip("…"))
         assert re.search(MARK, line)
+        assert error.hint or error.code in SAID_ALREADY
     event(f"{min(len(found), 12)} mistakes")

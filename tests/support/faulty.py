@@ -86,6 +86,7 @@ class Drawing:
         word = "step" if sort == "copy" else sort
         tail = self.draw(st.sampled_from(("", "", *TAILS.get(sort, ())[self.kindless :])))
         lines = [line for key in self._order(KEYS[sort], tail) for line in self._key(sort, key)]
+        lines.sort(key=lambda line: "two-kinds" in line)  # it is the later one that is too many
         head = f"[{word}.t{{n}}]" + (f" #! {self.header.strip()}" if self.header else "")
         return "\n".join([head, *lines, tail]).replace("{n}", str(self.number))
 

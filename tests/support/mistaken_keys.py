@@ -345,7 +345,8 @@ ITEMS = {
 { from = "src", path = "/x", to = "/a/{i}" } #! path-in-context
 { from = "step:deps", path = "x", to = "a" } #! relative-destination relative-destination
 { src = "src", to = "/a/{i}" } #! unknown-key
-{ from = "src", dest = "/a/{i}" } #! unknown-key missing-key
+{ from = "src", dest = "/a/{i}" } #! unknown-key
+{ from = "src", into-dir = "/a/{i}" } #! unknown-key missing-key
 { from = "${nope}", to = "a" } #! undefined-variable relative-destination
 "src" #! wrong-type
 """,

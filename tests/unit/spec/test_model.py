@@ -352,8 +352,8 @@ def test_a_file_is_read_from_its_folder(tmp_path):
     assert isinstance(load(Path(file), shown="a/b").model.steps["src"].where.file, str)
 
 
-def test_a_hundred_mistakes_are_enough():
-    text = "\n".join(f'[step.s{n}]\non = ["nope"]\nrun = "true"' for n in range(300))
+def test_a_thousand_mistakes_are_enough():
+    text = "\n".join(f'[step.s{n}]\non = ["nope"]\nrun = "true"' for n in range(1100))
     found = codes(text)
-    assert len(found) == 101
+    assert len(found) == 1001
     assert found[-1] == "too-many-mistakes"
