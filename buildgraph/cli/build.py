@@ -170,9 +170,9 @@ def build(
         stdout=stdout() if any(output.dest == "-" for output in written) else None,
         caches=caches,
     )
-    call, as_json = docker.call_of(given)
-    if call is not None:
-        docker.answer(session, request, call, as_json=as_json)
+    instead = docker.call_of(given)
+    if instead is not None:
+        docker.answer(session, request, instead)
     else:
         summary = _carry_out(session, request)
         if quiet and summary.images:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -31,6 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 NAMES = ("Dockerfile", "dockerfile")
 CALLS = ("build", "check", "outline", "targets")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 ENTITLEMENTS = ("network.host", "security.insecure")
 _REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 
@@ -108,7 +109,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--call",
         {
-            "metavar": "CALL[,format=json]",
+            "metavar": "CALL[,format=json][,ignorestatus=true]",
             "default": "build",
             "help": "Check it, or list its arguments (outline) or stages (targets).",
         },
@@ -292,29 +293,40 @@ def _request(file: str, context: str, given: Mapping[str, Any]) -> "DockerReques
     )
 
 
-def call_of(given: Mapping[str, Any]) -> "tuple[Call | None, bool]":
-    """What is asked instead of a build, and whether the answer is to be JSON."""
-    name, _, form = str(given["call"]).partition(",")
-    name = "check" if given["check"] else name
-    if name not in CALLS or form not in ("", "format=json", "format=text"):
+class Asked(NamedTuple):
+    """What is asked instead of a build. ``passing``: the exit code says nothing of what is found."""
+
+    call: "Call"
+    as_json: bool = False
+    passing: bool = False
+
+
+def call_of(given: Mapping[str, Any]) -> Asked | None:
+    """None for a build. Words may come in any order; ``lint`` is an older name of ``check``."""
+    words = str(given["call"]).split(",")
+    fields = dict(word.split("=", 1) for word in words if "=" in word)
+    names = [word for word in words if "=" not in word]
+    name = "check" if given["check"] or names == ["lint"] else "".join(names)
+    form, status = fields.pop("format", "text"), fields.pop("ignorestatus", "false").lower()
+    if fields or name not in CALLS or form not in ("json", "text") or status not in _BOOLEANS:
         raise UsageError(
             "bad-option-value",
             f"--call {given['call']!r} is not understood",
-            hint=f"write one of {', '.join(CALLS)}, and ,format=json behind it for JSON",
+            hint=f"write one of {', '.join(CALLS)}, and behind it ,format=json for JSON, "
+            ",ignorestatus=true for exit code 0 whatever is found",
         )
-    return (None if name == "build" else cast("Call", name)), form == "format=json"
+    return None if name == "build" else Asked(cast("Call", name), form == "json", _BOOLEANS[status])
 
 
-def answer(session: Session, request: "Request", call: "Call", *, as_json: bool) -> None:
+def answer(session: Session, request: "Request", asked: Asked) -> None:
     """Print it; exit code 1 where ``--check`` found something."""
     assert request.docker is not None
-    found = engine.call(request, request.docker, call, as_json=as_json)
+    found = engine.call(request, request.docker, asked.call, as_json=asked.as_json)
     click.echo(found.text, nl=False)
     if found.error is not None:
         session.fail(found.error)
-        raise click.exceptions.Exit(found.error.exit_code)
-    if found.warnings:
-        raise click.exceptions.Exit(1)
+    if not asked.passing and (found.error or found.warnings):
+        raise click.exceptions.Exit(found.error.exit_code if found.error else 1)
 
 
 def _key(option: str) -> str:

@@ -86,7 +86,7 @@ def check(
     asked = docker.request_about(session, given)
     if asked is not None:
         request = optionvalues.request(session, platform=platform, docker=asked)
-        docker.answer(session, request, "check", as_json=False)
+        docker.answer(session, request, docker.Asked("check"))
         return
     for warning in engine.check(optionvalues.request(session, (), sets, platform=platform)):
         session.note(f"warning: {warning}")

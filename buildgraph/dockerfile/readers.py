@@ -53,7 +53,7 @@ def _from(args: Arguments) -> From:
             f"'{written}' cannot be the name of a stage",
             "a letter, then letters, digits, '.', '_' and '-'",
         )
-    described = next((text for said, text in _told(args) if said in (name, written)), "")
+    described = next((text for said, text in _told(args) if said == name), "")
     return From(args.place, base, name, platform, written, as_written, described)
 
 

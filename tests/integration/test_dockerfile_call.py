@@ -97,9 +97,23 @@ def test_outline_and_targets(place: Path) -> None:
     assert "build" in run("build", "--call", "targets").out
 
 
-def test_an_unknown_call_is_refused(place: Path) -> None:
-    said = run("build", "--call", "nothing")
+@pytest.mark.parametrize(
+    "call",
+    ["nothing", "check,outline", "check,x=y", "check,format=xml", "check,ignorestatus=2", ""],
+)
+def test_an_unknown_call_is_refused(place: Path, call: str) -> None:
+    said = run("build", "--call", call)
     assert (said.code, "--call" in said.err) == (2, True)
+
+
+def test_words_of_a_call_come_in_any_order_and_may_leave_the_exit_code_alone(place: Path) -> None:
+    plain = run("build", "--check")
+    assert plain.code == 1
+    assert run("build", "--call", "lint").out == plain.out
+    passing = run("build", "--call", "ignorestatus=true,check")
+    assert (passing.code, passing.out) == (0, plain.out)
+    as_json = run("build", "--call", "check,ignorestatus=1,format=json")
+    assert (as_json.code, "warnings" in json.loads(as_json.out)) == (0, True)
 
 
 def test_a_build_tells_the_warnings_of_the_stages_that_it_builds(tmp_path: Path) -> None:

@@ -203,3 +203,8 @@ def test_a_check_that_only_fails_is_not_complete():
     assert report_text(check("FROM scratch\nMAINTAINER x\nCMDD x\n")).startswith(
         "Check complete, 1"
     )
+
+
+def test_a_comment_describes_a_stage_by_its_name_in_small_letters():
+    found = targets("# Base is a sentence\nFROM box AS Base\n# other is it\nFROM box AS Other\n")
+    assert [t.description for t in found] == ["", "is it"]
