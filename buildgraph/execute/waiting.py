@@ -1,16 +1,18 @@
 """What takes time and is no step? Told, so that nobody sits before a still screen.
 
-What is over within :data:`PATIENCE` seconds is not worth a word. Used as a context manager, in any thread.
+What is over within :data:`PATIENCE` seconds is not worth a word. Used as a context manager, in any thread. There may be
+hundreds at once, most of them soon over, so one thread looks after all of them.
 """
 
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final, Self
 
 from buildgraph.events import Observer, WaitFinished, WaitStarted
 
 PATIENCE: Final = 0.5
+_TICK: Final = 0.1
 
 
 class Waiting(AbstractContextManager["Waiting"]):
@@ -26,34 +28,72 @@ class Waiting(AbstractContextManager["Waiting"]):
         self._observer = observer
         self._event = WaitStarted(subject, doing)
         self._patience = patience
-        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._told = self._over = False
         self._began = 0.0
         self.found = ""
 
+    @property
+    def due(self) -> float:
+        return self._began + self._patience
+
     def __enter__(self) -> Self:
         self._began = time.monotonic()
         if self._patience:
-            self._timer = threading.Timer(self._patience, self._tell)
-            self._timer.daemon = True
-            self._timer.start()
+            _WATCH.add(self)
         else:
-            self._tell()
+            self.tell()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._patience:
+            _WATCH.discard(self)
         with self._lock:
             self._over = True
         if self._told:
             seconds = time.monotonic() - self._began
             self._observer(WaitFinished(self._event.subject, seconds, self.found))
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """That it lasts; nothing if it is over."""
         with self._lock:
-            if self._over:
-                return
-            self._told = True
-            self._observer(self._event)
+            if not self._over:
+                self._told = True
+                self._observer(self._event)
+
+
+class _Watch:
+    """Its thread lives while something is pending, and a tick longer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending = set[Waiting]()
+        self._alive = False
+
+    def add(self, one: Waiting) -> None:
+        with self._lock:
+            self._pending.add(one)
+            if not self._alive:
+                self._alive = True
+                threading.Thread(target=self._run, name="waiting", daemon=True).start()
+
+    def discard(self, one: Waiting) -> None:
+        with self._lock:
+            self._pending.discard(one)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_TICK)
+            now = time.monotonic()
+            with self._lock:
+                due = {one for one in self._pending if one.due <= now}
+                self._pending -= due
+                if not self._pending and not due:
+                    self._alive = False
+                    return
+            for one in due:
+                with suppress(OSError):  # nobody reads any more: whoever writes next meets it, too
+                    one.tell()
+
+
+_WATCH: Final = _Watch()

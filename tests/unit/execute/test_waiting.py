@@ -38,3 +38,35 @@ def test_without_patience_it_is_told_at_once_and_its_end_in_any_case():
     with pytest.raises(ValueError):
         fail(told)
     assert told[1:] == [WaitFinished("os", told[1].seconds)]
+
+
+def test_many_are_looked_after_by_one_thread():
+    told, before = [], threading.active_count()
+    waits = [Waiting(told.append, f"i{at}", "waits", patience=3600) for at in range(100)]
+    for wait in waits:
+        wait.__enter__()
+    assert threading.active_count() <= before + 1
+    for wait in waits:
+        wait.__exit__(None, None, None)
+    assert told == []
+
+
+def test_nobody_who_reads_keeps_no_other_from_being_told():
+    known = threading.Event()
+
+    def broken(_event):
+        raise BrokenPipeError
+
+    told = []
+
+    def observe(event):
+        told.append(event)
+        known.set()
+
+    first = Waiting(broken, "a", "waits", patience=0.001)
+    first.__enter__()
+    with Waiting(observe, "b", "waits", patience=0.2):
+        assert known.wait(30)
+    with pytest.raises(BrokenPipeError):
+        first.__exit__(None, None, None)
+    assert [event.subject for event in told] == ["b", "b"]
