@@ -81,6 +81,8 @@ class Nodes:
         with blaming(step.where):
             decision = decide(step, self._session.lookups, self._rules)
         if isinstance(decision, Reuse):
+            if isinstance(step, RunStep):
+                self._check_siblings(step)
             outcome: Outcome = "cutoff" if self._is_cutoff(step) else "reused"
             self._settle(step, decision.result, outcome)
             return Hit(node)
@@ -101,6 +103,15 @@ class Nodes:
             self.progress.claimed[decision.key] = step.id
         self.progress.decisions[step.id] = decision
         return Miss(node)
+
+    def _check_siblings(self, step: RunStep) -> None:
+        """A command that need not run is told of as if it did, unless others would have to be asked for that."""
+        stack, conflicts = step.stack, self._session.conflicts
+        if not conflicts.meet(stack):
+            return
+        if step.merge_strict or self._session.stacks.placed.is_at_hand(stack):
+            with blaming(step.where):
+                conflicts.check(_bare(step.id), stack, step.where, strict=step.merge_strict)
 
     def _is_cutoff(self, step: Step) -> bool:
         """The wave stops here: something below ran in this build, and the result is the old one all the same."""

@@ -5,6 +5,7 @@ there on purpose, so they are no part of this.
 """
 
 import threading
+from itertools import pairwise
 
 from buildgraph.errors import Location, UsageError
 from buildgraph.events import Observer, Warned
@@ -44,6 +45,7 @@ class Conflicts:
         self._stacks = stacks
         self._observe = observer
         self._found: dict[tuple[StepId, StepId], Conflict | None] = {}
+        self._meets: dict[Stack, bool] = {}
         self._told: set[tuple[StepId, StepId]] = set()
         self._lock = threading.Lock()
 
@@ -63,7 +65,25 @@ class Conflicts:
                     self._told.add(pair)
                     self._observe(Warned("merge-conflict", str(conflict), name))
 
+    def meet(self, stack: Stack) -> bool:
+        """Whether there are siblings in ``stack``: known without a look at files.
+
+        A command sees all that the last one below it saw, so it is enough to look at neighbours; and what stands on one
+        chain is looked at once.
+        """
+        if stack not in self._meets:
+            steps = self._graph.steps
+            top = steps[stack[-1]] if stack else None
+            if isinstance(top, RunStep) and top.stack in self._meets and top.stack == stack[:-1]:
+                self._meets[stack] = self._meets[top.stack]
+            else:
+                runs = [step for name in stack if isinstance(step := steps[name], RunStep)]
+                self._meets[stack] = any(a.id not in b.stack for a, b in pairwise(runs))
+        return self._meets[stack]
+
     def _of(self, stack: Stack) -> list[Conflict]:
+        if not self.meet(stack):
+            return []
         runs = [
             layer
             for layer in self._stacks.placed.place(stack)

@@ -144,6 +144,14 @@ class Placements:
         made = self._graph.steps[step]
         return made.layers if isinstance(made, BaseStep) else (self.settled[step].tree,)
 
+    def is_at_hand(self, stack: Stack) -> bool:
+        """Whether nobody else need be asked what the stack is made of; every step of it must be settled."""
+        store = self._store
+        bases = [step for name in stack if isinstance(step := self._graph.steps[name], BaseStep)]
+        trees = {self.settled[name].tree for name in stack if name in self.settled} - {EMPTY_TREE}
+        known = all(store.layers.facts(layer) for base in bases for layer in base.layers)
+        return known and len(store.blobs.has_all(trees)) == len(trees)
+
     # -- placing
 
     def place(self, stack: Stack) -> tuple[PlacedLayer, ...]:

@@ -27,6 +27,7 @@ from buildgraph.events import (
     Warned,
 )
 from buildgraph.report import words
+from buildgraph.report.recap import warning_line
 from buildgraph.values import dataclass
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ class Live:
             case StepFinished() if self._worth_a_line(event):
                 self._above(self._ending(event))
             case Warned():
-                mark = words.paint("warning", "yellow", on=self._styled)
-                self._above(f"{mark}[{event.code}]: {event.message}")
+                self._above(warning_line(event, styled=self._styled))
             case BuildFinished():
                 self._close()
             case _:

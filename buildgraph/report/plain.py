@@ -20,6 +20,7 @@ from buildgraph.events import (
     Warned,
 )
 from buildgraph.report import words
+from buildgraph.report.recap import warning_line
 
 PATIENCE = 4_000_000
 
@@ -63,8 +64,7 @@ class Plain:
             case TransferFinished() if self._verbose or event.size >= words.WORTH_SHOWING:
                 self._write(self._dim(transferred(event)))
             case Warned():
-                mark = words.paint("warning", "yellow", on=self._styled)
-                self._write(f"{mark}[{event.code}]: {event.message}")
+                self._write(warning_line(event, styled=self._styled))
             case _:
                 pass
         self._stream.flush()

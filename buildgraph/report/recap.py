@@ -10,6 +10,7 @@ from buildgraph.events import (
     ImagePushed,
     Outcome,
     StepFinished,
+    Warned,
 )
 from buildgraph.report import words
 from buildgraph.values import dataclass, field
@@ -26,6 +27,9 @@ _WORDS: Mapping[Outcome, str] = {
 _LISTED = 12
 """So many steps are named; what is more is counted."""
 
+_LASTING = frozenset({"dockerfile-check", "merge-conflict", "unused-build-arg"})
+"""Warnings of what was built, not of what happened meanwhile: every build tells them, also one with nothing to do."""
+
 
 @dataclass(slots=True)
 class Recap:
@@ -36,6 +40,7 @@ class Recap:
     steps: dict[str, StepFinished] = field(default_factory=dict)
     images: dict[str, ImageFinished] = field(default_factory=dict)
     pushed: list[ImagePushed] = field(default_factory=list)
+    lasting: list[Warned] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -47,6 +52,8 @@ class Recap:
                 self.images[event.target] = event
             case ImagePushed():
                 self.pushed.append(event)
+            case Warned(code) if code in _LASTING:
+                self.lasting.append(event)
             case BuildFinished():
                 self.finished = event
             case _:
@@ -135,6 +142,11 @@ def unchanged_lines(
     word = words.paint("up to date", "green", on=styled)
     head = f"{word} in {took}: {finished.steps['reused']} reused"
     return [head, *image_lines(images, styled=styled), *pushed_lines(pushed, styled=styled)]
+
+
+def warning_line(warned: Warned, *, styled: bool) -> str:
+    mark = words.paint("warning", "yellow", on=styled)
+    return f"{mark}[{warned.code}]: {warned.message}"
 
 
 def pushed_lines(pushed: Sequence[ImagePushed], *, styled: bool) -> list[str]:

@@ -33,10 +33,11 @@ class Watch:
         finished, images, pushed = self.recap.unchanged()
 
         def text(*, styled: bool) -> bytes:
-            lines = recap.unchanged_lines(finished, images, pushed, took="@TOOK@", styled=styled)
+            lines = [recap.warning_line(each, styled=styled) for each in self.recap.lasting]
+            lines += recap.unchanged_lines(finished, images, pushed, took="@TOOK@", styled=styled)
             return ("\n".join(lines) + "\n").encode()
 
-        events: list[Event] = [*pushed, *images, finished]
+        events: list[Event] = [*self.recap.lasting, *pushed, *images, finished]
         if self.recap.started is not None:
             events.insert(0, self.recap.started)
         lines = [jsonl.line(event, 0.0) for event in events]

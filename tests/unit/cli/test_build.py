@@ -169,7 +169,9 @@ def test_the_next_build_is_answered_from_memory(monkeypatch, place, capfd):
         "skipped": 0,
     }
     assert metadata["targets"] == METADATA["targets"]
-    assert capfd.readouterr().err.startswith("up to date in")
+    warned, ended, *_ = capfd.readouterr().err.splitlines()
+    assert warned == "warning[merge-conflict]: two siblings wrote /etc/x"
+    assert ended.startswith("up to date in")
     assert not warm.answer([*words, "x"], 0.0)
 
 

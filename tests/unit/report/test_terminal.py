@@ -157,6 +157,7 @@ def test_an_aborted_build_has_no_recap():
 def test_what_the_next_build_will_say():
     sections = show("plain")[1].unchanged()
     assert sections["plain"].decode() == (
+        "warning[merge-conflict]: two siblings wrote /etc/x\n"
         "up to date in @TOOK@: 3 reused\n"
         f"  image:api  {DIGEST}  31.0 MB, nothing new  shop/api:latest\n"
         "  pushed 1 name, nothing had to move\n"
@@ -166,6 +167,7 @@ def test_what_the_next_build_will_say():
     lines = [json.loads(line) for line in filled.splitlines()]
     assert [line["event"] for line in lines] == [
         "build-started",
+        "warned",
         "image-pushed",
         "image-finished",
         "build-finished",
@@ -177,8 +179,8 @@ def test_what_the_next_build_will_say():
         "failed": 0,
         "skipped": 0,
     }
-    assert (lines[-1]["time"], lines[-1]["seconds"], lines[2]["new_bytes"]) == (1.5, 0.04, 0)
-    assert (lines[1]["uploaded"], lines[1]["mounted"]) == (0, 0)
+    assert (lines[-1]["time"], lines[-1]["seconds"], lines[3]["new_bytes"]) == (1.5, 0.04, 0)
+    assert (lines[2]["uploaded"], lines[2]["mounted"]) == (0, 0)
 
 
 def test_errors_are_coloured_where_there_is_colour():
