@@ -52,7 +52,7 @@ def build(request: Request, observer: Observer) -> Summary:
         try:
             with open_session(request, observer, pins="written") as session:
                 session.lost = lost
-                with distrusting(session):
+                with distrusting(session), session.written:
                     return _build(session, start)
         except LayerLostError as error:
             if error.digest in lost:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from buildgraph.build.blobs import Blobs
-from buildgraph.build.choosing import choose
 from buildgraph.build.contexts import Contexts
 from buildgraph.build.later import Later
 from buildgraph.build.locking import pin_missing
@@ -18,8 +17,8 @@ from buildgraph.build.lookups import History, Lookups
 from buildgraph.build.observing import one_at_a_time
 from buildgraph.build.registries import Access
 from buildgraph.build.request import Request, Want
-from buildgraph.build.sidecar import NAME as SIDECAR
 from buildgraph.build.workspace import Workspace, open_workspace
+from buildgraph.build.written import Written
 from buildgraph.digest import Digest
 from buildgraph.errors import BuildgraphError, DroppedError, LayerLostError
 from buildgraph.events import Observer
@@ -71,6 +70,7 @@ class Session:
     context: Context
     contexts: Contexts
     conflicts: Conflicts
+    written: Written
     cancelled: Stop
     beside: Threads
     bases: BaseLayers
@@ -187,7 +187,8 @@ def open_session(
             workspace = _pinned(request, workspace, store, observer)
         layers = undo.enter_context(_open_layers(workspace, store, access))
         snapshots, stacks = layers.snapshots, layers.stacks
-        context, contexts = _contexts(request, workspace)
+        written = Written(request, workspace, store)
+        context, contexts = _contexts(request, workspace, written)
         archives = Later(lambda: _archives(store, snapshots, stacks))
         selections = Selections(context, stacks, contexts, archives)
         around = partial(workspace.surroundings, request.environ)
@@ -206,6 +207,7 @@ def open_session(
             context,
             contexts,
             Conflicts(workspace.graph, stacks, observer),
+            written,
             cancelled,
             layers.beside,
             layers.bases,
@@ -257,13 +259,13 @@ def _open_layers(workspace: Workspace, store: LocalStore, access: Access) -> Ite
         yield _Layers(snapshots, bases, stacks, beside)
 
 
-def _contexts(request: Request, workspace: Workspace) -> tuple[Context, Contexts]:
+def _contexts(request: Request, workspace: Workspace, written: Written) -> tuple[Context, Contexts]:
     """The folder of the Buildfile, and those that are contexts besides."""
     context = Context(
         workspace.root,
         workspace.cache,
         workspace.model.workspace.ignore,
-        always_ignored(request, workspace),
+        (b".git", *written.paths()),
     )
     return context, Contexts(workspace, (os.path.realpath(os.fsencode(request.home)),))
 
@@ -305,22 +307,3 @@ def _remotes(
     remotes = Remotes(store, snapshots, stacks, around, observer, cancelled)
     undo.callback(remotes.close)
     return remotes
-
-
-def always_ignored(request: Request, workspace: Workspace) -> tuple[bytes, ...]:
-    """What no selection takes unless an include names it: the lock, the store, and what the build itself writes."""
-    written = [request.home, workspace.root / "Buildfile.lock", workspace.root / SIDECAR]
-    written += [file for file in (request.metadata_file, request.iidfile) if file]
-    for output in (o for o in request.outputs if o.dest):
-        names = [""]
-        if "{name}" in output.dest:
-            chosen = choose(workspace.graph, request.targets)
-            names = [target.partition(":")[2] for target in chosen]
-        written += [request.directory / output.dest.replace("{name}", n) for n in names]
-    root = os.path.realpath(workspace.root)
-    paths = [b".git"]
-    for path in written:
-        real = os.path.realpath(path)
-        if real.startswith(root + "/"):
-            paths.append(os.fsencode(os.path.relpath(real, root)))
-    return tuple(paths)

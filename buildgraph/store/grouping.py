@@ -122,6 +122,7 @@ class Grouping:
         for key in sorts["origin"]:
             self._origin(key)
         self._explanations(sorts)
+        self._kept |= {key for key in records if key.startswith("outputs:")}
         kept = {key for unit in self.units.values() for key in unit.keys} | self._kept
         self.stale = tuple(key for key in sorted(records) if key not in kept)
 
