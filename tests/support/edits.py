@@ -1,7 +1,8 @@
 """Small random workspaces and what a person may change in them.
 
-Copies, written files, commands on stacks of earlier steps, copies and binds from steps. Some are wrong: an order of layers
-that cannot be, a path that is missing.
+Copies, written files, folders and links, commands on stacks of earlier steps, with tools of others, with parts of what
+they write; copies and binds from steps, whole or chosen. Some are wrong: an order of layers that cannot be, a path that is
+missing.
 """
 
 import json
@@ -33,7 +34,9 @@ SCRIPTS = (
 
 content = st.tuples(st.sampled_from(TEXTS), st.sampled_from((0o644, 0o755, 0o600)))
 files = st.dictionaries(st.sampled_from(NAMES), content, min_size=1)
-kinds = st.sampled_from(("run", "run", "run", "copy", "write", "from", "bind"))
+kinds = st.sampled_from(
+    ("run", "run", "run", "copy", "write", "from", "bind", "tools", "part", "tree", "chosen")
+)
 step = st.tuples(
     kinds, st.integers(0, len(SCRIPTS) - 1), st.sets(st.integers(0, 5), max_size=3), st.booleans()
 )
@@ -73,6 +76,27 @@ def buildfile(layout: Path, chosen: list[tuple]) -> str:
                     f'{{ bind = "step:{below[0]}", target = "/in", write = {str(flag).lower()} }}'
                 )
                 text += f'on = ["box"]\nmounts = [{mount}]\nrun = "find /in/app /in/w* /in/shared > /r{k} || true"\n'
+            case "tree":
+                mode = "0700" if flag else "0755"
+                text += (
+                    f'write = {{ "/opt/d/w{k}" = {{ text = "{k}", mode = "{mode}" }} }}\n'
+                    f'dirs = {{ "/opt/e" = {{ mode = "{mode}" }} }}\nlinks = {{ "/opt/l" = "d/w{script}" }}\n'
+                )
+            case "chosen" if below:
+                chosen_by = 'include = ["r*", "opt/**"]' if flag else 'exclude = ["opt", "shared"]'
+                time = "keep" if script % 2 else "epoch"
+                text += (
+                    f'copy = [{{ from = "step:{below[-1]}", {chosen_by}, to = "/c{k}/" }}]\n'
+                    f'normalize = {{ mode = "{"git" if flag else "keep"}", time = "{time}" }}\n'
+                )
+            case "tools" if below:
+                text += (
+                    f'on = ["box"]\nwith = {json.dumps(["box", *below])}\noutputs = ["/r{k}", "/opt/**"]\n'
+                    f"run = {json.dumps(SCRIPTS[script].format(k=k))}\n"
+                )
+            case "part":
+                kept = 'outputs = ["/r*"]' if flag else 'discard = ["/shared", "/opt/d/**"]'
+                text += f"on = {on}\n{kept}\nrun = {json.dumps(SCRIPTS[script].format(k=k))}\n"
             case _:
                 mount = '{ bind = "src", target = "/in" }'
                 text += f"on = {on}\nmounts = [{mount}]\nrun = {json.dumps(SCRIPTS[script].format(k=k))}\n"
