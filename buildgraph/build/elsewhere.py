@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
 from buildgraph.digest import Digest
-from buildgraph.errors import BuildgraphError, LayerLostError
+from buildgraph.errors import BuildgraphError, ErrorGroup, LayerLostError
 from buildgraph.execute.interrupt import interruptible
 from buildgraph.execute.waiting import Waiting
 from buildgraph.graph.step import StepId
@@ -25,11 +25,25 @@ def cache_urls(session: Session) -> tuple["CacheURL", ...]:
     if asked is not None:
         return asked
     if words := session.request.environ.get("BUILDGRAPH_CACHE", "").split():
-        from buildgraph.spec.cacheurl import parse
-
-        return tuple(parse(word).below(str(session.request.directory)) for word in words)
+        return _of_environment(words, str(session.request.directory))
     root = str(session.workspace.root)
     return tuple(url.below(root) for url in session.workspace.model.workspace.caches)
+
+
+def _of_environment(words: Sequence[str], folder: str) -> tuple["CacheURL", ...]:
+    """Raises ErrorGroup with all that are no URLs."""
+    from buildgraph.spec.cacheurl import parse
+
+    found, errors = [], []
+    for word in words:
+        try:
+            found.append(parse(word).below(folder))
+        except BuildgraphError as error:
+            error.message = f"BUILDGRAPH_CACHE: {error.message}"
+            errors.append(error)
+    if errors:
+        raise ErrorGroup(errors)
+    return tuple(found)
 
 
 def look_elsewhere(session: Session, shared: "Shared", steps: Sequence[StepId]) -> None:

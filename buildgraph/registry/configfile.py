@@ -65,9 +65,10 @@ def load_tables(where: Places) -> Tables:
         except OSError as error:
             if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not where.named:
                 continue
+            named = f"BUILDGRAPH_CONFIG names {file}, which" if where.named else str(file)
             raise UsageError(
                 "config-unreadable",
-                f"{file} cannot be read: {error.strerror}",
+                f"{named} cannot be read: {error.strerror}",
                 hint="correct its permissions, or name another file in BUILDGRAPH_CONFIG",
             ) from error
         found = _read(file, content)
@@ -100,7 +101,8 @@ def _table(document: Mapping[str, object], name: str, problems: "Problems") -> M
     found = document.get(name, {})
     if isinstance(found, dict):
         return found
-    problems.add("bad-config", f"{name} must be a table", (name,))
+    hint = "write [build]" if name == "build" else 'write [registry."host"]'
+    problems.add("bad-config", f"{name} must be a table", (name,), hint=hint)
     return {}
 
 
@@ -112,7 +114,8 @@ def _authority(file: Path, build: Mapping[str, object], problems: "Problems") ->
             )
     ca = build.get("ca", "")
     if not isinstance(ca, str):
-        problems.add("bad-config", 'ca must be "host" or a file', ("build", "ca"))
+        hint = 'write ca = "host", or the path of a file'
+        problems.add("bad-config", 'ca must be "host" or a file', ("build", "ca"), hint=hint)
         return ""
     return ca if ca in ("", "host") else os.path.abspath(file.parent / os.path.expanduser(ca))
 
@@ -141,7 +144,9 @@ class _Table:
                 self._wrong(key, f"unknown key {key!r}", hint)
         cert, key_file = self._files("client-cert"), self._files("client-key")
         if bool(cert) != bool(key_file):
-            self._wrong("", "client-cert and client-key go together, one of them is missing")
+            missing = "client-key" if cert else "client-cert"
+            told = "client-cert and client-key go together, one of them is missing"
+            self._wrong("", told, f"add {missing}")
         return HostTable(
             plain_http=self._flag("plain-http"),
             ca=self._files("ca"),
@@ -153,7 +158,7 @@ class _Table:
     def _flag(self, key: str) -> bool | None:
         value = self._values.get(key)
         if not isinstance(value, bool | None):
-            self._wrong(key, f"{key} must be true or false, not {value!r}")
+            self._wrong(key, f"{key} must be true or false, not {value!r}", f"write {key} = true")
             return None
         return value
 
@@ -161,14 +166,14 @@ class _Table:
         value = self._values.get(key, [])
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(t, str) and t for t in texts):
-            self._wrong(key, f"{key} must be a string or a list of strings")
+            self._wrong(key, f"{key} must be a string or a list of strings", f'write {key} = ["…"]')
             return ()
         return tuple(texts)
 
     def _files(self, key: str) -> tuple[Path, ...]:
         texts = self._texts(key)
         if key != "ca" and len(texts) > 1:
-            self._wrong(key, f"{key} is one file, not {len(texts)}")
+            self._wrong(key, f"{key} is one file, not {len(texts)}", "keep one of them")
         return tuple(self._file.parent / os.path.expanduser(text) for text in texts)
 
     def _mirrors(self) -> tuple[str, ...]:

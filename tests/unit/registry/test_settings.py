@@ -100,6 +100,7 @@ def test_a_named_file_stands_alone_and_must_be_there(machine, tmp_path):
     with pytest.raises(UsageError) as raised:
         machine.settings()
     assert raised.value.code == "config-unreadable"
+    assert raised.value.message.startswith(f"BUILDGRAPH_CONFIG names {tmp_path / 'mine.toml'}")
     machine.write(tmp_path / "mine.toml", '[registry."b"]\nplain-http = true\n')
     settings = machine.settings()
     assert (settings.for_host("a").plain_http, settings.for_host("b").plain_http) == (False, True)
@@ -112,7 +113,7 @@ def test_all_mistakes_are_told_with_their_lines(machine):
     )
     found = machine.refused()
     assert {error.code for error in found} == {"bad-config"}
-    assert all(error.where.file == str(file) for error in found)
+    assert all(error.where.file == str(file) and error.hint for error in found)
     lines = {error.where.line: error.message for error in found if error.where}
     assert sorted(lines) == [1, 2, 3, 4, 5, 7, 9, 10]
     assert "did you mean" in next(e.hint for e in found if "plain-htp" in e.message)

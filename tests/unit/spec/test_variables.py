@@ -188,3 +188,29 @@ def test_conditions_that_cannot_be_read(when):
 def test_what_is_switched_off_is_as_if_not_written():
     text = VARS % "x" + '[step.b]\nwhen = "not git.dirty"\nrun = 5\nnonsense = "${nope}"\n'
     assert codes(text) == []
+
+
+@pytest.mark.parametrize("given", range(16))
+def test_the_nearest_value_of_a_variable_counts(given):
+    default, env, own, option = (bool(given & bit) for bit in (1, 2, 4, 8))
+    text = f"""
+    [vars]
+    branch = {{ env = "CI_BRANCH"{', default = "of the file"' if default else ""} }}
+    [image.api]
+    on = ["box"]
+    labels = {{ branch = "${{branch}}" }}
+    """
+    environ = {"CI_BRANCH": "of its variable"} if env else {}
+    environ |= {"BUILDGRAPH_VAR_BRANCH": "of the environment"} if own else {}
+    sets = {"branch": "of the command line"} if option else {}
+    order = (
+        (option, "of the command line"),
+        (own, "of the environment"),
+        (env, "of its variable"),
+        (default, "of the file"),
+    )
+    expected = next((value for there, value in order if there), None)
+    if expected is None:
+        assert codes(text) == ["unset-variable"]
+    else:
+        assert read(text, environ=environ, sets=sets).model.variables == {"branch": expected}
