@@ -12,9 +12,11 @@ from support import dockerfile_texts as texts
 from buildgraph.dockerfile.check import check
 from buildgraph.dockerfile.convert import image_config
 from buildgraph.dockerfile.outline import outline, targets
-from buildgraph.dockerfile.parse import parse, read
-from buildgraph.dockerfile.words import expand, expand_words
+from buildgraph.dockerfile.parse import parse, parse_trigger, read
+from buildgraph.dockerfile.words import expand, expand_body, expand_words
 from buildgraph.errors import UsageError
+from buildgraph.fs.gomatch import matcher
+from buildgraph.fs.moby import Patterns
 
 ANY = st.text(max_size=200) | texts.FILES
 
@@ -54,10 +56,11 @@ def test_any_text_is_read_or_refused(text):
             last = found.where.last
 
 
-@settings(max_examples=150)
-@given(ANY)
+@settings(max_examples=200)
+@given(ANY | st.binary(max_size=200))
 def test_any_text_is_checked_outlined_and_configured_or_refused(text):
-    report = check(text) if "check" not in text else None
+    words = "check" if isinstance(text, str) else b"check"
+    report = check(text) if words not in text else None
     try:
         targets(text)
         outline(text)
@@ -71,10 +74,16 @@ def test_any_text_is_checked_outlined_and_configured_or_refused(text):
 @given(
     st.text(max_size=60) | texts.WORDS, st.dictionaries(st.text(max_size=3), st.text(max_size=9))
 )
-def test_any_word_is_expanded_or_refused(word, env):
-    for expanded in (expand, expand_words):
+def test_any_word_is_expanded_or_matched_or_refused(word, env):
+    for expanded in (expand, expand_words, expand_body):
         with suppress(UsageError):
             expanded(word, env)
+    with suppress(UsageError):
+        parse_trigger(word, "Dockerfile")
+    with suppress(UsageError):
+        matcher(word)(word)
+    with suppress(UsageError):
+        Patterns.of_text(word).matches(word.replace("\n", "/"))
 
 
 @pytest.mark.parametrize("head", ["", "RUN \\\n", "ENV a=1 \\\n", "COPY \\\n"])
