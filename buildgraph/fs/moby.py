@@ -13,6 +13,7 @@ be cut (``a**b``, classes that hold a slash) run as automata over whole paths. N
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
+from buildgraph.errors import UsageError
 from buildgraph.fs.mobypattern import (
     ANY_FOLDERS,
     MobyPattern,
@@ -24,6 +25,9 @@ from buildgraph.fs.mobypattern import (
 
 _Place = tuple[int, int]
 """A pattern's number, and how many of its parts the folders above have used up."""
+
+_LONGEST = 65_535
+"""Bytes of a line, as Go's ``bufio.Scanner`` takes them."""
 
 _SPACES = "\t\n\v\f\r \x85\xa0"
 
@@ -88,6 +92,16 @@ class _Node:
         return found
 
 
+def _read(line: str) -> str:
+    if len(line) > _LONGEST or len(line.encode("utf-8", "replace")) > _LONGEST:
+        raise UsageError(
+            "bad-pattern",
+            f"the line that begins with {line[:40]!r} is longer than {_LONGEST:,} bytes",
+            hint="write several patterns",
+        )
+    return line
+
+
 def check_line(line: str) -> None:
     """Raises :class:`UsageError` (``bad-pattern``) for a line of an ignore file that says nothing."""
     Patterns.of_lines((line,))
@@ -128,12 +142,15 @@ class Patterns:
 
     @classmethod
     def of_lines(cls, lines: Iterable[str]) -> Self:
-        """Those of an ignore file, which may have comments and begin with a byte order mark."""
+        """Those of an ignore file, which may have comments and begin with a byte order mark.
+
+        Raises :class:`UsageError` (``bad-pattern``), also for a line that is longer than moby reads.
+        """
         without_mark = (
             line.removeprefix("\ufeff") if number == 0 else line
             for number, line in enumerate(lines)
         )
-        return cls(line for line in without_mark if not line.startswith("#"))
+        return cls(_read(line) for line in without_mark if not line.startswith("#"))
 
     @classmethod
     def of_text(cls, text: str) -> Self:

@@ -142,6 +142,13 @@ def test_wrong_lines_fail(text):
     assert caught.value.code == "bad-pattern"
 
 
+def test_a_line_is_no_longer_than_moby_reads():
+    assert Patterns.of_text("x" * 65_535 + "\na").matches("a")
+    for long in ("x" * 65_536, "é" * 32_768):
+        with pytest.raises(UsageError, match="longer than 65,535 bytes"):
+            Patterns.of_text(long)
+
+
 def test_folders_that_need_not_be_looked_into():
     patterns = Patterns(["*", "!a/b", "!**/keep/x"])
     assert patterns.may_contain("a")
