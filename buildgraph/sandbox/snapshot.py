@@ -166,6 +166,9 @@ class Snapshots:
         mark.write_text(self._boot, encoding="ascii")
         try:
             os.rename(fresh, final)
+        except NotADirectoryError:  # a file that somebody put there
+            os.unlink(final)
+            os.rename(fresh, final)
         except OSError:
             if not final.is_dir():
                 mark.unlink(missing_ok=True)

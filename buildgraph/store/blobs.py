@@ -176,7 +176,11 @@ class LocalBlobs:
             fd = os.open(self._name(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
-        return io.FileIO(fd)
+        try:
+            return io.FileIO(fd)
+        except IsADirectoryError:
+            os.close(fd)
+            return None
 
     def _rename(self, temp: Path, name: str) -> None:
         folder = os.path.dirname(name)
@@ -184,6 +188,11 @@ class LocalBlobs:
             os.rename(temp, name)
         except FileNotFoundError:
             os.makedirs(folder, 0o700, exist_ok=True)
+            os.rename(temp, name)
+        except IsADirectoryError:  # somebody put it there
+            from shutil import rmtree
+
+            rmtree(name)
             os.rename(temp, name)
         self._unsynced.add(folder)
 

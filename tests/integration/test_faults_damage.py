@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import shutil
 import stat
 from contextlib import suppress
 
@@ -185,3 +186,51 @@ def test_a_damaged_base_is_refused(ws):
         ws.home = home
         with pytest.raises(BuildgraphError, match="box"):
             ws.build()
+
+
+def harm(path, how):
+    match how:
+        case "cut":
+            path.chmod(0o600)
+            path.write_bytes(path.read_bytes()[:-1])
+        case "gone":
+            path.unlink()
+        case "folder":
+            path.unlink()
+            path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["cut", "gone", "folder"])
+@pytest.mark.parametrize("sort", ["sha256", "blake3"])
+def test_a_blob_that_is_no_longer_whole_is_made_again(ws, tmp_path, sort, how):
+    before = ws.digests()
+    for path in files(ws.home / "blobs" / sort):
+        if path.stat().st_size:
+            harm(path, how)
+    output = OutputSpec("oci", str(tmp_path / "out"))
+    assert digests(ws.build(outputs=(output,))) == before
+    assert validate(ws.home, str(tmp_path / "out")) == []
+    cache_verify(ws.home)
+    assert cache_verify(ws.home).damaged == ()
+    assert digests(ws.build(rebuild=("two",))) == before
+    ws.write("src/a", "other text\n")
+    after = ws.digests()
+    ws.home = ws.home.with_name("fresh")
+    assert ws.digests() == after
+
+
+@pytest.mark.parametrize("how", ["gone", "file", "empty"])
+def test_a_snapshot_that_is_no_folder_of_its_files_is_never_used(ws, how):
+    before = ws.digests()
+    for path in list((ws.home / "snapshots").iterdir()):
+        shutil.rmtree(path)
+        if how == "file":
+            path.write_text("no folder\n")
+        elif how == "empty":
+            path.mkdir()
+    if how == "empty":
+        assert cache_verify(ws.home).damaged
+    assert digests(ws.build(rebuild=("two",))) == before
+    cache_verify(ws.home)
+    assert cache_verify(ws.home).damaged == ()
+    assert digests(ws.build(no_cache=True)) == before
