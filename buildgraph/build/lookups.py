@@ -36,7 +36,7 @@ from buildgraph.graph.step import (
     inputs_of,
 )
 from buildgraph.names import unlabelled
-from buildgraph.plan.plan import Changed, Evicted, Execute, NeverBuilt, Reason, Rules
+from buildgraph.plan.plan import Changed, Evicted, Execute, Forgotten, NeverBuilt, Reason, Rules
 from buildgraph.spec.model import Owner
 from buildgraph.store.actions import decode_result
 from buildgraph.store.base import ActionResult
@@ -155,9 +155,11 @@ class Lookups:
 
     def reason(self, step: Step, document: Mapping[str, Document]) -> Reason:
         last = self._store.records.last(self.history.name(step.id))
-        before = self._read(str(last["document"])) if last else None
-        if before is None:
+        if last is None:
             return NeverBuilt()
+        before = self._read(str(last["document"]))
+        if before is None:
+            return Forgotten()
         from buildgraph.plan.explain import explain
 
         changes = explain(step, before, _plain(document), self.read_tree)

@@ -51,6 +51,14 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The step was built before, but nothing says what of."""
+
+    def __str__(self) -> str:
+        return "what it was built of before is no longer in the store"
+
+
+@dataclass(frozen=True, slots=True)
 class Evicted:
     """The same step was built before, but its record or its files are gone."""
 
@@ -77,7 +85,7 @@ class Expired:
         return f"its result is {self.age} s old, max-age is {self.limit} s"
 
 
-Reason = NeverBuilt | Changed | Evicted | Forced | Expired
+Reason = NeverBuilt | Changed | Forgotten | Evicted | Forced | Expired
 
 
 @dataclass(frozen=True, slots=True)
