@@ -26,6 +26,12 @@ from buildgraph.sandbox.runtime import (
 )
 from buildgraph.sandbox.snapshot import Snapshots
 
+STATUS = "grep -E ^Cap\\|^NoNewPrivs /proc/self/status"
+
+
+def capabilities(status: str) -> dict[str, str]:
+    return dict(line.split(":\t") for line in status.splitlines())
+
 
 class RuntimeContract:
     def make(self, scratch: Path) -> Runtime:
@@ -141,11 +147,16 @@ class RuntimeContract:
     # What it may not do
 
     def test_capabilities_are_dockers(self, bed: Bed) -> None:
-        text = bed.sh("grep Cap /proc/self/status; grep NoNewPrivs /proc/self/status")
-        found = dict(line.split(":\t") for line in text.splitlines())
+        found = capabilities(bed.sh(STATUS))
         assert len(profile.CAPABILITIES) == 14
         assert {found[f"Cap{name}"] for name in ("Eff", "Prm", "Bnd")} == {"00000000a80425fb"}
         assert found["NoNewPrivs"] == "1"
+
+    def test_who_stops_being_root_has_no_capabilities(self, bed: Bed) -> None:
+        script = "echo 'u:x:1000:1000::/:/bin/sh' >> /etc/passwd; busybox su u -c "
+        found = capabilities(bed.sh(f"{script} '{STATUS}'"))
+        assert {found[f"Cap{name}"] for name in ("Eff", "Prm", "Amb")} == {"0000000000000000"}
+        assert found["CapBnd"] == "00000000a80425fb"
 
     @pytest.mark.parametrize(
         "script",
@@ -336,6 +347,15 @@ class OciContract(RuntimeContract):
             "1000",
             "1000",
         ]
+
+    def test_capabilities_of_another_user_are_none_and_no_ones_are_handed_on(
+        self, bed: Bed
+    ) -> None:
+        none, bound = "0000000000000000", "00000000a80425fb"
+        root, user = capabilities(bed.sh(STATUS)), capabilities(bed.sh(STATUS, uid=1000, gid=1000))
+        assert (root["CapInh"], root["CapAmb"]) == (none, none)
+        assert {user[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Amb")} == {none}
+        assert (user["CapBnd"], user["NoNewPrivs"]) == (bound, "1")
 
     def test_privileges_can_be_gained_where_asked(self, bed: Bed) -> None:
         assert "NoNewPrivs:\t0" in bed.sh("cat /proc/self/status", no_new_privs=False)
