@@ -12,6 +12,8 @@ from buildgraph.build.choosing import check_rebuild, choose
 from buildgraph.build.demands import check_demands
 from buildgraph.build.elsewhere import cache_urls, distrusting, look_elsewhere, sent
 from buildgraph.build.expecting import expect
+from buildgraph.build.foresee import foreseen
+from buildgraph.build.mistakes import joined
 from buildgraph.build.nodes import Nodes
 from buildgraph.build.products import Product, products
 from buildgraph.build.publish import metadata_of, publish, write_documents
@@ -125,7 +127,7 @@ def _build(session: Session, start: float) -> Summary:
 def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
     """Scan and hash the context, compute the StepKeys, and look them all up."""
     pack_ahead(session, steps, images)
-    scan(session, steps)
+    tell_mistakes(session, steps, images)
     sync_ahead(session)
     session.lookups.look_up(steps)
     for image in images:
@@ -134,6 +136,18 @@ def prepare(session: Session, steps: Sequence[StepId], images: Sequence[ImageTar
     if session.shared is not None:
         look_elsewhere(session, session.shared, steps)
     expect(session, steps, images)
+
+
+def tell_mistakes(session: Session, steps: Sequence[StepId], images: Sequence[ImageTarget]) -> None:
+    """Read the files that steps select. Raises all that is wrong with them, before anything is run."""
+    problems: list[BuildgraphError] = []
+    try:
+        scan(session, steps)
+    except BuildgraphError as error:
+        problems.append(error)
+    problems += foreseen(session, steps, images)
+    if problems:
+        raise joined(problems)
 
 
 def _keep_bases(session: Session, images: Sequence[ImageTarget]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from buildgraph.build.authorities import check_authority
-from buildgraph.build.build import scan
+from buildgraph.build.build import tell_mistakes
 from buildgraph.build.mistakes import joined, selections
 from buildgraph.build.request import Request
 from buildgraph.build.session import Session, open_session
@@ -30,7 +30,12 @@ def check(request: Request) -> list[str]:
         problems = list(workspace.bases.absent.values())
         for find in (
             partial(check_authority, workspace.model.workspace, workspace.root),
-            partial(scan, session, workspace.graph.order()),
+            partial(
+                tell_mistakes,
+                session,
+                workspace.graph.order(),
+                tuple(workspace.graph.images.values()),
+            ),
         ):
             try:
                 find()

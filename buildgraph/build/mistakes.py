@@ -57,6 +57,8 @@ def joined(errors: Iterable[BuildgraphError]) -> BuildgraphError:
         return errors[0]
     each = (one for e in errors for one in (e.errors if isinstance(e, ErrorGroup) else (e,)))
     distinct = {(str(one.where), one.code, one.message): one for one in each}
+    if len(distinct) == 1:
+        return next(iter(distinct.values()))
     group = ErrorGroup(in_order(distinct.values()))
     if any(isinstance(one, UsageError) for one in group.errors):
         group.exit_code = UsageError.exit_code

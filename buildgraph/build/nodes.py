@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from buildgraph.build.lookups import rules_for
 from buildgraph.build.session import Session
@@ -16,6 +17,7 @@ from buildgraph.execute.ops_run import RunOp
 from buildgraph.execute.scheduler import Answer, Hit, Miss, Same
 from buildgraph.execute.waiting import Waiting
 from buildgraph.fs import tree
+from buildgraph.fs.lay import ClashError
 from buildgraph.graph.graph import ImageTarget
 from buildgraph.graph.recipe import Recipe
 from buildgraph.graph.step import (
@@ -32,6 +34,7 @@ from buildgraph.graph.step import (
     WriteStep,
     inputs_of,
     kind_of,
+    name_of,
 )
 from buildgraph.plan.plan import Execute, Reuse, decide, expired
 from buildgraph.registry.stopping import StoppedError
@@ -128,7 +131,8 @@ class Nodes:
         if step is None:
             image = self._graph.images[node.partition(":")[2]]
             waiting = Waiting(self._observe, image.name, "is put together of its layers")
-            with blaming(image.where), room(self._session.store.home), waiting:
+            home = self._session.store.home
+            with _in_stack_of(node), blaming(image.where), room(home), waiting:
                 self._make_image(image)
             return
         assert not isinstance(step, BaseStep)
@@ -139,7 +143,7 @@ class Nodes:
         self._observe(StepStarted(_bare(step.id), kind_of(step), reason, expected, title))
         began = time.monotonic()
         try:
-            with blaming(step.where), room(self._session.store.home):
+            with _in_stack_of(node), blaming(step.where), room(self._session.store.home):
                 result, made = self._result(step, decision)
         except BaseException as error:
             ended = isinstance(error, StoppedError | LayerLostError)
@@ -269,6 +273,16 @@ class Nodes:
         self.progress.images[target.name] = self._image_op.make(target)
         if self._session.shared is not None:
             self._session.shared.sending.keep_layers(target)
+
+
+@contextmanager
+def _in_stack_of(node: Node) -> Iterator[None]:
+    """Files that are in each other's way are blamed on a step; in whose stack they are is told besides."""
+    try:
+        yield
+    except ClashError as error:
+        error.detail += (f"in the stack of {name_of(StepId(node))}",)
+        raise
 
 
 def _bare(step: StepId) -> str:

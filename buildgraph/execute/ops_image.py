@@ -1,6 +1,9 @@
 """An image from its stack: every layer as a blob in the store, then the two documents that name them."""
 
+from contextlib import nullcontext
+
 from buildgraph.digest import Digest
+from buildgraph.errors import blaming
 from buildgraph.execute.conflicts import Conflicts
 from buildgraph.execute.placement import EMPTY_TREE, PlacedLayer
 from buildgraph.execute.stacks import Stacks
@@ -89,7 +92,10 @@ class ImageOp:
         return [*base, self._stacks.squashed(layers)]
 
     def _blob(self, layer: PlacedLayer, codec: Codec) -> LayerBlob:
-        form = self._stacks.form(layer, codec)
+        step = self._graph.steps.get(layer.step)
+        where = None if step is None or isinstance(step, BaseStep) else step.where
+        with blaming(where) if where else nullcontext():
+            form = self._stacks.form(layer, codec)
         return LayerBlob(form.diff_id, form.blob, self._created_by(layer.step))
 
     def _created_by(self, step_id: StepId) -> str:

@@ -14,7 +14,7 @@ from buildgraph.digest import Digest
 from buildgraph.errors import ContentError, UsageError, blaming
 from buildgraph.execute.bases import BaseLayers
 from buildgraph.fs import tree
-from buildgraph.fs.lay import Below, Listing, Outline, listing, place, prefixes
+from buildgraph.fs.lay import Below, ClashError, Listing, Outline, listing, place, prefixes
 from buildgraph.fs.merge import Merged
 from buildgraph.fs.printable import printable
 from buildgraph.fs.siblings import give_way, spare
@@ -33,6 +33,7 @@ from buildgraph.graph.step import (
     StepId,
     WorkdirStep,
     WriteStep,
+    name_of,
 )
 from buildgraph.store.local import LocalStore
 from buildgraph.values import dataclass
@@ -188,20 +189,31 @@ class Placements:
                     raise _no_folder(step, Below(below.known()[0])) from error
             case CopyStep() | DockerCopyStep() | WriteStep():
                 with blaming(step.where):
-                    return (self._placed_recipe(step.id, below),)
+                    return (self._overlaying(step.id, below),)
             case RunStep():
                 return (self._placed_run(step, below.layers),)
             case PackagesStep() | FetchStep() | GitStep():
                 return (PlacedLayer(step.id, self.settled[step.id].tree),)
+
+    def _overlaying(self, step: StepId, below: "_Pile") -> PlacedLayer:
+        try:
+            return self._placed_recipe(step, below)
+        except ClashError as error:
+            names = [layer.step for layer in below.layers]
+            error.detail += overlaid(step, error, list(zip(names, below.known()[0], strict=True)))
+            raise
+
+    def outline(self, recipe: Digest) -> Outline:
+        if recipe not in self._outlines:
+            self._outlines[recipe] = Outline(self.tree(recipe))
+        return self._outlines[recipe]
 
     def _placed_recipe(self, step: StepId, below: "_Pile") -> PlacedLayer:
         """Placed once for all stacks that mean the same to it; most images lay the same copies over like bases."""
         made = self.settled[step].tree
         listings, folders = below.known()
         stack = Below(listings)
-        if made not in self._outlines:
-            self._outlines[made] = Outline(self.tree(made))
-        outline = self._outlines[made]
+        outline = self.outline(made)
         met = outline.meets(stack, folders)
         if met is None:
             placed = place(self.tree(made), stack)
@@ -296,6 +308,14 @@ class Placements:
         if isinstance(made, RecipeStep):
             return (self._placed_recipe(step, _Pile(self)),)
         return (PlacedLayer(step, self.settled[step].tree),)
+
+
+def overlaid(
+    step: StepId, error: ClashError, below: Sequence[tuple[StepId, Listing]]
+) -> tuple[str, ...]:
+    """Whose the two are that clash, as a line of a message."""
+    lower = [name for name, has in below if error.path in has]
+    return (f"{name_of(step)} lies there over {name_of(lower[-1])}",) if lower else ()
 
 
 def _no_folder(step: WorkdirStep, below: Below) -> UsageError:

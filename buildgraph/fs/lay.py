@@ -174,6 +174,11 @@ class Outline:
         )
         self._paths = frozenset(entry.path for entry in self._others)
 
+    @property
+    def folders(self) -> Iterable[bytes]:
+        """All that its layer will list, implied ones among them, unless it meets links."""
+        return self._directories.keys()
+
     def fill(self, others: Tree) -> None:
         """``others`` are what is no directory, of which more is known now than when only paths were."""
         self._others = others
@@ -298,25 +303,35 @@ class _Placing:
             self.entries[path] = made._replace(path=path, kind=tree.DIRECTORY, link=b"")
 
 
-def _clash(path: bytes, near: Entry | None, what: str) -> UsageError:
+class ClashError(UsageError):
+    """``file-over-directory`` at ``path`` of the stack; ``over_file``: a directory would lie over a file."""
+
+    path = b""
+    over_file = False
+
+
+def _clash(path: bytes, near: Entry | None, what: str) -> ClashError:
     """``near`` is the recipe's directory that is in question: its ``link`` tells a Dockerfile's from a Buildfile's."""
     over_file = what.startswith("a directory")
     if near is not None and _is_dockers(near):
         shown = _show(path)
-        return UsageError(
+        error = ClashError(
             "file-over-directory",
             f"cannot copy to non-directory: {shown}"
             if over_file
             else f"cannot replace to directory {shown} with file",
             hint="remove what is there in a RUN before, or copy to another path",
         )
-    return UsageError(
-        "file-over-directory",
-        f"{_show(path)}: {what} of the stack below",
-        hint="copy to another path"
-        if over_file
-        else "copy to another path, or end `to` with / to copy into the directory",
-    )
+    else:
+        error = ClashError(
+            "file-over-directory",
+            f"{_show(path)}: {what} of the stack below",
+            hint="copy to another path"
+            if over_file
+            else "copy to another path, or end `to` with / to copy into the directory",
+        )
+    error.path, error.over_file = path, over_file
+    return error
 
 
 def _show(path: bytes) -> str:

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import NamedTuple, Self
 
 from buildgraph.digest import Digest
-from buildgraph.errors import Location, UsageError, blaming
+from buildgraph.errors import ContentError, Location, UsageError, blaming
 from buildgraph.fs import tree
 from buildgraph.fs.mode import apply_mode
 from buildgraph.fs.printable import printable
@@ -19,6 +19,8 @@ from buildgraph.fs.tree import Entry, Tree
 from buildgraph.graph.step import ContextFiles, CopyPart, CopyStep, Stack, StackFiles, WriteStep
 from buildgraph.spec.model import Mode, Owner
 from buildgraph.values import dataclass
+
+_WHITEOUT = b"/.wh."
 
 
 class Origin(NamedTuple):
@@ -99,10 +101,23 @@ def of_copy(
             found = [_FOLDER, *found] if part.owner is not None or empty else found
         entries, origins = zip(*found, strict=True) if found else ((), ())
         hosts = zip(map(above.__add__, names), *map(repeat, Origin()[1:]), strict=False)
-        laid.add_all(
-            [*shape.all(entries), *shape.files(names)], [*origins, *map(_origin, hosts)], part.where
-        )
+        made = [*shape.all(entries), *shape.files(names)]
+        _check_names(made, part.where)
+        laid.add_all(made, [*origins, *map(_origin, hosts)], part.where)
     return laid.recipe()
+
+
+def _check_names(made: Sequence[Entry], where: Location) -> None:
+    """Raises ContentError ``whiteout-name``. All names at once: there may be very many."""
+    if _WHITEOUT not in b"/" + b"\0/".join([entry.path for entry in made]):
+        return
+    path = next(entry.path for entry in made if _WHITEOUT in b"/" + entry.path)
+    raise ContentError(
+        "whiteout-name",
+        f"/{printable(path)}: in a layer, a name that begins with .wh. takes a file away",
+        hint="exclude it, or give it another name",
+        where=where,
+    )
 
 
 def of_write(step: WriteStep) -> Recipe:
@@ -127,6 +142,7 @@ def of_write(step: WriteStep) -> Recipe:
                 laid.add(
                     Entry(path, tree.SYMLINK, 0o777, uid, gid, link=link), Origin(), step.where
                 )
+    _check_names(list(laid.entries.values()), step.where)
     return laid.recipe()
 
 

@@ -302,6 +302,11 @@ def is_pinned(step: RemoteStep) -> bool:
     return any(commits) and not named
 
 
+def name_of(step: StepId) -> str:
+    """``step deps``, ``base debian``: as messages call it."""
+    return step.replace(":", " ", 1)
+
+
 def kind_of(step: Step) -> str:
     """``base``, ``copy`` (of both languages), ``workdir``, ``write``, ``run``, ``packages``, ``fetch`` or ``git``."""
     return type(step).__name__.removesuffix("Step").removeprefix("Docker").lower()
