@@ -78,6 +78,12 @@ class LocalBases:
         if error := missing(base, self._root):
             self._facts.missing(self._known(path))
             raise error
+        if base.kind != "layout" and path.is_dir():
+            raise ContentError(
+                "not-an-archive",
+                f"{base.path} is a folder, and {base.kind} = … is a file",
+                hint="layout = … takes the folder of an OCI layout",
+            )
         return path
 
     def _known(self, path: Path) -> bytes:

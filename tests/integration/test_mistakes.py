@@ -134,6 +134,16 @@ def test_a_base_with_another_mistake_is_missed_all_the_same(folder):
     ]
 
 
+def test_a_folder_is_no_archive(folder):
+    (folder / "Buildfile.toml").write_text(
+        HEAD + SOUND + '[base.far]\nrootfs = "src"\n[image.j]\non = ["far", "gone"]\n'
+    )
+    assert told(folder, "check") == [
+        ("not-an-archive", 'rootfs = "src"'),
+        ("unknown-name", 'on = ["far", "gone"]'),
+    ]
+
+
 def test_every_faulty_dockerfile_is_told_with_the_rest(folder):
     for name, text in {
         "one": "FROM scratch\nCOPPY a b\n",
