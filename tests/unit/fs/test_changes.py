@@ -4,6 +4,7 @@ import stat
 import pytest
 from support.capability import require_root
 from support.layers import listing
+from support.upper import Stack
 
 from buildgraph.errors import ContentError
 from buildgraph.fs import tree
@@ -11,49 +12,6 @@ from buildgraph.fs.changes import normalize_times, scan, select
 from buildgraph.fs.pack import pack
 from buildgraph.fs.settle import settle
 from buildgraph.fs.tarball import EPOCH_NS
-
-
-class Stack:
-    """An upper directory as overlayfs leaves it, and the merged view below it."""
-
-    def __init__(self, place):
-        self.upper = place / "upper"
-        self.below = place / "below"
-        for root in (self.upper, self.below):
-            root.mkdir()
-            root.chmod(0o755)
-
-    def both(self, path, content=b"same", mode=0o644):
-        for root in (self.upper, self.below):
-            self.write(root, path, content, mode)
-
-    def write(self, root, path, content=b"same", mode=0o644):
-        place = root / path
-        self.folders(root, path.rpartition("/")[0])
-        place.write_bytes(content)
-        place.chmod(mode)
-
-    def folders(self, root, path):
-        at = root
-        for name in path.split("/") if path else ():
-            at /= name
-            if not at.exists():
-                at.mkdir()
-                at.chmod(0o755)
-
-    def whiteout(self, path):
-        self.folders(self.upper, path.rpartition("/")[0])
-        os.mknod(self.upper / path, stat.S_IFCHR, 0)
-
-    def opaque(self, path, name="trusted.overlay.opaque"):
-        self.folders(self.upper, path)
-        os.setxattr(self.upper / path, name, b"y")
-
-    def scan(self, **options):
-        return scan(self.upper, self.below, **options)
-
-    def found(self):
-        return [(i.entry.path.decode(), i.entry.kind) for i in self.scan()]
 
 
 @pytest.fixture
