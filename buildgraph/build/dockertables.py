@@ -67,7 +67,9 @@ def _recipe(
         hint = "dockerfile = … is a path from the context, which is a path from the Buildfile"
         raise UsageError(
             "no-dockerfile",
-            f"there is no Dockerfile {table.file!r}",
+            f"{table.file!r} is a folder, no Dockerfile"
+            if isinstance(error, IsADirectoryError)
+            else f"there is no Dockerfile {table.file!r}",
             hint=f"there is {' and '.join(near)}; {hint}" if near else hint,
             where=image.fields.get("dockerfile", image.where),
         ) from error

@@ -45,7 +45,9 @@ class Layout:
             fields = decode(_read_small(path / "oci-layout"), f"{path}/oci-layout")
         except OSError as error:
             raise ContentError(
-                "not-a-layout", f"{path} is no OCI layout: {error.strerror} (oci-layout)"
+                "not-a-layout",
+                f"{path} is no OCI layout: {error.strerror} (oci-layout)",
+                hint="a layout is a folder with the files oci-layout and index.json",
             ) from error
         check_layout_version(fields.text("imageLayoutVersion"), str(path))
 

@@ -84,7 +84,9 @@ def unreachable(host: str, cut: CutError, *, answered: bool) -> RegistryError:
     if answered and cut.reached:
         return RegistryError("registry-cut", f"{host} gave no whole answer: {one_line(cut.reason)}")
     return RegistryError(
-        "registry-unreachable", f"{host} cannot be reached: {one_line(cut.reason)}"
+        "registry-unreachable",
+        f"{host} cannot be reached: {one_line(cut.reason)}",
+        hint="see that it runs, and that its name and port are right",
     )
 
 

@@ -108,6 +108,7 @@ def test_dockerfiles_cannot_begin_with_each_other(ws: Workspace) -> None:
     ("table", "code"),
     [
         ('dockerfile = "missing"', "no-dockerfile"),
+        ('dockerfile = "box"', "no-dockerfile"),
         ('dockerfile = "d"\ncmd = ["x"]', "dockerfile-and-stack"),
         ('dockerfile = "d"\non = ["box"]', "dockerfile-and-stack"),
         ('on = ["box"]\ntarget = "x"', "dockerfile-missing"),
