@@ -12,8 +12,9 @@ from support.workspace import Workspace
 BUILDFILE = """
 [step.src]
 copy = [{ from = "src", to = "/app/" }]
-[step.clash]
-copy = [{ from = "src", to = "/app/main.py/" }]
+[step.fails]
+on = ["box"]
+run = "exit 3"
 [image.api]
 on = ["box", "src"]
 tags = ["shop/api:latest"]
@@ -21,7 +22,7 @@ tags = ["shop/api:latest"]
 on = ["box", "src"]
 env = { A = "1" }
 [image.bad]
-on = ["box", "src", "clash"]
+on = ["box", "src", "fails"]
 """
 
 
@@ -58,9 +59,9 @@ def test_what_cannot_be_given_is_refused_before_anything_runs(program, words, co
 
 def test_a_failed_build_is_in_the_metadata(program):
     done = program.run(
-        "build", "api", "bad", "-k", "--metadata-file", "m.json", "--iidfile", "i", code=2
+        "build", "api", "bad", "-k", "--metadata-file", "m.json", "--iidfile", "i", code=1
     )
-    assert "file-over-directory" in done.stderr
+    assert "step-failed" in done.stderr
     document = json.loads((program.folder / "m.json").read_text())
     assert list(document["targets"]) == ["api"]
     assert document["steps"]["executed"] >= 1
@@ -68,7 +69,7 @@ def test_a_failed_build_is_in_the_metadata(program):
 
 
 def test_without_keep_going_nothing_was_made(program):
-    program.run("build", "api", "bad", "--metadata-file", "m.json", code=2)
+    program.run("build", "api", "bad", "--metadata-file", "m.json", code=1)
     document = json.loads((program.folder / "m.json").read_text())
     assert document["targets"] == {}
 
