@@ -171,9 +171,7 @@ def scan(session: Session, steps: Sequence[StepId]) -> None:
     graph = session.workspace.graph
     files = [f for step in steps for f in files_of(graph.steps[step])]
     try:
-        doing = "looks for what changed in the files of steps"
-        with Waiting(session.observer, "files", doing, patience=1):
-            session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
+        session.selections.prefetch([f for f in files if isinstance(f, ContextFiles)])
     except BuildgraphError as error:
         raise blamed(session, steps, error) from error
     session.workspace.cache.save()

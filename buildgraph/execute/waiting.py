@@ -63,34 +63,41 @@ class Waiting(AbstractContextManager["Waiting"]):
 
 
 class _Watch:
-    """Its thread lives while something is pending, and a tick longer."""
+    """Its thread lives while something is pending: hashing and packing fork only a process that has one thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending = set[Waiting]()
-        self._alive = False
+        self._thread: threading.Thread | None = None
+        self._idle = threading.Event()
 
     def add(self, one: Waiting) -> None:
         with self._lock:
             self._pending.add(one)
-            if not self._alive:
-                self._alive = True
-                threading.Thread(target=self._run, name="waiting", daemon=True).start()
+            if self._thread is None:
+                self._idle = threading.Event()
+                run = threading.Thread(
+                    target=self._run, args=(self._idle,), name="waiting", daemon=True
+                )
+                self._thread = run
+                run.start()
 
     def discard(self, one: Waiting) -> None:
         with self._lock:
             self._pending.discard(one)
+            thread = self._thread
+            if self._pending or thread is None:
+                return
+            self._thread = None
+            self._idle.set()
+        thread.join()
 
-    def _run(self) -> None:
-        while True:
-            time.sleep(_TICK)
+    def _run(self, idle: threading.Event) -> None:
+        while not idle.wait(_TICK):
             now = time.monotonic()
             with self._lock:
                 due = {one for one in self._pending if one.due <= now}
                 self._pending -= due
-                if not self._pending and not due:
-                    self._alive = False
-                    return
             for one in due:
                 with suppress(OSError):  # nobody reads any more: whoever writes next meets it, too
                     one.tell()

@@ -48,6 +48,7 @@ def test_many_are_looked_after_by_one_thread():
     assert threading.active_count() <= before + 1
     for wait in waits:
         wait.__exit__(None, None, None)
+    assert threading.active_count() == before
     assert told == []
 
 
