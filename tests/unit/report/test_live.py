@@ -1,6 +1,7 @@
 import io
 import os
 import termios
+from contextlib import suppress
 
 import pytest
 from support.story import STORY
@@ -193,11 +194,21 @@ def test_what_was_found_stays_on_the_screen():
 
 @pytest.fixture
 def pseudo():
-    """A terminal of 120 columns; ``shown`` is what was written to it."""
+    """A terminal of 120 columns; ``shown`` closes it and is all that was written to it."""
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (30, 120))
     with open(ours, "rb", buffering=0) as read, open(theirs, "w", encoding="utf-8") as stream:
-        stream.shown = lambda: os.read(read.fileno(), 1 << 16).decode()
+
+        def shown() -> str:
+            """The kernel hands on what was written when it likes: a single read may end after any line."""
+            stream.close()
+            text = b""
+            with suppress(OSError):  # EIO: no more, and nobody who could write
+                while piece := read.read(1 << 16):
+                    text += piece
+            return text.decode()
+
+        stream.shown = shown
         yield stream
 
 
@@ -223,9 +234,9 @@ def test_steps_are_named_in_rows_of_the_terminals_width(pseudo):
         for name in names:
             watch.recap(StepFinished(name, "copy", "cutoff"))
         watch(BuildFinished(ok=True, seconds=1.0, steps={"cutoff": 5}))
+    assert watch.recap.lines(styled=False)[1:] == [f"  cut off  {', '.join(names)}"]
+    assert len(watch.recap.lines(styled=False, width=20)) == 1 + len(names)
     assert pseudo.shown().splitlines()[1:] == [
         f"  cut off  {', '.join(names[:3])},",
         f"           {', '.join(names[3:])}",
     ]
-    assert watch.recap.lines(styled=False)[1:] == [f"  cut off  {', '.join(names)}"]
-    assert len(watch.recap.lines(styled=False, width=20)) == 1 + len(names)
