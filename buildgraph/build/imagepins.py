@@ -58,8 +58,14 @@ class ImagePins:
             if error.code == "no-platform" and asked != self._opener.platform(base):
                 return None
             error.where = error.where or base.where
-            error.hint = " ".join(filter(None, (_meant(base), error.hint or self._opener.advice)))
+            error.hint = " ".join(filter(None, (_meant(base), self._advice(error))))
             raise
+
+    def _advice(self, error: BuildgraphError) -> str:
+        """The failure's own advice; of a registry that is not there, also who else may have the image."""
+        if error.code == "registry-unreachable":
+            return "; ".join(filter(None, (error.hint, self._opener.advice)))
+        return error.hint or self._opener.advice
 
 
 def _meant(base: Base) -> str:
