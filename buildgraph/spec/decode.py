@@ -38,6 +38,13 @@ _ITEMS = {
     "mounts": '{{ bind = "{}", target = "/…" }}',
 }
 """What an array holds that is not of strings."""
+_CURES: dict[Path, str] = {
+    (
+        "mounts",
+        "type",
+    ): 'the kind of a mount is a key: cache = "ID", bind = "PATH", secret = "NAME", tmpfs = true',
+}
+"""Of keys inside the items of an array."""
 TOP = frozenset(
     {"buildfile", "workspace", "vars", "secret", "base", "step", "image", "group", "fragment"}
 )
@@ -267,7 +274,8 @@ class Decoder:
             place, value = _place(error["loc"], table)
             bad.add(place)
             if error["type"] == "extra_forbidden":
-                meant = self.unknown((*path, *place), self._keys_at(place[:-1], path))
+                cure = _CURES.get(place[0:3:2], "")
+                meant = self.unknown((*path, *place), self._keys_at(place[:-1], path), cure=cure)
                 if meant and not _second_kind(meant, _value(table, place[:-1])):
                     broken.add(meant)
                     continue

@@ -70,12 +70,13 @@ def _mount(item: Source) -> Mount | None:
         return None
     kinds = [kind for kind in _KEYS if kind in item]
     if len(kinds) != 1:
-        words = " and ".join(kinds) or "no kind"
-        item.wrong(
-            "bad-mount",
-            f"a mount has one kind, and this one has {words}",
-            hint=f"give it one of {either(list(_KEYS), quote='')}",
-        )
+        if kinds or not _says_more(item):
+            words = " and ".join(kinds) or "no kind"
+            item.wrong(
+                "bad-mount",
+                f"a mount has one kind, and this one has {words}",
+                hint=f"give it one of {either(list(_KEYS), quote='')}",
+            )
         _target(item), item.mode(), item.numbers()
         return None
     kind = kinds[0]
@@ -97,6 +98,12 @@ def _mount(item: Source) -> Mount | None:
             return _cache(item, target)
         case _:
             return _tmpfs(item, target)
+
+
+def _says_more(item: Source) -> bool:
+    """In a word that nobody understands, which may be meant for its kind."""
+    known = {key for keys in _KEYS.values() for key in keys}
+    return any(path[:-1] == item.path and path[-1] not in known for path in item.broken)
 
 
 def _target(item: Source) -> Text | None:

@@ -80,6 +80,7 @@ class Reading:
         steps = self._lowered("step", lower_step)
         images = self._lowered("image", self._image)
         groups = self._lowered("group", lower_group)
+        self._uninherited()
         names = self.around.names.refs
         workspace = self._finish(names)
         linked = link(bases, steps, images, workspace.platform)
@@ -240,14 +241,17 @@ class Reading:
         for part in place:
             written = written[part]
         path: Path = (kind, *place)
+        if isinstance(written, dict) and kind in ("step", "image"):
+            origin: Path = ("workspace", "defaults", kind)
+            inherited = self._defaults.get(kind, {})
+            written = inherit(written, path, inherited, origin, self.problems.moved)
+        return self._understood(kind, written, path, target)
+
+    def _understood(self, kind: str, written: Any, path: Path, target: Target) -> Source:
         raw = False
         failed = self._within(path)
         late: Late | None = None
         if isinstance(written, dict):
-            if kind in ("step", "image"):
-                origin: Path = ("workspace", "defaults", kind)
-                inherited = self._defaults.get(kind, {})
-                written = inherit(written, path, inherited, origin, self.problems.moved)
             raw = self._decoder.refused(kind, written)
             if not raw:
                 if written.get("platform") == "build":
@@ -259,8 +263,22 @@ class Reading:
                 if filling.waits:
                     late = self._late(written, path, failed)
         decoded = self._decoder.decode(kind, written, path, raw=raw, failed=failed)
-        around = self.around if place else None
+        around = self.around if len(path) > 1 else None
         return Source(decoded.table, path, around or self._early(), decoded.broken, late)
+
+    def _uninherited(self) -> None:
+        """What no table inherits is looked at as if one did that says nothing else."""
+        moved = self.problems.moved
+        used = {at[2:4] for at in moved.values() if at[:2] == ("workspace", "defaults")}
+        lower: dict[str, Callable[[Source], object]] = {"step": lower_step, "image": self._image}
+        for kind, table in self._defaults.items():
+            left = {k: table[k] for k in table if (kind, k) not in used and k not in KINDS}
+            nameless: Path = (kind, "")
+            moved[nameless] = ("workspace", "defaults", kind)
+            own = {"run": "true"} if kind == "step" else {}
+            source = self._understood(kind, left | own, nameless, self._target._replace(name=kind))
+            source.broken.add((*nameless, "on"))
+            lower[kind](source)
 
     def _late(self, written: dict[str, Any], path: Path, failed: set[Path]) -> Late | None:
         """What the first reading cannot understand counts as ``failed``, but for keys that nobody understands."""

@@ -165,6 +165,27 @@ run = "true"
 on = ["debian"]
 mounts = [{ source = "src", target = "/src" }] #! unknown-key | "bind"
 run = "true"
+## a mount with docker's words
+[step.deps]
+on = ["debian"]
+mounts = [{ type = "cache", target = "/src" }] #! unknown-key | cache = "ID"
+run = "true"
+## mistakes in what nobody inherits
+[workspace.defaults.step]
+timeout = "5 parsecs" #! bad-duration
+env = { DEBUG = "${debg}" } #! undefined-variable
+mounts = [
+  { cache = "pip", target = "root/.cache/pip" }, #! relative-destination | "/root/.cache/pip"
+]
+[workspace.defaults.image]
+level = 99 #! wrong-value | 0 to 9
+tags = ["${name}:1"] #! undefined-variable
+[step.src]
+copy = [{ to = "/src/" }]
+[image.api]
+on = ["debian"]
+level = 3
+tags = ["api:1"]
 ## a secret that nobody defined
 [secret.npm-token]
 env = "NPM_TOKEN"
