@@ -165,6 +165,13 @@ WHOLE = {
         COPY --chown=9 sub/ /opt/d/more/
         ADD --chown=7:8 packed /owned/
     """,
+    "special bits of a stage": """
+        FROM box AS first
+        RUN mkdir -m 1777 /one && mkdir -m 2755 /one/two && echo x > /one/x && chmod 4755 /one/x
+        FROM scratch
+        COPY --from=first --chmod=0600 /one /closed
+        COPY --from=first --chmod=1700 /one /sticky
+    """,
     "texts and files": """
         FROM box
         COPY words.txt <<EOF /t/

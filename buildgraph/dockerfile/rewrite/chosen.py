@@ -96,13 +96,16 @@ def both(given: Item) -> None:
     given.setdefault("mode", _AS_IT_IS)
 
 
-def attributes(copy: m.DockerCopy, *, file: bool = False) -> Item:
-    """``file``: no folder gets the mode, of which docker's holds for folders as it is written."""
+def attributes(copy: m.DockerCopy, *, file: bool = False, special: bool = False) -> Item:
+    """``file``: no folder gets the mode, of which docker's holds for folders as it is written.
+
+    ``special``: what is copied may have setuid, setgid and sticky bits, which no mode without them leaves.
+    """
     found = Item()
     if copy.owner is not None:
         found["owner"] = owner_text(copy.owner)
     if copy.mode is not None:
         octal = copy.mode.octal
         plain = file or octal is None or octal | (octal & 0o444) >> 2 == octal
-        found["mode"] = mode_text(copy.mode) if plain else symbolic(octal or 0)
+        found["mode"] = mode_text(copy.mode) if plain else "a-st," * special + symbolic(octal or 0)
     return found

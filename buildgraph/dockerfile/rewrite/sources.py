@@ -81,7 +81,7 @@ class Sources:
         item: Item = {"from": self._around.source(ref)}
         if folder:
             item["path"] = f"/{folder}"
-        attributes = self._attributes()
+        attributes = self._attributes(special=True)
         if include and folder and files.kind(folder) == "file":
             self.comments.append(f"nothing matches {source.pattern}")
             return []
@@ -153,8 +153,8 @@ class Sources:
         else:
             problems.add(self._step.where, message)
 
-    def _attributes(self, *, file: bool = False) -> Item:
-        return attributes(self._copy, file=file)
+    def _attributes(self, *, file: bool = False, special: bool = False) -> Item:
+        return attributes(self._copy, file=file, special=special)
 
     # -- names of the context
 
