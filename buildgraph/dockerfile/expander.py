@@ -328,7 +328,7 @@ def _unclosed(text: str, quote: str) -> UsageError:
     return UsageError(
         "unclosed-quote",
         f"'{_short(text)}' has a {quote} that is never closed",
-        hint=f"a {quote} that means itself is written \\{quote}",
+        hint=f'write \\{quote} for one that means itself; paths with blanks are written as in ["a b", "/to/"]',
     )
 
 

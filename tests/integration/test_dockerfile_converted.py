@@ -263,6 +263,7 @@ REFUSED = {
     "ADD --chown=7 site.tar.gz /": "folders over folders",
     "ADD bin.tar /": "the base has links",
     "COPY --link words.txt /bin/words": "--link to /bin/words",
+    "COPY --link words.txt /opt": "replaces the folder that is there",
     "COPY --chown=7 words.txt /home/app/": "WORKDIR /home/app",
     "COPY many /many": "120 files and folders of ctx/many",
 }

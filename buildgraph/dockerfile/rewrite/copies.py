@@ -71,9 +71,10 @@ class _Copying:
         self._around = around
         self._known = known
         self._folders = under
-        inside = copy.to in under.sure or sum(map(self._files, copy.sources)) > 1
+        there = copy.to in under.sure and not copy.link
+        inside = there or sum(map(self._files, copy.sources)) > 1
         self._to = copy.to + "/" if inside and not copy.to.endswith("/") else copy.to
-        """A file goes into a folder that is there, and several do."""
+        """A file goes into a folder that is there, unless the copy is a link, and several do."""
         self._sources = Sources(step, copy, around, under, self._to)
 
     def _files(self, source: m.DockerSource | m.InlineFile | m.RemoteFile | m.GitTree) -> int:
@@ -102,6 +103,8 @@ class _Copying:
                     pass
         if copy.link and self._folders.crosses(copy.to.rstrip("/")):
             self._wrong(f"--link to {copy.to}: docker replaces the link that is there or above")
+        elif copy.link and copy.to in self._folders.sure and not sources.merges and copy.to != "/":
+            self._wrong(f"--link of a file to {copy.to}: docker replaces the folder that is there")
         folder = (self._to.rstrip("/") or "/") if sources.merges else ""
         made = [folder, *sources.folders] if folder else []
         if items:
