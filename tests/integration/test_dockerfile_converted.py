@@ -138,6 +138,13 @@ SAME |= {
         COPY --from=first /one/ /new
         COPY --from=first /one/two/ /opt/d
     """,
+    "folders that copies made": """
+        FROM box
+        COPY words.txt bin/tool /x
+        COPY words.txt /x
+        COPY words.txt /y/
+        COPY bin/tool /y
+    """,
     "links that a wildcard of a stage matches": """
         FROM box AS first
         RUN mkdir /w && cd /w && echo 1 > a.so.1 && ln -s a.so.1 a.so && ln -s /etc/passwd b.so

@@ -108,6 +108,8 @@ class _Copying:
         folder = (self._to.rstrip("/") or "/") if sources.merges else ""
         made = [folder, *sources.folders] if folder else []
         if items:
+            if not made and self._to.endswith("/"):
+                made = [self._to.rstrip("/")]
             return Body({"copy": items}, sources.comments, sources.tables, "", made, sources.owned)
         if folder in ("", "/"):
             return None
